@@ -1,0 +1,7 @@
+export * from './backoff.js';
+export * from './canonical-json.js';
+export * from './config.js';
+export * from './deferred.js';
+export * from './log.js';
+export * from './problem.js';
+export * from './shutdown.js';
