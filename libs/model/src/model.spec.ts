@@ -1,0 +1,87 @@
+import { describe, expect, it } from 'vitest';
+import fc from 'fast-check';
+import { faultsOf } from '#platform';
+import { decodeKeyRecord, definition, encodeKeyRecord, isWellFormedKey, newKeySecret, parseTemplate, placementKey, splitPlacementKey } from './index.js';
+
+const weather = {
+  name: 'weather',
+  version: 'v1',
+  context: '/weather/v1',
+  routes: [{ method: 'GET', path: '/today/{city}' }],
+  upstream: { targets: [{ url: 'http://127.0.0.1:9000' }] },
+  security: 'key',
+  plans: ['gold'],
+};
+
+function faultsIn(value: unknown): string[] {
+  const { error } = definition.safeParse(value);
+  return error ? faultsOf(error).map((fault) => `${fault.field}: ${fault.problem}`) : [];
+}
+
+describe('definition', () => {
+  it('takes a small one', () => {
+    expect(faultsIn(weather)).toEqual([]);
+  });
+
+  it.each([
+    ['an unknown field', { ...weather, upstrem: {} }, /upstrem: is not a known field/],
+    ['a path without a slash', { ...weather, routes: [{ method: 'GET', path: 'today' }] }, /routes\[0\].path: the path must begin with \//],
+    ['the same route twice', { ...weather, routes: [...weather.routes, { method: 'GET', path: '/today/{town}' }] }, /routes\[1\].path: is the same route as routes\[0\]/],
+    ['a context that is not a path', { ...weather, context: 'weather' }, /context: a context is/],
+    ['a target with credentials', { ...weather, upstream: { targets: [{ url: 'http://u:p@host' }] } }, /must be an http\(s\) URL without credentials/],
+    ['no target', { ...weather, upstream: { targets: [] } }, /must have at least one target/],
+    ['a header that frames messages', { ...weather, policies: { requestHeaders: { set: { 'Content-Length': '1' } } } }, /Content-Length: the name must not be a header that frames/],
+    ['a line break in a header', { ...weather, policies: { responseHeaders: { add: { 'X-A': 'a\r\nb' } } } }, /without line breaks/],
+    ['a CIDR of 33 bits', { ...weather, policies: { ip: { allow: ['10.0.0.0/33'] } } }, /must be an IP address or a CIDR block/],
+    ['credentials for any origin', { ...weather, policies: { cors: { origins: ['*'], credentials: true } } }, /must name origins/],
+  ])('refuses %s', (_, value, message) => {
+    expect(faultsIn(value).join('\n')).toMatch(message);
+  });
+});
+
+describe('path templates', () => {
+  it.each(['/', '/a', '/a/', '/a/{b}/c', '/a/*', '/a%20b'])('takes %s', (template) => {
+    expect(parseTemplate(template).ok).toBe(true);
+  });
+  it.each(['', 'a', '/*/a', '/a{b}', '/../a', '/a b', '/a//b', '/a%2', '/{a', '/a?b'])('refuses %s', (template) => {
+    expect(parseTemplate(template).ok).toBe(false);
+  });
+});
+
+describe('key records', () => {
+  it('come back as they were, the expiry in whole seconds rounded up', () => {
+    fc.assert(
+      fc.property(fc.uuid(), fc.boolean(), fc.option(fc.integer({ min: 1, max: 0xffff_ffff })), (application, revoked, seconds) => {
+        const record = { application: application.toLowerCase(), revoked, expiresAt: seconds === null ? null : seconds * 1000 };
+        expect(decodeKeyRecord(encodeKeyRecord(record))).toEqual(record);
+      }),
+    );
+  });
+
+  it('of another length or version are refused', () => {
+    const bytes = encodeKeyRecord({ application: '7f0b2f4e-0d0c-4f1e-9a55-0f6b4b6f8a10', revoked: false, expiresAt: null });
+    expect(() => decodeKeyRecord(bytes.subarray(1))).toThrow(/21 bytes/);
+    expect(() => decodeKeyRecord(Buffer.concat([Buffer.of(0x20), bytes.subarray(1)]))).toThrow(/version 2/);
+  });
+});
+
+describe('keys', () => {
+  it('have a checksum that a scanner can check, and no other text passes for one', () => {
+    const key = newKeySecret();
+    expect(key).toMatch(/^hg_live_[0-9A-Za-z]{27}_[0-9A-Za-z]{6}$/);
+    expect(isWellFormedKey(key)).toBe(true);
+    const last = key.at(-1) === 'a' ? 'b' : 'a';
+    expect(isWellFormedKey(key.slice(0, -1) + last)).toBe(false);
+  });
+
+  it('differ', () => {
+    expect(new Set(Array.from({ length: 1000 }, () => newKeySecret())).size).toBe(1000);
+  });
+});
+
+describe('placement keys', () => {
+  it('are split where they were joined', () => {
+    expect(splitPlacementKey(placementKey('weather:v1', '*'))).toEqual({ api: 'weather:v1', region: '*' });
+    expect(splitPlacementKey(Buffer.from('weather:v1'))).toBeNull();
+  });
+});

@@ -1,0 +1,74 @@
+import { z } from 'zod';
+import { canonicalJson } from '#platform';
+import { apiId, planId } from './ids.js';
+import { planLimits } from './plan.js';
+import { parse as parseUuid, stringify as stringifyUuid } from './uuid.js';
+
+/** A plan as gateways see it: its limits. Key: the plan's id in UTF-8. */
+export const planRecord = planLimits;
+export type PlanRecord = z.infer<typeof planRecord>;
+
+const subscriptionRecord = z.object({ id: z.uuid(), api: apiId, plan: planId });
+
+/** An application with its active subscriptions. Key: the 16 bytes of its id. */
+export const applicationRecord = z.object({
+  name: z.string(),
+  suspended: z.boolean().optional(),
+  subscriptions: z.array(subscriptionRecord),
+});
+export type ApplicationRecord = z.infer<typeof applicationRecord>;
+export type SubscriptionRecord = z.infer<typeof subscriptionRecord>;
+
+/** A key. Key: the first 16 bytes of the SHA-256 of its secret. */
+export interface KeyRecord {
+  /** the application's id, a UUID */
+  application: string;
+  revoked: boolean;
+  /** milliseconds since 1970, whole seconds; null: never */
+  expiresAt: number | null;
+}
+
+const KEY_RECORD_VERSION = 1;
+const REVOKED = 1;
+
+/** 21 bytes, because there are millions: u8 version (high half) and flags, u32 expiry in seconds (0: never), 16 bytes application. */
+export function encodeKeyRecord(record: KeyRecord): Buffer {
+  const bytes = Buffer.alloc(21);
+  bytes.writeUInt8((KEY_RECORD_VERSION << 4) | (record.revoked ? REVOKED : 0), 0);
+  bytes.writeUInt32BE(record.expiresAt === null ? 0 : Math.min(0xffff_ffff, Math.ceil(record.expiresAt / 1000)), 1);
+  parseUuid(record.application).copy(bytes, 5);
+  return bytes;
+}
+
+/** @throws RangeError for bytes that are no key record of a known version */
+export function decodeKeyRecord(bytes: Buffer): KeyRecord {
+  if (bytes.length !== 21) throw new RangeError(`a key record has 21 bytes, not ${bytes.length}`);
+  const head = bytes.readUInt8(0);
+  if (head >> 4 !== KEY_RECORD_VERSION) throw new RangeError(`a key record of version ${head >> 4} is not known`);
+  if ((head & 0x0e) !== 0) throw new RangeError(`a key record with flags ${head & 0x0f} is not known`);
+  const seconds = bytes.readUInt32BE(1);
+  return {
+    application: stringifyUuid(bytes.subarray(5, 21)),
+    revoked: (head & REVOKED) !== 0,
+    expiresAt: seconds === 0 ? null : seconds * 1000,
+  };
+}
+
+/** Keys and values of the other tables are text: ids in UTF-8, values in canonical JSON; a placement is 32 raw bytes. */
+export const encodeText = (text: string): Buffer => Buffer.from(text, 'utf8');
+export const encodeJson = (value: unknown): Buffer => Buffer.from(canonicalJson(value), 'utf8');
+
+/** Key of a placement: `weather:v1@eu-west`, or `weather:v1@*`. */
+export function placementKey(api: string, region: string): Buffer {
+  return encodeText(`${api}@${region}`);
+}
+
+/** The two halves of a placement's key, or null where there is no `@`. */
+export function splitPlacementKey(key: Buffer): { api: string; region: string } | null {
+  const text = key.toString('utf8');
+  const at = text.lastIndexOf('@');
+  return at < 0 ? null : { api: text.slice(0, at), region: text.slice(at + 1) };
+}
+
+export const applicationKey = (id: string): Buffer => parseUuid(id);
+export const applicationIdOf = (key: Buffer): string => stringifyUuid(key);
