@@ -1,0 +1,42 @@
+import { describe, expect, it } from 'vitest';
+import { FormatError } from '../format/limits.js';
+import { sealHead, verifyHead } from './head.js';
+import { newSigningKeyPem, signerFromPem, TrustedKeys } from './signing.js';
+
+const signer = signerFromPem(newSigningKeyPem());
+const trusted = new TrustedKeys([signer.publicKey]);
+const head = { environment: 'prod', epoch: 2, revision: 7, hash: 'ab'.repeat(32), root: 'cd'.repeat(32), issuedAt: 1000, expiresAt: 91_000 };
+
+function faultOf(bytes: Buffer, environment = 'prod'): string {
+  try {
+    verifyHead(bytes, environment, trusted);
+  } catch (error) {
+    if (error instanceof FormatError) return error.code;
+    throw error;
+  }
+  return 'none';
+}
+
+describe('head', () => {
+  it('is verified and gives back what was signed', () => {
+    expect(verifyHead(sealHead(head, signer), 'prod', trusted)).toMatchObject(head);
+  });
+
+  it('R4 is refused with any byte changed', () => {
+    const bytes = sealHead(head, signer);
+    for (let at = 0; at < bytes.length - 1; at++) {
+      const changed = Buffer.from(bytes);
+      changed[at] = (changed[at] ?? 0) ^ 1;
+      expect(faultOf(changed), `byte ${at}`).not.toBe('none');
+    }
+  });
+
+  it('R4 is refused for another environment, from another signer, cut short, too large, or with a field more', () => {
+    const bytes = sealHead(head, signer);
+    expect(faultOf(bytes, 'dev')).toBe('wrong_environment');
+    expect(faultOf(sealHead(head, signerFromPem(newSigningKeyPem())))).toBe('untrusted_key');
+    expect(faultOf(bytes.subarray(0, 100))).toBe('malformed');
+    expect(faultOf(Buffer.alloc(5000, 0x20))).toBe('too_large');
+    expect(faultOf(Buffer.from(bytes.toString().replace('{', '{"more":1,')))).toBe('malformed');
+  });
+});
