@@ -1,0 +1,60 @@
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { ConfigError, intSetting, LOG_LEVELS, loadConfig, portSetting, urlSetting } from '#platform';
+import { type Signer, signerFromPem } from '#artifacts';
+import { z } from 'zod';
+
+const schema = z.strictObject({
+  DATABASE_URL: z
+    .string('must be given: a PostgreSQL URL like postgres://user:password@host:5432/database')
+    .refine((text) => /^postgres(ql)?:\/\/./.test(text) && URL.canParse(text), 'must be a PostgreSQL URL like postgres://user:password@host:5432/database'),
+  ARTIFACT_STORE: z
+    .string('must be given: s3://bucket/prefix or file:///directory')
+    .regex(/^(s3|file):\/\/./, 'must be s3://bucket/prefix or file:///directory'),
+  S3_ENDPOINT: urlSetting.optional(),
+  S3_ACCESS_KEY: z.string().optional(),
+  S3_SECRET_KEY: z.string().optional(),
+  S3_REGION: z.string().optional(),
+  HELIO_SIGNING_KEY: z.string('must be given: the path of an Ed25519 private key in PEM; `openssl genpkey -algorithm ed25519` makes one'),
+  HELIO_BOOTSTRAP_ADMIN_TOKEN: z
+    .string()
+    .min(20, 'must have at least 20 characters; `openssl rand -hex 20` makes one')
+    .max(200, 'must have at most 200 characters')
+    .regex(/^[\x21-\x7e]+$/, 'must be printable characters without spaces')
+    .optional(),
+  HELIO_BIND: z.string().default('0.0.0.0'),
+  PORT: portSetting.default(8080),
+  HELIO_DATABASE_POOL: intSetting(2, 200).default(20),
+  HELIO_LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
+});
+
+type Settings = Readonly<z.infer<typeof schema>>;
+
+export interface MasterConfig extends Settings {
+  signer: Signer;
+  /** what this process calls itself towards other masters */
+  instance: string;
+}
+
+/** Settings of replicas that may stand in the same environment file without being faults. */
+const SETTINGS_OF_OTHERS = ['HELIO_HOME', 'HELIO_PORT_BASE'];
+
+/** @throws ConfigError that names every fault */
+export function masterConfig(env: Record<string, string | undefined>): MasterConfig {
+  const settings = loadConfig(schema, env, SETTINGS_OF_OTHERS);
+  const faults = [];
+  if (settings.ARTIFACT_STORE.startsWith('s3:')) {
+    for (const name of ['S3_ENDPOINT', 'S3_ACCESS_KEY', 'S3_SECRET_KEY'] as const) {
+      if (!settings[name]) faults.push({ field: name, problem: 'must be given with an s3:// store' });
+    }
+  }
+  let signer: Signer | undefined;
+  try {
+    signer = signerFromPem(readFileSync(settings.HELIO_SIGNING_KEY, 'utf8'));
+  } catch (error) {
+    const problem = error instanceof TypeError ? `the file ${settings.HELIO_SIGNING_KEY} ${error.message}` : `cannot be read: ${(error as Error).message}`;
+    faults.push({ field: 'HELIO_SIGNING_KEY', problem });
+  }
+  if (faults.length > 0 || !signer) throw new ConfigError(faults);
+  return Object.freeze({ ...settings, signer, instance: `${hostname()}:${process.pid}` });
+}

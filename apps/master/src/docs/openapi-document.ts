@@ -1,0 +1,96 @@
+import { type ErrorCode, ERRORS } from '#model';
+import { z } from 'zod';
+import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject, type ZodOpenApiResponsesObject } from 'zod-openapi';
+import type { EndpointSpec } from '../http/endpoint.js';
+
+const TITLE = 'Heliograph master';
+
+const problem = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    code: z.string().meta({ description: 'Stable; the table of codes is in docs/errors.md.' }),
+    detail: z.string(),
+    instance: z.string().optional(),
+    requestId: z.string().optional(),
+    errors: z.array(z.object({ field: z.string(), problem: z.string(), expected: z.string().optional() })).optional(),
+  })
+  .meta({ id: 'Problem', description: 'RFC 9457 problem document.' });
+
+/** The OpenAPI 3.1 document of all endpoints. */
+export function openApiDocument(specs: readonly EndpointSpec[], version: string): object {
+  const paths: Record<string, Record<string, ZodOpenApiOperationObject>> = {};
+  for (const spec of [...specs].sort((a, b) => a.path.localeCompare(b.path))) {
+    const path = `/v1${spec.path.replace(/:(\w+)/g, '{$1}')}`;
+    paths[path] = { ...paths[path], [spec.method.toLowerCase()]: operationOf(spec) };
+  }
+  return createDocument({
+    openapi: '3.1.0',
+    info: {
+      title: TITLE,
+      version,
+      description: 'The one place to write. Every POST takes an Idempotency-Key; updates take If-Match; every write that reaches a chain answers with Heliograph-Revision.',
+    },
+    components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
+    paths: paths as ZodOpenApiPathsObject,
+  });
+}
+
+function operationOf(spec: EndpointSpec): ZodOpenApiOperationObject {
+  const isPublic = spec.access === 'public';
+  const write = spec.method !== 'GET' && spec.access !== 'replica' && !isPublic;
+  return {
+    operationId: operationIdOf(spec),
+    tags: [spec.tag],
+    summary: spec.summary,
+    description: [spec.description, accessText(spec)].filter(Boolean).join('\n\n'),
+    security: isPublic ? [] : [{ token: [] }],
+    requestParams: { path: spec.params, query: spec.query, header: write ? writeHeaders(spec) : undefined },
+    requestBody: spec.body || spec.streamed ? { required: true, content: bodyOf(spec) } : undefined,
+    responses: { ...answersOf(spec, write), ...problemsOf(spec, isPublic) } as ZodOpenApiResponsesObject,
+  };
+}
+
+/** `POST /apis/:api/releases` -> `postApisReleases`. */
+function operationIdOf(spec: EndpointSpec): string {
+  const words = spec.path.split(/[/-]/).filter((part) => part !== '' && !part.startsWith(':'));
+  const byItem = /\/:\w+$/.test(spec.path) ? 'One' : '';
+  return spec.method.toLowerCase() + words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('') + byItem;
+}
+
+function accessText(spec: EndpointSpec): string {
+  if (spec.access === 'public') return '';
+  return spec.access === 'replica' ? 'For replicas, with the token that joining gave them.' : `Roles: ${['admin', ...spec.access].join(', ')}.`;
+}
+
+function writeHeaders(spec: EndpointSpec): z.ZodObject {
+  const header: Record<string, z.ZodType> = {};
+  if (spec.method === 'POST') header['Idempotency-Key'] = z.string().optional().meta({ description: 'Makes the request safe to send again.' });
+  else header['If-Match'] = z.string().optional().meta({ description: 'The ETag of the state that is changed.' });
+  return z.object(header);
+}
+
+function bodyOf(spec: EndpointSpec): Record<string, { schema?: z.ZodType }> {
+  const types = spec.consumes ?? ['application/json'];
+  return Object.fromEntries(types.map((type) => [type, type === 'application/json' && spec.body ? { schema: spec.body } : { schema: z.string() }]));
+}
+
+function answersOf(spec: EndpointSpec, write: boolean): Record<string, object> {
+  const headers = write ? { 'Heliograph-Revision': { description: 'Where the write stands in each chain: prod@184.', schema: { type: 'string' as const } } } : undefined;
+  return Object.fromEntries(
+    Object.entries(spec.answers).map(([status, schema]) => [
+      status,
+      { description: status === '201' ? 'Made.' : 'Done.', headers, ...(schema ? { content: { [spec.produces ?? 'application/json']: { schema } } } : {}) },
+    ]),
+  );
+}
+
+function problemsOf(spec: EndpointSpec, isPublic: boolean): Record<string, object> {
+  const codes = new Set<ErrorCode>([...(isPublic ? [] : (['unauthenticated'] as const)), ...(Array.isArray(spec.access) ? (['forbidden'] as const) : []), 'invalid_request', ...(spec.errors ?? [])]);
+  const byStatus: Record<string, ErrorCode[]> = {};
+  for (const code of codes) (byStatus[ERRORS[code].status] ??= []).push(code);
+  return Object.fromEntries(
+    Object.entries(byStatus).map(([status, list]) => [status, { description: list.join(', '), content: { 'application/problem+json': { schema: problem } } }]),
+  );
+}

@@ -1,0 +1,51 @@
+import { Controller, Get } from '@nestjs/common';
+import { InjectDataSource } from '@nestjs/typeorm';
+import { DataSource } from 'typeorm';
+import type { Answer } from '../http/request.js';
+import { PublishingHealth } from '../publishing/index.js';
+import { VERSION } from '../version.js';
+import { MasterMetrics } from './master-metrics.js';
+
+const DATABASE_ANSWER_MS = 2000;
+
+@Controller()
+export class HealthController {
+  constructor(
+    @InjectDataSource() private readonly source: DataSource,
+    private readonly publishing: PublishingHealth,
+    private readonly metrics: MasterMetrics,
+  ) {}
+
+  /** The process runs; nothing else is asked. */
+  @Get('livez')
+  live(): Answer {
+    return { status: 200, body: { status: 'ok', version: VERSION } };
+  }
+
+  /** Whether writes can be taken: the database answers. A store that is away is told, and stops nothing. */
+  @Get('readyz')
+  async ready(): Promise<Answer> {
+    const database = await this.databaseAnswers();
+    const environments = database ? await this.publishing.environments() : [];
+    return { status: database ? 200 : 503, body: { status: database ? 'ok' : 'unavailable', version: VERSION, database: database ? 'ok' : 'does not answer', environments } };
+  }
+
+  @Get('metrics')
+  async scrape(): Promise<Answer<string>> {
+    return { status: 200, body: await this.metrics.text(), headers: { 'content-type': this.metrics.contentType } };
+  }
+
+  private async databaseAnswers(): Promise<boolean> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<boolean>((resolve) => (timer = setTimeout(() => resolve(false), DATABASE_ANSWER_MS)));
+    const asked = this.source.query('SELECT 1').then(
+      () => true,
+      () => false,
+    );
+    try {
+      return await Promise.race([asked, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}

@@ -1,0 +1,50 @@
+import type { FastifyRequest } from 'fastify';
+import type { Role } from '../database/entities.js';
+
+/** Who calls, as far as services need to know. */
+export interface Caller {
+  /** the name of the access token, or of the replica: for the audit log */
+  actor: string;
+  role: Role | 'replica' | 'public';
+  requestId: string;
+  /** set when the request brought an Idempotency-Key */
+  idempotency: IdempotencyKey | null;
+  /** the ETag that If-Match names, without quotes; `*` for any */
+  ifMatch: string | null;
+}
+
+export interface IdempotencyKey {
+  /** names the pair of caller and key; reveals neither */
+  id: Buffer;
+  /** what the request said: method, path and body */
+  requestHash: Buffer;
+  /** what the kept answer is encrypted with; only the caller's token and key make it again. 32 bytes */
+  answerKey: Buffer;
+}
+
+/** A Fastify request as our hooks leave it. */
+export type MasterRequest = FastifyRequest & {
+  caller?: Caller;
+  /** SHA-256 of the exact body, for idempotency; absent without a body */
+  bodyHash?: Buffer;
+};
+
+/** What a handler answers; the interceptor turns it into the HTTP response. */
+export interface Answer<T = unknown> {
+  status: number;
+  body?: T;
+  /** the item's version, for ETag */
+  etag?: string;
+  headers?: Record<string, string>;
+}
+
+export function ok<T>(body: T, etag?: string): Answer<T> {
+  return { status: 200, body, etag };
+}
+
+/** @param location the path of what was made */
+export function created<T>(body: T, location: string, etag?: string): Answer<T> {
+  return { status: 201, body, etag, headers: { location } };
+}
+
+export const noContent = (): Answer<undefined> => ({ status: 204 });

@@ -1,0 +1,53 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import { APP_FILTER, APP_GUARD, APP_INTERCEPTOR } from '@nestjs/core';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { openStore, type StoreOptions } from '#artifacts';
+import { createLog } from '#platform';
+import { AccessGuard } from './access/access.guard.js';
+import { AccessModule } from './access/access.module.js';
+import { AuditModule } from './access/audit.module.js';
+import { CatalogModule } from './catalog/catalog.module.js';
+import type { MasterConfig } from './config/config.js';
+import { SettingsModule } from './config/settings.module.js';
+import { ConsumersModule } from './consumers/consumers.module.js';
+import { dataSourceOptions } from './database/data-source.js';
+import { DocsModule } from './docs/docs.module.js';
+import { FleetModule } from './fleet/fleet.module.js';
+import { HealthModule } from './health/health.module.js';
+import { AnswerInterceptor } from './http/answer.interceptor.js';
+import { ProblemFilter } from './http/problem.filter.js';
+import { TopologyModule } from './topology/topology.module.js';
+
+/** The master, as a table of contents. */
+@Module({})
+export class MasterModule {
+  static with(config: MasterConfig): DynamicModule {
+    const log = createLog('master', config.HELIO_LOG_LEVEL);
+    const store = openStore(config.ARTIFACT_STORE, { s3: s3Of(config), create: true });
+    return {
+      module: MasterModule,
+      imports: [
+        SettingsModule.with({ config, log, store }),
+        TypeOrmModule.forRoot({ ...dataSourceOptions(config.DATABASE_URL, config.HELIO_DATABASE_POOL), retryAttempts: 0 }),
+        AccessModule, // who may do what
+        AuditModule, // who did what
+        TopologyModule, // environments, regions, placements, revisions
+        CatalogModule, // APIs, releases, OpenAPI import
+        ConsumersModule, // plans, applications, subscriptions, keys, bulk import
+        FleetModule, // replicas: join, status
+        HealthModule, // livez, readyz, metrics
+        DocsModule, // openapi.json, docs
+      ],
+      providers: [
+        { provide: APP_GUARD, useClass: AccessGuard },
+        { provide: APP_FILTER, useClass: ProblemFilter },
+        { provide: APP_INTERCEPTOR, useClass: AnswerInterceptor },
+      ],
+    };
+  }
+}
+
+function s3Of(config: MasterConfig): StoreOptions['s3'] {
+  const { S3_ENDPOINT: endpoint, S3_ACCESS_KEY: accessKey, S3_SECRET_KEY: secretKey, S3_REGION: region } = config;
+  return endpoint && accessKey && secretKey ? { endpoint, accessKey, secretKey, region } : undefined;
+}

@@ -1,0 +1,92 @@
+import { Injectable, type OnModuleDestroy } from '@nestjs/common';
+import { Publications, type Published, RevisionLookup } from '../publishing/index.js';
+
+/** A write is durable before this; past it the answer goes out without saying its revision. */
+const WAIT_MS = 2000;
+
+interface Waiting {
+  /** when it was expected; what is never published is swept out */
+  since: number;
+  revision: number | null;
+  settle: (() => void) | null;
+}
+
+/** Finds out which revision carries a transaction: told by the publisher of this process, or looked up. */
+@Injectable()
+export class RevisionWaiter implements OnModuleDestroy {
+  private readonly waiting = new Map<string, Waiting>();
+  private readonly unsubscribe: () => void;
+  private readonly sweep = setInterval(() => this.sweepOut(Date.now()), WAIT_MS).unref();
+
+  constructor(
+    publications: Publications,
+    private readonly lookup: RevisionLookup,
+  ) {
+    this.unsubscribe = publications.subscribe((published) => this.onPublished(published));
+  }
+
+  onModuleDestroy(): void {
+    clearInterval(this.sweep);
+    this.unsubscribe();
+  }
+
+  /** To be called before the transaction commits: its revision may be out before the caller knows of the commit. */
+  expect(xid: string, environments: readonly string[]): void {
+    for (const environment of environments) this.waiting.set(`${environment}/${xid}`, { since: Date.now(), revision: null, settle: null });
+  }
+
+  /** @returns `prod@184` for each environment whose revision is known within two seconds, in order */
+  async revisionsOf(xid: string, environments: readonly string[]): Promise<string[]> {
+    const revisions = await Promise.all(environments.map((environment) => this.revisionOf(xid, environment)));
+    return environments.flatMap((environment, index) => (revisions[index] === null ? [] : [`${environment}@${revisions[index]}`]));
+  }
+
+  private async revisionOf(xid: string, environment: string): Promise<number | null> {
+    const id = `${environment}/${xid}`;
+    const entry = this.waiting.get(id);
+    if (!entry) return this.lookup.revisionOf(xid, environment); // a kept answer, given again
+    if (entry.revision === null) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, WAIT_MS);
+        entry.settle = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+    this.waiting.delete(id);
+    return entry.revision ?? this.lookup.revisionOf(xid, environment);
+  }
+
+  private onPublished(published: Published): void {
+    if (published.xids) {
+      for (const xid of published.xids) this.resolve(`${published.environment}/${xid}`, published.revision);
+    } else {
+      void this.lookUpWaiting(published.environment);
+    }
+  }
+
+  /** Another master published: which of our writes it carried is in the database. */
+  private async lookUpWaiting(environment: string): Promise<void> {
+    const prefix = `${environment}/`;
+    for (const [id, entry] of this.waiting) {
+      if (!id.startsWith(prefix) || !entry.settle) continue;
+      const revision = await this.lookup.revisionOf(id.slice(prefix.length), environment).catch(() => null); // the wait's end asks again
+      if (revision !== null) this.resolve(id, revision);
+    }
+  }
+
+  /** A transaction that failed to commit is never published. */
+  private sweepOut(now: number): void {
+    for (const [id, entry] of this.waiting) {
+      if (!entry.settle && now - entry.since > 10 * WAIT_MS) this.waiting.delete(id);
+    }
+  }
+
+  private resolve(id: string, revision: number): void {
+    const entry = this.waiting.get(id);
+    if (!entry) return;
+    entry.revision = revision;
+    entry.settle?.();
+  }
+}
