@@ -1,0 +1,74 @@
+import { hash } from 'node:crypto';
+import { apiId, environmentId, fail, type HelioError, isWellFormedKey, planId, secretHash } from '#model';
+import { faultsOf } from '#platform';
+import { z } from 'zod';
+import { expiresAt } from '../keys.endpoints.js';
+
+const text = z.string().min(1, 'must not be empty').max(200, 'must have at most 200 characters');
+
+/** A UUID is taken as it is; of any other text one is made, the same each time, so that an import can be repeated. */
+const stableId = text.transform((value) => (z.uuid().safeParse(value).success ? value.toLowerCase() : uuidOf(value)));
+
+const applicationLine = z.strictObject({ kind: z.literal('application'), id: stableId, name: text, owner: text.nullable().optional() });
+const subscriptionLine = z.strictObject({ kind: z.literal('subscription'), application: stableId, api: apiId, plan: planId });
+const keyLine = z
+  .strictObject({
+    kind: z.literal('key'),
+    application: stableId,
+    environment: environmentId,
+    sha256: z
+      .string()
+      .regex(/^[0-9a-fA-F]{64}$/, 'must be 64 hexadecimal digits: the SHA-256 of the whole key, without a salt')
+      .optional(),
+    secret: z.string().min(16, 'must have at least 16 characters').max(512, 'must have at most 512 characters').regex(/^[\x21-\x7e]+$/, 'must be printable characters without spaces').optional(),
+    name: text.nullable().optional(),
+    expiresAt: expiresAt.optional(),
+  })
+  .refine((line) => (line.sha256 === undefined) !== (line.secret === undefined), { path: ['sha256'], message: 'give either sha256 or secret' })
+  .refine((line) => !line.secret?.startsWith('hg_live_') || isWellFormedKey(line.secret), { path: ['secret'], message: 'looks like a key of Heliograph, but its checksum is wrong' });
+
+const importLine = z.discriminatedUnion('kind', [applicationLine, subscriptionLine, keyLine], { error: 'must be an object with kind application, subscription or key' });
+
+export type ApplicationLine = z.infer<typeof applicationLine>;
+export type SubscriptionLine = z.infer<typeof subscriptionLine>;
+export interface KeyLine {
+  kind: 'key';
+  application: string;
+  environment: string;
+  hash: Buffer;
+  name: string | null;
+  expiresAt: Date | null;
+}
+export type ImportLine = ApplicationLine | SubscriptionLine | KeyLine;
+
+export type ParsedLine = { ok: true; line: ImportLine } | { ok: false; error: HelioError };
+
+/** Reads one line; a secret is hashed here and goes no further. */
+export function parseImportLine(bytes: Buffer): ParsedLine {
+  let json: unknown;
+  try {
+    json = JSON.parse(bytes.toString('utf8'));
+  } catch (error) {
+    return { ok: false, error: fail('malformed_json', `the line is not JSON: ${(error as Error).message.slice(0, 200)}`) };
+  }
+  const parsed = importLine.safeParse(json);
+  if (!parsed.success) {
+    const fields = faultsOf(parsed.error);
+    return { ok: false, error: fail('invalid_request', `${fields[0]?.field}: ${fields[0]?.problem}`, { fields }) };
+  }
+  if (parsed.data.kind !== 'key') return { ok: true, line: parsed.data };
+  const { sha256, secret, name, expiresAt: end, ...rest } = parsed.data;
+  return {
+    ok: true,
+    line: { ...rest, hash: secret === undefined ? Buffer.from(sha256 ?? '', 'hex') : secretHash(secret), name: name ?? null, expiresAt: end ? new Date(end) : null },
+  };
+}
+
+/** A UUID of version 8 (RFC 9562): the first bytes of the text's SHA-256. */
+function uuidOf(value: string): string {
+  const bytes = hash('sha256', `heliograph import\n${value}`, 'buffer').subarray(0, 16);
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x80;
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+  const hex = bytes.toString('hex');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}

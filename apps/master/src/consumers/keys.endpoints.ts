@@ -1,0 +1,92 @@
+import { environmentId } from '#model';
+import { z } from 'zod';
+import { endpoint, VIEWERS, WRITERS } from '../http/endpoint.js';
+import { pageOf, pageQuery } from '../http/paging.js';
+
+const tag = 'keys';
+const application = z.uuid('must be the id of an application, a UUID');
+const params = z.strictObject({ application, key: z.uuid('must be the id of a key, a UUID') });
+
+const name = z.string().min(1, 'must not be empty').max(200, 'must have at most 200 characters');
+/** the chain keeps whole seconds in 32 bits */
+export const expiresAt = z.iso
+  .datetime({ offset: true, error: 'must be a time in ISO 8601, like 2030-01-01T00:00:00Z' })
+  .refine((text) => Date.parse(text) <= 0xffff_ffff * 1000, 'must be before the year 2106');
+const futureExpiry = expiresAt.refine((text) => Date.parse(text) > Date.now(), 'must be in the future');
+const reason = z.string().min(1, 'must not be empty').max(500, 'must have at most 500 characters');
+
+export const keyView = z
+  .object({
+    id: z.uuid(),
+    application,
+    environment: z.string(),
+    name: z.string().nullable(),
+    hint: z.string().nullable().meta({ description: 'The beginning of the secret, to tell keys apart; null for imported hashes.' }),
+    status: z.enum(['active', 'expired', 'revoked']),
+    expiresAt: z.iso.datetime().nullable(),
+    revokedAt: z.iso.datetime().nullable(),
+    revokedReason: z.string().nullable(),
+    replacedBy: z.uuid().nullable(),
+    createdAt: z.iso.datetime(),
+    createdBy: z.string(),
+  })
+  .meta({ id: 'Key' });
+export type KeyView = z.infer<typeof keyView>;
+
+export const issuedKeyView = keyView.extend({ secret: z.string().meta({ description: 'The key itself. It is shown this once and kept nowhere.' }) }).meta({ id: 'IssuedKey' });
+export type IssuedKeyView = z.infer<typeof issuedKeyView>;
+
+export const issueKey = endpoint({
+  method: 'POST',
+  path: '/applications/:application/keys',
+  tag,
+  summary: 'Issue a key for one environment',
+  description: 'The answer shows the secret, once. It works in every region of the environment within the replicas\' poll interval.',
+  access: WRITERS,
+  params: z.strictObject({ application }),
+  body: z.strictObject({ environment: environmentId, name: name.optional(), expiresAt: futureExpiry.optional() }).meta({ example: { environment: 'prod', name: 'ci' } }),
+  answers: { 201: issuedKeyView },
+  errors: ['not_found', 'unknown_reference'],
+});
+
+export const listKeys = endpoint({
+  method: 'GET',
+  path: '/applications/:application/keys',
+  tag,
+  summary: 'List the keys of an application, oldest first',
+  access: VIEWERS,
+  params: z.strictObject({ application }),
+  query: z.strictObject({ ...pageQuery, environment: environmentId.optional() }),
+  answers: { 200: pageOf(keyView) },
+  errors: ['not_found'],
+});
+
+export const getKey = endpoint({ method: 'GET', path: '/applications/:application/keys/:key', tag, summary: 'One key, without its secret', access: VIEWERS, params, answers: { 200: keyView }, errors: ['not_found'] });
+
+export const rotateKey = endpoint({
+  method: 'POST',
+  path: '/applications/:application/keys/:key/rotate',
+  tag,
+  summary: 'Issue a successor; the old key works on for the overlap',
+  access: WRITERS,
+  params,
+  body: z.strictObject({
+    overlapSeconds: z.int('must be a whole number of seconds').min(0).max(90 * 86_400, 'must be at most 90 days').default(86_400).meta({ description: 'How long the old key goes on working; default one day.' }),
+    expiresAt: futureExpiry.optional().meta({ description: 'Of the new key.' }),
+  }),
+  answers: { 201: issuedKeyView },
+  errors: ['not_found', 'conflict'],
+});
+
+export const revokeKey = endpoint({
+  method: 'POST',
+  path: '/applications/:application/keys/:key/revoke',
+  tag,
+  summary: 'Revoke a key, for ever',
+  description: 'Revoking a revoked key changes nothing and is no error.',
+  access: WRITERS,
+  params,
+  body: z.strictObject({ reason: reason.optional() }).optional(),
+  answers: { 200: keyView },
+  errors: ['not_found'],
+});

@@ -1,0 +1,149 @@
+import { randomUUID } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { InjectDataSource } from '@nestjs/typeorm';
+import { fail, KEY_ID_BYTES, newKeySecret, secretHash } from '#model';
+import { DataSource, type EntityManager } from 'typeorm';
+import { ApiKeyRow, ApplicationRow, EnvironmentRow } from '../database/entities.js';
+import { decodeCursor, type Page, type PageRequest, toPage } from '../http/paging.js';
+import { type Answer, type Caller, created, ok } from '../http/request.js';
+import { applicationMark, keyMark } from '../publishing/index.js';
+import type { WriteTx } from '../writes/write-tx.js';
+import { Writes } from '../writes/writes.js';
+import { lockApplication } from './applications.service.js';
+import type { IssuedKeyView, KeyView } from './keys.endpoints.js';
+
+const HINT_LENGTH = 'hg_live_'.length + 4;
+
+export interface KeyFields {
+  application: string;
+  environment: string;
+  name?: string | null;
+  expiresAt?: string;
+}
+
+@Injectable()
+export class KeysService {
+  constructor(
+    @InjectDataSource() private readonly source: DataSource,
+    private readonly writes: Writes,
+  ) {}
+
+  issue(caller: Caller, fields: KeyFields): Promise<Answer<IssuedKeyView>> {
+    return this.writes.run(caller, async (tx) => {
+      await lockApplication(tx.manager, fields.application);
+      const issued = await insertSecret(tx, fields);
+      tx.audit({ action: 'key.issue', target: `key/${issued.id}`, after: withoutSecret(issued) });
+      return created(issued, `/v1/applications/${fields.application}/keys/${issued.id}`);
+    });
+  }
+
+  async list(application: string, environment: string | undefined, page: PageRequest): Promise<Answer<Page<KeyView>>> {
+    if (!(await this.source.manager.existsBy(ApplicationRow, { id: application }))) throw fail('not_found', `there is no application "${application}"`);
+    const after = decodeCursor(page.cursor, 2);
+    const query = this.source.manager
+      .createQueryBuilder(ApiKeyRow, 'k')
+      .where('k.application_id = :application', { application })
+      .orderBy('k.created_at')
+      .addOrderBy('k.id')
+      .limit(page.limit + 1);
+    if (environment) query.andWhere('k.environment_id = :environment', { environment });
+    if (after) query.andWhere('(k.created_at, k.id) > (:at::timestamptz, :id::uuid)', { at: after[0], id: after[1] });
+    const rows = await query.addSelect('k.created_at::text', 'at').getRawAndEntities<{ at: string }>();
+    const items = rows.entities.map((row, index) => ({ row, at: rows.raw[index]?.at ?? '' }));
+    return ok(toPage(items, page.limit, ({ row, at }) => [at, row.id], ({ row }) => viewOf(row)));
+  }
+
+  async get(application: string, id: string): Promise<Answer<KeyView>> {
+    const row = await one(this.source.manager, application, id);
+    return ok(viewOf(row), String(row.version));
+  }
+
+  rotate(caller: Caller, application: string, id: string, overlapSeconds: number, expiresAt?: string): Promise<Answer<IssuedKeyView>> {
+    return this.writes.run(caller, async (tx) => {
+      await lockApplication(tx.manager, application);
+      const old = await one(tx.manager, application, id);
+      const before = viewOf(old);
+      if (before.status !== 'active') throw fail('conflict', `the key ${id} is ${before.status}; only an active key can be rotated: issue a new one`);
+      if (old.replacedBy) throw fail('conflict', `the key ${id} was rotated before: ${old.replacedBy} replaces it`);
+      const issued = await insertSecret(tx, { application, environment: old.environment, name: old.name, expiresAt });
+      const end = new Date(Date.now() + overlapSeconds * 1000);
+      if (!old.expiresAt || old.expiresAt > end) old.expiresAt = end;
+      old.replacedBy = issued.id;
+      await this.save(tx, old);
+      tx.audit({ action: 'key.rotate', target: `key/${id}`, before, after: viewOf(old) });
+      tx.audit({ action: 'key.issue', target: `key/${issued.id}`, after: withoutSecret(issued) });
+      return created(issued, `/v1/applications/${application}/keys/${issued.id}`);
+    });
+  }
+
+  revoke(caller: Caller, application: string, id: string, reason?: string): Promise<Answer<KeyView>> {
+    return this.writes.run(caller, async (tx) => {
+      await lockApplication(tx.manager, application);
+      const row = await one(tx.manager, application, id);
+      if (row.revokedAt) return ok(viewOf(row), String(row.version));
+      const before = viewOf(row);
+      row.revokedAt = new Date();
+      row.revokedReason = reason ?? null;
+      const saved = await this.save(tx, row);
+      tx.audit({ action: 'key.revoke', target: `key/${id}`, before, after: viewOf(saved) });
+      return ok(viewOf(saved), String(saved.version));
+    });
+  }
+
+  private async save(tx: WriteTx, row: ApiKeyRow): Promise<ApiKeyRow> {
+    const [found]: { chain_id: Buffer }[] = await tx.manager.query('SELECT chain_id FROM api_key WHERE id = $1', [row.id]);
+    if (!found) throw new Error(`the key ${row.id} is gone while its application is locked`);
+    tx.mark([row.environment], keyMark(found.chain_id));
+    return tx.manager.save(row);
+  }
+}
+
+/** A new secret for an application whose lock the caller holds. */
+async function insertSecret(tx: WriteTx, fields: KeyFields): Promise<IssuedKeyView> {
+  if (!(await tx.manager.existsBy(EnvironmentRow, { id: fields.environment }))) {
+    throw fail('unknown_reference', `there is no environment "${fields.environment}"`, { fields: [{ field: 'environment', problem: `there is no environment "${fields.environment}"` }] });
+  }
+  const secret = newKeySecret();
+  const hash = secretHash(secret);
+  const id = randomUUID();
+  await tx.manager.insert(ApiKeyRow, {
+    id,
+    application: fields.application,
+    environment: fields.environment,
+    hash,
+    hint: secret.slice(0, HINT_LENGTH),
+    name: fields.name ?? null,
+    expiresAt: fields.expiresAt ? new Date(fields.expiresAt) : null,
+    createdBy: tx.caller.actor,
+  });
+  tx.mark([fields.environment], keyMark(hash.subarray(0, KEY_ID_BYTES)), applicationMark(fields.application));
+  return { ...viewOf(await one(tx.manager, fields.application, id)), secret };
+}
+
+function withoutSecret({ secret: _, ...view }: IssuedKeyView): KeyView {
+  return view;
+}
+
+async function one(manager: EntityManager, application: string, id: string): Promise<ApiKeyRow> {
+  const row = await manager.findOneBy(ApiKeyRow, { application, id });
+  if (!row) throw fail('not_found', `the application ${application} has no key "${id}"`);
+  return row;
+}
+
+function viewOf(row: ApiKeyRow): KeyView {
+  const expired = row.expiresAt !== null && row.expiresAt.getTime() <= Date.now();
+  return {
+    id: row.id,
+    application: row.application,
+    environment: row.environment,
+    name: row.name,
+    hint: row.hint,
+    status: row.revokedAt ? 'revoked' : expired ? 'expired' : 'active',
+    expiresAt: row.expiresAt?.toISOString() ?? null,
+    revokedAt: row.revokedAt?.toISOString() ?? null,
+    revokedReason: row.revokedReason,
+    replacedBy: row.replacedBy,
+    createdAt: row.createdAt.toISOString(),
+    createdBy: row.createdBy,
+  };
+}
