@@ -4,4 +4,5 @@ export * from './config.js';
 export * from './deferred.js';
 export * from './log.js';
 export * from './problem.js';
+export * from './process-lock.js';
 export * from './shutdown.js';

@@ -1,0 +1,102 @@
+import type { SerializedError, UserConsoleLog } from 'vitest';
+import type { Reporter, TestModule, TestSuite, Vitest } from 'vitest/node';
+
+/**
+ * One line per file, failures in full, then what this machine could not run and why. The last line is
+ * `N passed, N failed`, alone, so that a script can read it; a file that does not load counts as one failure.
+ */
+export class HouseReporter implements Reporter {
+  private vitest!: Vitest;
+  private readonly consoleOutput = new Map<string, string>();
+
+  onInit(vitest: Vitest): void {
+    this.vitest = vitest;
+  }
+
+  /** Kept, and shown only for a file that fails: the output of passing tests hides the one that matters. */
+  onUserConsoleLog(log: UserConsoleLog): void {
+    const file = log.taskId === undefined ? undefined : this.vitest.state.idMap.get(log.taskId)?.file.filepath;
+    if (file === undefined) this.write(log.content.trimEnd());
+    else this.consoleOutput.set(file, (this.consoleOutput.get(file) ?? '') + log.content);
+  }
+
+  onTestModuleEnd(module: TestModule): void {
+    const { passed, failed, skipped } = count(module);
+    const parts = [`${passed} passed`, failed > 0 && `${failed} failed`, skipped > 0 && `${skipped} not run`];
+    const seconds = (module.diagnostic().duration / 1000).toFixed(2);
+    const mark = failed > 0 ? 'FAIL' : passed > 0 ? 'ok  ' : 'none';
+    this.write(`${mark} ${module.relativeModuleId} (${parts.filter(Boolean).join(', ')}) ${seconds} s`);
+  }
+
+  onTestRunEnd(modules: readonly TestModule[], unhandled: readonly SerializedError[], reason: string): void {
+    for (const module of modules) this.reportFailures(module);
+    // Its worker process died; the error below does not say whose.
+    const unfinished = modules.filter((module) => ['queued', 'pending'].includes(module.state()));
+    for (const module of unfinished) this.vitest.logger.error(`\nFAIL ${module.relativeModuleId} did not finish`);
+    for (const error of unhandled) this.failure('outside of any test', [error]);
+    this.reportNotRun(modules);
+    const totals = modules.map(count);
+    const sum = (key: 'passed' | 'failed') => totals.reduce((total, one) => total + one[key], 0);
+    // Interrupted, or no test file matched: nothing failed, and yet it must not read as success.
+    const broken = reason === 'interrupted' || modules.length === 0 ? 1 : 0;
+    if (broken) this.write(reason === 'interrupted' ? '\nThe run was interrupted.' : '\nNo test files were found.');
+    this.write(`\n${sum('passed')} passed, ${sum('failed') + unhandled.length + broken} failed`);
+  }
+
+  private reportFailures(module: TestModule): void {
+    if (count(module).failed === 0) return;
+    const file = module.relativeModuleId;
+    this.failure(file, module.errors());
+    for (const suite of module.children.allSuites()) this.failure(`${file} > ${suite.fullName}`, suite.errors());
+    for (const test of module.children.allTests('failed')) {
+      this.failure(`${file} > ${test.fullName}`, test.result().errors ?? []);
+    }
+    const output = this.consoleOutput.get(module.moduleId);
+    if (output !== undefined) this.vitest.logger.error(`\nOUTPUT ${file}\n${output.trimEnd()}`);
+  }
+
+  private failure(where: string, errors: readonly SerializedError[]): void {
+    if (errors.length > 0) this.vitest.logger.error(`\nFAIL ${where}`);
+    for (const error of errors) this.vitest.logger.printError(error, { showCodeFrame: true });
+  }
+
+  private reportNotRun(modules: readonly TestModule[]): void {
+    if (this.vitest.config.testNamePattern !== undefined) return; // left out by whoever started the run
+    const lines = modules.flatMap((module) => notRun(module).map((line) => `  ${module.relativeModuleId} > ${line}`));
+    if (lines.length > 0) this.write(`\nNot run here\n${lines.join('\n')}`);
+  }
+
+  private write(text: string): void {
+    this.vitest.logger.log(text);
+  }
+}
+
+function count(module: TestModule): { passed: number; failed: number; skipped: number } {
+  const of = (state: 'passed' | 'failed' | 'skipped') => [...module.children.allTests(state)].length;
+  // A file that does not load, or a hook that throws, has errors that belong to no test.
+  const outsideTests = [module, ...module.children.allSuites()].filter((task) => task.errors().length > 0).length;
+  return { passed: of('passed'), failed: of('failed') + outsideTests, skipped: of('skipped') };
+}
+
+/** The outermost skipped suites, then the single skipped tests, each with its reason. */
+function notRun(parent: TestModule | TestSuite): string[] {
+  if (parent.errors().length > 0) return []; // a hook failed, and that is told above
+  const lines: string[] = [];
+  for (const child of parent.children) {
+    if (child.type === 'suite') {
+      const tests = [...child.children.allTests()].length;
+      const reason = child.meta().notRun;
+      if (reason !== undefined) lines.push(`${child.fullName} (${plural(tests)}): ${reason}`);
+      else lines.push(...notRun(child));
+    } else {
+      const result = child.result();
+      if (result.state === 'skipped')
+        lines.push(`${child.fullName}: ${result.note?.replace(/\s+/g, ' ') ?? 'no reason given'}`);
+    }
+  }
+  return lines;
+}
+
+function plural(tests: number): string {
+  return `${tests} test${tests === 1 ? '' : 's'}`;
+}

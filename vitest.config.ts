@@ -1,0 +1,18 @@
+import swc from 'unplugin-swc';
+import { defineConfig } from 'vitest/config';
+import { HouseReporter } from './test/reporter.js';
+
+export default defineConfig({
+  // SWC instead of Vite's own transform: Nest and TypeORM need the types of decorated members at run time. Reads .swcrc.
+  plugins: [swc.vite()],
+  // `#platform` and its like are the sources here, and dist/ in production (package.json, "imports").
+  ssr: { resolve: { conditions: ['source'] } },
+  test: {
+    include: ['{apps,libs,test}/**/*.spec.ts'],
+    reporters: [new HouseReporter()],
+    pool: 'forks',
+    globalSetup: ['test/global-setup.ts'],
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+  },
+});
