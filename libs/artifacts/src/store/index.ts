@@ -1,0 +1,12 @@
+export {
+  type ArtifactStore,
+  type Conditional,
+  type Replaced,
+  type StoreAbilities,
+  StoreError,
+  type StoreErrorCode,
+  type StoredObject,
+} from './artifact-store.js';
+export { deltaName, headName, releaseName } from './names.js';
+export { openStore, type StoreOptions } from './open-store.js';
+export type { S3Settings } from './s3-client.js';
