@@ -4,11 +4,13 @@ import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fa
 import { getDataSourceToken } from '@nestjs/typeorm';
 import type { Logger } from '#platform';
 import type { DataSource } from 'typeorm';
+import { Authentication } from './access/access.guard.js';
 import { AccessTokens } from './access/access-tokens.js';
 import type { MasterConfig } from './config/config.js';
 import { LOG } from './config/tokens.js';
 import { migrate } from './database/data-source.js';
 import { MasterMetrics } from './health/master-metrics.js';
+import type { MasterRequest } from './http/request.js';
 import { installBodyParser } from './http/body-parser.js';
 import { MasterModule } from './master.module.js';
 
@@ -39,6 +41,8 @@ export async function createApp(config: MasterConfig): Promise<NestFastifyApplic
     reply.header('x-request-id', request.id);
     done();
   });
+  const authentication = app.get(Authentication);
+  fastify.addHook('onRequest', (request) => authentication.authenticate(request as unknown as MasterRequest));
   await app.init();
   return app;
 }

@@ -52,7 +52,7 @@ function faultsOfIssue(issue: z.core.$ZodIssue, root: string): FieldFault[] {
 }
 
 function deepest(issues: z.core.$ZodIssue[]): number {
-  return Math.max(0, ...issues.map((issue) => issue.path.length));
+  return Math.max(0, ...issues.map((issue) => issue.path.length + (issue.code === 'unrecognized_keys' ? 1 : 0)));
 }
 
 function pathText(path: PropertyKey[], root: string): string {

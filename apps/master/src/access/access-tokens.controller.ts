@@ -5,7 +5,7 @@ import { fail, newToken, secretHash } from '#model';
 import { DataSource, MoreThan } from 'typeorm';
 import { AccessTokenRow } from '../database/entities.js';
 import { Input, type InputOf, Route } from '../http/endpoint.js';
-import { decodeCursor, type Page, toPage } from '../http/paging.js';
+import { decodeCursor, type Page, toPage, UUID } from '../http/paging.js';
 import { type Answer, type Caller, created, noContent, ok } from '../http/request.js';
 import { Writes } from '../writes/writes.js';
 import { type AccessTokenView, createAccessToken, deleteAccessToken, type IssuedAccessTokenView, listAccessTokens } from './access-tokens.endpoints.js';
@@ -41,7 +41,7 @@ export class AccessTokensController {
 
   @Route(listAccessTokens)
   async list(@Input() { query }: InputOf<typeof listAccessTokens>): Promise<Answer<Page<AccessTokenView>>> {
-    const after = decodeCursor(query.cursor, 1);
+    const after = decodeCursor(query.cursor, 1, [UUID]);
     const rows = await this.source.manager.find(AccessTokenRow, { where: after ? { id: MoreThan(after[0] ?? '') } : {}, order: { id: 'ASC' }, take: query.limit + 1 });
     return ok(toPage(rows, query.limit, (row) => [row.id], viewOf));
   }

@@ -7,25 +7,18 @@ import { AccessTokens } from './access-tokens.js';
 
 const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/;
 
-/** Finds out who calls and whether the endpoint is for them; leaves the Caller on the request. */
+/**
+ * Says who calls, and whether the endpoint is for them. Runs as soon as the head of a request is there: whoever may not
+ * call gets no byte of a body read.
+ */
 @Injectable()
-export class AccessGuard implements CanActivate {
+export class Authentication {
   constructor(private readonly tokens: AccessTokens) {}
 
-  async canActivate(context: ExecutionContext): Promise<boolean> {
-    const spec = Reflect.getMetadata(ENDPOINT, context.getHandler()) as EndpointSpec | undefined;
-    if (!spec) return true; // health, metrics, docs
-    const request = context.switchToHttp().getRequest<MasterRequest>();
-    const token = bearerOf(request);
-    const { actor, role } = await this.identify(spec.access, token);
-    request.caller = {
-      actor,
-      role,
-      requestId: request.id,
-      idempotency: spec.method === 'POST' && token !== null ? idempotencyOf(request, token) : null,
-      ifMatch: ifMatchOf(request),
-    };
-    return true;
+  /** Leaves the identity on the request. @throws HelioError `unauthenticated`, `forbidden` */
+  async authenticate(request: MasterRequest): Promise<void> {
+    const { endpoint } = request.routeOptions.config as { endpoint?: EndpointSpec };
+    if (endpoint) request.identity = await this.identify(endpoint.access, bearerOf(request));
   }
 
   private async identify(access: Access, token: string | null): Promise<Pick<Caller, 'actor' | 'role'>> {
@@ -42,6 +35,25 @@ export class AccessGuard implements CanActivate {
       throw fail('forbidden', `the token "${found.actor}" has the role ${found.role}; this needs ${['admin', ...access].join(' or ')}`);
     }
     return found;
+  }
+}
+
+/** Makes the Caller of what `Authentication` found and of the headers that need the body: no endpoint is reached without. */
+@Injectable()
+export class AccessGuard implements CanActivate {
+  canActivate(context: ExecutionContext): boolean {
+    const spec = Reflect.getMetadata(ENDPOINT, context.getHandler()) as EndpointSpec | undefined;
+    if (!spec) return true; // health, metrics, docs
+    const request = context.switchToHttp().getRequest<MasterRequest>();
+    if (!request.identity) throw new Error('the request was not authenticated');
+    const token = bearerOf(request);
+    request.caller = {
+      ...request.identity,
+      requestId: request.id,
+      idempotency: spec.method === 'POST' && token !== null ? idempotencyOf(request, token) : null,
+      ifMatch: ifMatchOf(request),
+    };
+    return true;
   }
 }
 

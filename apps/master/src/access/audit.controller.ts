@@ -53,20 +53,16 @@ export class AuditController {
 
   @Route(listAudit)
   async list(@Input() { query }: InputOf<typeof listAudit>): Promise<Answer<Page<AuditView>>> {
-    const after = decodeCursor(query.cursor, 1);
+    const after = decodeCursor(query.cursor, 1, [/^\d{1,18}$/]);
     const rows: AuditRow[] = await this.source.query(
       `SELECT a.*, ARRAY(SELECT r.environment_id || '@' || r.revision FROM revision r WHERE r.xids @> ARRAY[a.xid] ORDER BY 1) AS revisions
        FROM audit a
        WHERE ($1::bigint IS NULL OR a.id < $1) AND ($2::text IS NULL OR a.actor = $2) AND ($3::text IS NULL OR a.action = $3) AND ($4::text IS NULL OR a.target = $4)
        ORDER BY a.id DESC LIMIT $5`,
-      [after ? idOf(after[0]) : null, query.actor ?? null, query.action ?? null, query.target ?? null, query.limit + 1],
+      [after?.[0] ?? null, query.actor ?? null, query.action ?? null, query.target ?? null, query.limit + 1],
     );
     return ok(toPage(rows, query.limit, (row) => [row.id], viewOf));
   }
-}
-
-function idOf(text: string | undefined): string {
-  return text !== undefined && /^\d{1,18}$/.test(text) ? text : '0';
 }
 
 function viewOf(row: AuditRow): AuditView {

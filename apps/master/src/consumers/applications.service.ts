@@ -4,7 +4,7 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import { fail } from '#model';
 import { DataSource, type EntityManager } from 'typeorm';
 import { ApplicationRow } from '../database/entities.js';
-import { decodeCursor, type Page, type PageRequest, toPage } from '../http/paging.js';
+import { AGE_AND_ID, decodeCursor, type Page, type PageRequest, toPage } from '../http/paging.js';
 import { matchIfGiven, requireMatch } from '../http/preconditions.js';
 import { type Answer, type Caller, created, noContent, ok } from '../http/request.js';
 import { applicationMark, keyMark } from '../publishing/index.js';
@@ -33,7 +33,7 @@ export class ApplicationsService {
   }
 
   async list(filter: ApplicationFilter, page: PageRequest): Promise<Answer<Page<ApplicationView>>> {
-    const after = decodeCursor(page.cursor, 2);
+    const after = decodeCursor(page.cursor, 2, AGE_AND_ID);
     const query = this.source.manager.createQueryBuilder(ApplicationRow, 'a').orderBy('a.created_at').addOrderBy('a.id').limit(page.limit + 1);
     for (const [column, value] of Object.entries(filter)) {
       if (value !== undefined) query.andWhere(`a.${column} = :${column}`, { [column]: value });

@@ -4,7 +4,7 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import { fail, KEY_ID_BYTES, newKeySecret, secretHash } from '#model';
 import { DataSource, type EntityManager } from 'typeorm';
 import { ApiKeyRow, ApplicationRow, EnvironmentRow } from '../database/entities.js';
-import { decodeCursor, type Page, type PageRequest, toPage } from '../http/paging.js';
+import { AGE_AND_ID, decodeCursor, type Page, type PageRequest, toPage } from '../http/paging.js';
 import { type Answer, type Caller, created, ok } from '../http/request.js';
 import { applicationMark, keyMark } from '../publishing/index.js';
 import type { WriteTx } from '../writes/write-tx.js';
@@ -39,7 +39,7 @@ export class KeysService {
 
   async list(application: string, environment: string | undefined, page: PageRequest): Promise<Answer<Page<KeyView>>> {
     if (!(await this.source.manager.existsBy(ApplicationRow, { id: application }))) throw fail('not_found', `there is no application "${application}"`);
-    const after = decodeCursor(page.cursor, 2);
+    const after = decodeCursor(page.cursor, 2, AGE_AND_ID);
     const query = this.source.manager
       .createQueryBuilder(ApiKeyRow, 'k')
       .where('k.application_id = :application', { application })

@@ -4,7 +4,7 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import { fail } from '#model';
 import { DataSource, type EntityManager } from 'typeorm';
 import { SubscriptionRow } from '../database/entities.js';
-import { decodeCursor, type Page, type PageRequest, toPage } from '../http/paging.js';
+import { AGE_AND_ID, decodeCursor, type Page, type PageRequest, toPage } from '../http/paging.js';
 import { matchIfGiven, requireMatch } from '../http/preconditions.js';
 import { type Answer, type Caller, created, noContent, ok } from '../http/request.js';
 import { applicationMark } from '../publishing/index.js';
@@ -35,7 +35,7 @@ export class SubscriptionsService {
   }
 
   async list(filter: Partial<SubscriptionFields>, page: PageRequest): Promise<Answer<Page<SubscriptionView>>> {
-    const after = decodeCursor(page.cursor, 2);
+    const after = decodeCursor(page.cursor, 2, AGE_AND_ID);
     const query = this.source.manager.createQueryBuilder(SubscriptionRow, 's').orderBy('s.created_at').addOrderBy('s.id').limit(page.limit + 1);
     for (const [column, value] of Object.entries(filter)) {
       if (value !== undefined) query.andWhere(`s.${column}_id = :${column}`, { [column]: value });

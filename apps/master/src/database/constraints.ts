@@ -22,7 +22,7 @@ export async function onViolation<T>(statement: Promise<T>, errors: Record<strin
 }
 
 /** The name of the unique or foreign key constraint that a statement broke; null for any other error. */
-export function violatedConstraint(error: unknown): string | null {
+function violatedConstraint(error: unknown): string | null {
   if (!(error instanceof QueryFailedError)) return null;
   const { code, constraint } = error.driverError as { code?: string; constraint?: string };
   return code !== undefined && VIOLATIONS.has(code) && constraint !== undefined ? constraint : null;

@@ -46,7 +46,7 @@ function operationOf(spec: EndpointSpec): ZodOpenApiOperationObject {
     summary: spec.summary,
     description: [spec.description, accessText(spec)].filter(Boolean).join('\n\n'),
     security: isPublic ? [] : [{ token: [] }],
-    requestParams: { path: spec.params, query: spec.query, header: write ? writeHeaders(spec) : undefined },
+    requestParams: { ...(spec.params && { path: spec.params }), ...(spec.query && { query: spec.query }), ...(write && { header: writeHeaders(spec) }) },
     requestBody: spec.body || spec.streamed ? { required: true, content: bodyOf(spec) } : undefined,
     responses: { ...answersOf(spec, write), ...problemsOf(spec, isPublic) } as ZodOpenApiResponsesObject,
   };

@@ -4,6 +4,9 @@ import { fail } from '#model';
 import { DEFAULT_BODY_LIMIT } from './endpoint.js';
 import type { MasterRequest } from './request.js';
 
+/** Bytes beyond a limit that are still read; whoever sends more finds the connection closed. */
+const MAX_DISCARDED = 256 * 1024 * 1024;
+
 interface RouteBody {
   bodyLimit?: number;
   consumes?: readonly string[];
@@ -21,32 +24,36 @@ export function installBodyParser(fastify: FastifyInstance): void {
     const type = (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
     const consumes = route.consumes ?? ['application/json'];
     const limit = route.bodyLimit ?? DEFAULT_BODY_LIMIT;
-    if (!route.streamed) refuseTooLarge(Number(request.headers['content-length'] ?? 0), limit);
     if (request.headers['content-length'] === '0') return undefined;
     if (!consumes.includes(type)) {
+      await read(payload, 0);
       throw fail('unsupported_media_type', `Content-Type ${type === '' ? 'is missing' : `"${type.slice(0, 100)}" is not read here`}; send ${consumes.join(' or ')}`);
     }
     if (route.streamed) return payload;
-    const bytes = await readBounded(payload, limit);
+    const bytes = await read(payload, limit);
+    if (bytes === null) throw fail('body_too_large', `the body is larger than ${limit} bytes, which is the most this operation reads`);
     request.bodyHash = hash('sha256', bytes, 'buffer');
     return type === 'application/json' ? parseJson(bytes) : bytes;
   });
 }
 
-async function readBounded(payload: NodeJS.ReadableStream, limit: number): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of payload as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    refuseTooLarge(size, limit);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks, size);
-}
-
-function refuseTooLarge(size: number, limit: number): void {
-  // the rest of the body is not read: the connection cannot be used again
-  if (size > limit) throw fail('body_too_large', `the body is larger than ${limit} bytes, which is the most this operation reads`, { headers: { connection: 'close' } });
+/**
+ * Null for a body of more than `limit` bytes. It is read to its end all the same, and forgotten: Fastify closes the
+ * connection after a refusal, and under a client that still sends, that would lose it the answer.
+ */
+function read(payload: NodeJS.ReadableStream, limit: number): Promise<Buffer | null> {
+  return new Promise((resolve, reject) => {
+    let chunks: Buffer[] = [];
+    let size = 0;
+    payload.on('data', (chunk: Buffer) => {
+      size += chunk.length;
+      if (size <= limit) chunks.push(chunk);
+      else chunks = [];
+      if (size > limit + MAX_DISCARDED) resolve(null);
+    });
+    payload.on('end', () => resolve(size <= limit ? Buffer.concat(chunks, size) : null));
+    payload.on('error', () => reject(fail('invalid_request', 'the connection broke before the body was complete')));
+  });
 }
 
 function parseJson(bytes: Buffer): unknown {

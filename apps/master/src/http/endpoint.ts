@@ -60,7 +60,7 @@ export const DEFAULT_BODY_LIMIT = 1024 * 1024;
 
 /** Mounts a handler on the route that `spec` describes. */
 export function Route(spec: EndpointSpec): MethodDecorator {
-  const config = { bodyLimit: spec.body || spec.streamed ? (spec.bodyLimit ?? DEFAULT_BODY_LIMIT) : 64 * 1024, consumes: spec.consumes ?? ['application/json'], streamed: spec.streamed ?? false };
+  const config = { bodyLimit: spec.body || spec.streamed ? (spec.bodyLimit ?? DEFAULT_BODY_LIMIT) : 64 * 1024, consumes: spec.consumes ?? ['application/json'], streamed: spec.streamed ?? false, endpoint: spec };
   return applyDecorators(SetMetadata(ENDPOINT, spec), VERBS[spec.method](`/v1${spec.path}`), RouteConfig(config));
 }
 

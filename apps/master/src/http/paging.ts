@@ -22,13 +22,15 @@ export interface Page<T> {
 
 export const pageOf = <T extends z.ZodType>(item: T) => z.object({ items: z.array(item), next: z.string().nullable() });
 
+/** Forms of a cursor's parts. */
+export const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+/** as PostgreSQL writes it: `2026-11-21 15:04:09.123456+00` */
+export const AGE_AND_ID = [/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?[+-]\d\d(:\d\d)?$/, UUID];
+
 /** A cursor is opaque to callers: the sort key of the last item of a page. */
 export function encodeCursor(parts: readonly string[]): string {
   return Buffer.from(JSON.stringify(parts)).toString('base64url');
 }
-
-/** What PostgreSQL can take as text. */
-const STORABLE = /^[^\0]*$/;
 
 /**
  * @param form what each part looks like, where the database would refuse other text
@@ -39,7 +41,9 @@ export function decodeCursor(cursor: string | undefined, parts: number, form: re
   if (cursor === undefined) return null;
   try {
     const value: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'));
-    if (Array.isArray(value) && value.length === parts && value.every((part, i) => typeof part === 'string' && (form[i] ?? STORABLE).test(part))) return value;
+    // PostgreSQL takes no text with a NUL
+    const isPart = (part: unknown, i: number): boolean => typeof part === 'string' && !part.includes('\0') && (form[i]?.test(part) ?? true);
+    if (Array.isArray(value) && value.length === parts && value.every(isPart)) return value as string[];
   } catch {
     // falls through to the one error below
   }

@@ -24,6 +24,7 @@ export interface IdempotencyKey {
 
 /** A Fastify request as our hooks leave it. */
 export type MasterRequest = FastifyRequest & {
+  identity?: Pick<Caller, 'actor' | 'role'>;
   caller?: Caller;
   /** SHA-256 of the exact body, for idempotency; absent without a body */
   bodyHash?: Buffer;

@@ -40,6 +40,7 @@ describe('a document that cannot be used', () => {
     ['a number', '7', '(whole)', 'the number 7'],
     ['a list', '[{"openapi":"3.1.0"}]', '(whole)', 'a list'],
     ['a list that was parsed', [], '(whole)', 'a list'],
+    ['YAML that would hold up everybody else', `# ${'x'.repeat(4 * 1024 * 1024)}`, '(whole)', 'YAML of more than'],
     ['HTML', '<!doctype html><title>Sign in</title>', '(whole)', 'HTML'],
     ['bytes that are not UTF-8', Buffer.from([0x7b, 0xff, 0xfe]), '(whole)', 'UTF-8'],
     ['JSON with a mistake', '{\n"openapi": "3.1.0"\n"info": {}}', '(whole)', '(line 3)'],

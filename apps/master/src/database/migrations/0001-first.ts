@@ -175,13 +175,14 @@ const PUBLISHING = [
      environment_id text NOT NULL,
      table_id smallint NOT NULL,
      key bytea NOT NULL,
-     xid bigint NOT NULL DEFAULT (pg_current_xact_id()::text::bigint)
+     xid bigint NOT NULL DEFAULT (pg_current_xact_id()::text::bigint),
+     created_at timestamptz NOT NULL DEFAULT now()
    )`,
-  `CREATE INDEX outbox_by_environment ON outbox (environment_id, id)`,
-  `CREATE INDEX outbox_by_xid ON outbox (xid)`,
-  // where each chain stands; stored_revision: up to there the artifact store has it
+  `CREATE INDEX outbox_by_transaction ON outbox (environment_id, xid, id)`,
+  // where each chain stands; stored_revision: up to there the artifact store has it. A chain outlives its environment:
+  // one that is made again under the same name goes on with the next revision, for replicas never go back
   `CREATE TABLE chain (
-     environment_id text PRIMARY KEY REFERENCES environment,
+     environment_id text PRIMARY KEY,
      epoch integer NOT NULL DEFAULT 0,
      revision bigint NOT NULL DEFAULT 0,
      hash bytea NOT NULL DEFAULT decode(repeat('00', 32), 'hex'),
@@ -208,7 +209,8 @@ const PUBLISHING = [
      PRIMARY KEY (environment_id, revision)
    )`,
   `ALTER TABLE revision ALTER COLUMN bytes SET STORAGE EXTERNAL`,
-  `CREATE INDEX revision_by_xid ON revision USING gin (xids)`,
+  // without fastupdate: its list of pending rows would be read at every look-up, and flushed by some unlucky revision
+  `CREATE INDEX revision_by_xid ON revision USING gin (xids) WITH (fastupdate = off)`,
   // what the chain says now
   `CREATE TABLE published_entry (
      environment_id text NOT NULL,
@@ -218,4 +220,6 @@ const PUBLISHING = [
      revision bigint NOT NULL,
      PRIMARY KEY (environment_id, table_id, key)
    )`,
+  // placements (table 2) by the release that they refer to
+  `CREATE INDEX published_entry_by_release ON published_entry (environment_id, value) WHERE table_id = 2`,
 ];

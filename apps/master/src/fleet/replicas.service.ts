@@ -1,0 +1,126 @@
+import { Injectable } from '@nestjs/common';
+import { InjectDataSource } from '@nestjs/typeorm';
+import { fail, type ReplicaStatus } from '#model';
+import type { FieldFault } from '#platform';
+import { DataSource, type EntityManager } from 'typeorm';
+import { jsonbText } from '../database/jsonb.js';
+import { decodeCursor, type Page, type PageRequest, toPage } from '../http/paging.js';
+import { matchIfGiven } from '../http/preconditions.js';
+import { type Answer, type Caller, noContent, ok } from '../http/request.js';
+import { Writes } from '../writes/writes.js';
+import type { ReplicaInFull, ReplicaView } from './replicas.endpoints.js';
+
+@Injectable()
+export class ReplicasService {
+  constructor(
+    @InjectDataSource() private readonly source: DataSource,
+    private readonly writes: Writes,
+  ) {}
+
+  /** A report is no business write: no audit, no marks, one statement. Hundreds of replicas send one every 5 s. */
+  async report(replica: string, status: ReplicaStatus): Promise<Answer<undefined>> {
+    const [, updated]: [unknown, number] = await this.source.query(REPORT, [
+      replica,
+      status.region,
+      status.environment,
+      jsonbText(status),
+      status.replica,
+    ]);
+    if (updated === 0) throw await this.notItself(replica, status);
+    return noContent();
+  }
+
+  async list({
+    limit,
+    cursor,
+    environment,
+    region,
+  }: PageRequest & { environment?: string; region?: string }): Promise<Answer<Page<ReplicaView>>> {
+    const rows: Row[] = await this.source.query(
+      `${SELECT} WHERE ($1::text IS NULL OR g.environment_id = $1) AND ($2::text IS NULL OR r.region_id = $2)
+         AND ($3::text IS NULL OR r.id > $3) ORDER BY r.id LIMIT $4`,
+      [environment ?? null, region ?? null, decodeCursor(cursor, 1)?.[0] ?? null, limit + 1],
+    );
+    return ok(toPage(rows, limit, (row) => [row.id], viewOf));
+  }
+
+  async get(id: string): Promise<Answer<ReplicaInFull>> {
+    const row = await one(this.source.manager, id);
+    return ok({ ...viewOf(row), status: row.status }, etagOf(row));
+  }
+
+  delete(caller: Caller, id: string): Promise<Answer<undefined>> {
+    return this.writes.run(caller, async (tx) => {
+      await tx.manager.query('SELECT FROM replica WHERE id = $1 FOR UPDATE', [id]);
+      const row = await one(tx.manager, id);
+      matchIfGiven(caller, etagOf(row));
+      await tx.manager.query('DELETE FROM replica WHERE id = $1', [id]);
+      const { region, environment, build } = row;
+      tx.audit({ action: 'replica.delete', target: `replica/${id}`, before: { region, environment, build } });
+      return noContent();
+    });
+  }
+
+  /** The token says who reports: what the report says of that has to be the same. */
+  private async notItself(replica: string, status: ReplicaStatus): Promise<Error> {
+    const { id, region, environment } = await one(this.source.manager, replica);
+    const fields: FieldFault[] = Object.entries({ replica: id, region, environment })
+      .filter(([field, value]) => status[field as 'replica' | 'region' | 'environment'] !== value)
+      .map(([field, value]) => ({ field, problem: 'is not that of the token', expected: `"${value}"` }));
+    return fail('invalid_request', `${fields[0]?.field}: ${fields[0]?.problem}, which is ${fields[0]?.expected}`, {
+      fields,
+    });
+  }
+}
+
+const REPORT = `
+  UPDATE replica r SET status = $4, reported_at = now() FROM region g
+  WHERE r.id = $1 AND $5 = r.id AND r.region_id = $2 AND g.id = r.region_id AND g.environment_id = $3`;
+
+interface Row {
+  id: string;
+  region: string;
+  environment: string;
+  build: string;
+  joined_at: Date;
+  reported_at: Date | null;
+  status: ReplicaStatus | null;
+  silent: number | null;
+  /** revision of the chain */
+  head: string | null;
+}
+
+const SELECT = `
+  SELECT r.id, r.region_id AS region, g.environment_id AS environment, r.build, r.joined_at, r.reported_at, r.status,
+         round(extract(epoch FROM now() - r.reported_at), 1)::float8 AS silent, c.revision AS head
+  FROM replica r JOIN region g ON g.id = r.region_id LEFT JOIN chain c ON c.environment_id = g.environment_id`;
+
+async function one(manager: EntityManager, id: string): Promise<Row> {
+  const rows: Row[] = await manager.query(`${SELECT} WHERE r.id = $1`, [id]);
+  if (!rows[0]) throw fail('not_found', `there is no replica "${id}"`);
+  return rows[0];
+}
+
+/** A replica that joins again is another one; its reports are no changes. */
+function etagOf(row: Row): string {
+  return String(row.joined_at.getTime());
+}
+
+function viewOf(row: Row): ReplicaView {
+  const { status } = row;
+  return {
+    id: row.id,
+    region: row.region,
+    environment: row.environment,
+    build: status?.build ?? row.build,
+    joinedAt: row.joined_at.toISOString(),
+    state: status?.state ?? null,
+    freshness: status?.freshness ?? null,
+    revision: status?.revision ?? null,
+    behind: status ? Math.max(0, Number(row.head ?? 0) - status.revision) : null,
+    reportedAt: row.reported_at?.toISOString() ?? null,
+    silentForSeconds: row.silent,
+    nacks: status?.nacks.length ?? 0,
+    lastError: status?.lastError ?? null,
+  };
+}
