@@ -1,7 +1,15 @@
 import { hash } from 'node:crypto';
 import type pg from 'pg';
 import { expect } from 'vitest';
-import { type ChainPosition, GENESIS_HASH, opsOf, positionAfter, StateRoot, TrustedKeys, verifyRevision } from '#artifacts';
+import {
+  type ChainPosition,
+  GENESIS_HASH,
+  opsOf,
+  positionAfter,
+  StateRoot,
+  TrustedKeys,
+  verifyRevision,
+} from '#artifacts';
 import { applicationKey, encodeJson, encodeKeyRecord, encodeText, type Op, placementKey, TABLE } from '#model';
 import { referencesOf } from '../publishing/references.js';
 import { signer } from './publishing-master.js';
@@ -22,7 +30,8 @@ export interface AuditedChain {
   entries: Entries;
 }
 
-const shown = (value: Buffer): string => (value.length < 1000 ? value.toString('hex') : `sha256 ${hash('sha256', value)}`);
+const shown = (value: Buffer): string =>
+  value.length < 1000 ? value.toString('hex') : `sha256 ${hash('sha256', value)}`;
 const nameOf = (table: number, key: Buffer): string => `${table}:${key.toString('hex')}`;
 
 /**
@@ -30,7 +39,10 @@ const nameOf = (table: number, key: Buffer): string => `${table}:${key.toString(
  * hashes, at every revision the state root computed anew, and that everything referred to is there.
  */
 export async function auditChain(pool: pg.Pool, environment = 'prod'): Promise<AuditedChain> {
-  const { rows } = await pool.query<{ revision: string; bytes: Buffer; xids: string[] }>('SELECT revision, bytes, xids FROM revision WHERE environment_id = $1 ORDER BY revision', [environment]);
+  const { rows } = await pool.query<{ revision: string; bytes: Buffer; xids: string[] }>(
+    'SELECT revision, bytes, xids FROM revision WHERE environment_id = $1 ORDER BY revision',
+    [environment],
+  );
   const trusted = new TrustedKeys([signer.publicKey]);
   const values = new Map<string, Buffer>();
   const root = StateRoot.empty();
@@ -42,7 +54,8 @@ export async function auditChain(pool: pg.Pool, environment = 'prod'): Promise<A
     for (const { table, key, value } of ops) {
       const name = nameOf(table, key);
       const before = values.get(name) ?? null;
-      if (before === value || (before && value?.equals(before))) expect.fail(`in revision ${revision} the op on ${name} changes nothing`);
+      if (before === value || (before && value?.equals(before)))
+        expect.fail(`in revision ${revision} the op on ${name} changes nothing`);
       root.change(table, key, before, value);
       if (value) values.set(name, value);
       else values.delete(name);
@@ -62,16 +75,21 @@ function expectClosed(values: Map<string, Buffer>, revision: string): void {
   for (const [name, value] of values) {
     for (const { table, key } of referencesOf(Number(name.split(':')[0]), value)) {
       referred.add(nameOf(table, key));
-      if (!values.has(nameOf(table, key))) expect.fail(`in revision ${revision} ${name} refers to ${nameOf(table, key)}, which is not there`);
+      if (!values.has(nameOf(table, key)))
+        expect.fail(`in revision ${revision} ${name} refers to ${nameOf(table, key)}, which is not there`);
     }
   }
   for (const name of values.keys()) {
-    if (name.startsWith(`${TABLE.release}:`) && !referred.has(name)) expect.fail(`in revision ${revision} nothing refers to the release ${name}`);
+    if (name.startsWith(`${TABLE.release}:`) && !referred.has(name))
+      expect.fail(`in revision ${revision} nothing refers to the release ${name}`);
   }
 }
 
 async function publishedEntries(pool: pg.Pool, environment: string): Promise<Entries> {
-  const { rows } = await pool.query<{ table_id: number; key: Buffer; value: Buffer }>('SELECT table_id, key, value FROM published_entry WHERE environment_id = $1', [environment]);
+  const { rows } = await pool.query<{ table_id: number; key: Buffer; value: Buffer }>(
+    'SELECT table_id, key, value FROM published_entry WHERE environment_id = $1',
+    [environment],
+  );
   return new Map(rows.map(({ table_id: table, key, value }) => [nameOf(table, key), shown(value)]));
 }
 
@@ -80,21 +98,52 @@ export async function entriesOfRows(pool: pg.Pool, environment = 'prod'): Promis
   const entries: Entries = new Map();
   const put = (table: number, key: Buffer, value: Buffer): void => void entries.set(nameOf(table, key), shown(value));
   const all = async <T extends object>(sql: string): Promise<T[]> => (await pool.query<T>(sql)).rows;
-  for (const { id, rate, quota } of await all<{ id: string; rate: unknown; quota: unknown }>('SELECT * FROM plan')) put(TABLE.plan, encodeText(id), encodeJson({ rate, quota }));
-  const keys = (await all<{ environment_id: string; application_id: string; hash: Buffer; revoked_at: Date | null; expires_at: Date | null }>('SELECT * FROM api_key')).filter(
-    (key) => key.environment_id === environment,
-  );
+  for (const { id, rate, quota } of await all<{ id: string; rate: unknown; quota: unknown }>('SELECT * FROM plan'))
+    put(TABLE.plan, encodeText(id), encodeJson({ rate, quota }));
+  const keys = (
+    await all<{
+      environment_id: string;
+      application_id: string;
+      hash: Buffer;
+      revoked_at: Date | null;
+      expires_at: Date | null;
+    }>('SELECT * FROM api_key')
+  ).filter((key) => key.environment_id === environment);
   for (const { application_id: application, hash, revoked_at: revokedAt, expires_at: expiresAt } of keys) {
-    put(TABLE.key, hash.subarray(0, 16), encodeKeyRecord({ application, revoked: revokedAt !== null, expiresAt: expiresAt?.getTime() ?? null }));
+    put(
+      TABLE.key,
+      hash.subarray(0, 16),
+      encodeKeyRecord({ application, revoked: revokedAt !== null, expiresAt: expiresAt?.getTime() ?? null }),
+    );
   }
-  const subscriptions = await all<{ id: string; application_id: string; api_id: string; plan_id: string }>('SELECT * FROM subscription ORDER BY id::text');
-  for (const { id, name, status } of await all<{ id: string; name: string; status: string }>('SELECT * FROM application')) {
+  const subscriptions = await all<{ id: string; application_id: string; api_id: string; plan_id: string }>(
+    'SELECT * FROM subscription ORDER BY id::text',
+  );
+  for (const { id, name, status } of await all<{ id: string; name: string; status: string }>(
+    'SELECT * FROM application',
+  )) {
     if (!keys.some((key) => key.application_id === id)) continue;
-    const own = subscriptions.filter((subscription) => subscription.application_id === id).map(({ id: uuid, api_id: api, plan_id: plan }) => ({ id: uuid, api, plan }));
-    put(TABLE.application, applicationKey(id), encodeJson({ name, ...(status === 'suspended' ? { suspended: true } : {}), subscriptions: own }));
+    const own = subscriptions
+      .filter((subscription) => subscription.application_id === id)
+      .map(({ id: uuid, api_id: api, plan_id: plan }) => ({ id: uuid, api, plan }));
+    put(
+      TABLE.application,
+      applicationKey(id),
+      encodeJson({ name, ...(status === 'suspended' ? { suspended: true } : {}), subscriptions: own }),
+    );
   }
-  const releases = new Map((await all<{ digest: Buffer; definition: Buffer }>('SELECT * FROM release')).map(({ digest, definition }) => [digest.toString('hex'), definition]));
-  for (const { environment_id: placed, api_id: api, region, digest } of await all<{ environment_id: string; api_id: string; region: string; digest: Buffer }>('SELECT * FROM placement')) {
+  const releases = new Map(
+    (await all<{ digest: Buffer; definition: Buffer }>('SELECT * FROM release')).map(({ digest, definition }) => [
+      digest.toString('hex'),
+      definition,
+    ]),
+  );
+  for (const { environment_id: placed, api_id: api, region, digest } of await all<{
+    environment_id: string;
+    api_id: string;
+    region: string;
+    digest: Buffer;
+  }>('SELECT * FROM placement')) {
     if (placed !== environment) continue;
     put(TABLE.placement, placementKey(api, region), digest);
     put(TABLE.release, digest, releases.get(digest.toString('hex')) ?? Buffer.alloc(0));

@@ -32,7 +32,10 @@ export class ChainWriter {
   /** An API with nothing in it, on which releases can be made. */
   async api(name: string): Promise<string> {
     const id = `${name}:v1`;
-    await this.pool.query(`INSERT INTO api (id, name, version, context, created_by) VALUES ($1, $2, 'v1', $3, 'test')`, [id, name, `/${name}/v1`]);
+    await this.pool.query(
+      `INSERT INTO api (id, name, version, context, created_by) VALUES ($1, $2, 'v1', $3, 'test')`,
+      [id, name, `/${name}/v1`],
+    );
     return id;
   }
 
@@ -41,7 +44,10 @@ export class ChainWriter {
     const [name, version] = api.split(':');
     const definition = encodeJson({ name, version, ...more });
     const digest = hash('sha256', definition, 'buffer');
-    await this.pool.query(`INSERT INTO release (digest, api_id, definition, plans, routes, created_by) VALUES ($1, $2, $3, '{}', 1, 'ann')`, [digest, api, definition]);
+    await this.pool.query(
+      `INSERT INTO release (digest, api_id, definition, plans, routes, created_by) VALUES ($1, $2, $3, '{}', 1, 'ann')`,
+      [digest, api, definition],
+    );
     return digest;
   }
 }
@@ -51,12 +57,19 @@ export class ChainTx {
 
   async mark(environment: string, ...marks: Entry[]): Promise<void> {
     for (const { table, key } of marks) {
-      await this.client.query('INSERT INTO outbox (environment_id, table_id, key) VALUES ($1, $2, $3)', [environment, table, key]);
+      await this.client.query('INSERT INTO outbox (environment_id, table_id, key) VALUES ($1, $2, $3)', [
+        environment,
+        table,
+        key,
+      ]);
     }
   }
 
   async plan(environment: string, id: string, limit: number): Promise<void> {
-    await this.client.query('INSERT INTO plan (id, rate) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET rate = excluded.rate', [id, { limit, per: 'second' }]);
+    await this.client.query(
+      'INSERT INTO plan (id, rate) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET rate = excluded.rate',
+      [id, { limit, per: 'second' }],
+    );
     await this.mark(environment, planMark(id));
   }
 
@@ -79,20 +92,33 @@ export class ChainTx {
     const secret = newKeySecret();
     const hashed = secretHash(secret);
     const chainId = hashed.subarray(0, 16);
-    await this.client.query(`INSERT INTO api_key (id, application_id, environment_id, hash, created_by) VALUES ($1, $2, $3, $4, 'test')`, [randomUUID(), application, environment, hashed]);
+    await this.client.query(
+      `INSERT INTO api_key (id, application_id, environment_id, hash, created_by) VALUES ($1, $2, $3, $4, 'test')`,
+      [randomUUID(), application, environment, hashed],
+    );
     await this.mark(environment, keyMark(chainId));
     return { secret, chainId };
   }
 
   async revoke(environment: string, chainId: Buffer): Promise<void> {
-    await this.client.query('UPDATE api_key SET revoked_at = now() WHERE environment_id = $1 AND chain_id = $2', [environment, chainId]);
+    await this.client.query('UPDATE api_key SET revoked_at = now() WHERE environment_id = $1 AND chain_id = $2', [
+      environment,
+      chainId,
+    ]);
     await this.mark(environment, keyMark(chainId));
   }
 
   async removeApplication(environment: string, application: string): Promise<void> {
-    const { rows } = await this.client.query<{ chain_id: Buffer }>('SELECT chain_id FROM api_key WHERE application_id = $1 AND environment_id = $2', [application, environment]);
+    const { rows } = await this.client.query<{ chain_id: Buffer }>(
+      'SELECT chain_id FROM api_key WHERE application_id = $1 AND environment_id = $2',
+      [application, environment],
+    );
     await this.client.query('DELETE FROM application WHERE id = $1', [application]);
-    await this.mark(environment, applicationMark(application), ...rows.map(({ chain_id: chainId }) => keyMark(chainId)));
+    await this.mark(
+      environment,
+      applicationMark(application),
+      ...rows.map(({ chain_id: chainId }) => keyMark(chainId)),
+    );
   }
 
   async place(environment: string, api: string, region: string, digest: Buffer | null): Promise<void> {
@@ -103,7 +129,11 @@ export class ChainTx {
         [environment, api, region, digest],
       );
     } else {
-      await this.client.query('DELETE FROM placement WHERE environment_id = $1 AND api_id = $2 AND region = $3', [environment, api, region]);
+      await this.client.query('DELETE FROM placement WHERE environment_id = $1 AND api_id = $2 AND region = $3', [
+        environment,
+        api,
+        region,
+      ]);
     }
     await this.mark(environment, placementMark(api, region));
   }

@@ -25,25 +25,37 @@ export interface PublishingMaster {
   stop(): Promise<void>;
 }
 
+/** Connections to a database that may be dropped, or cut off, while they are idle. */
+export function openPool(url: string): pg.Pool {
+  return new pg.Pool({ connectionString: url, max: 20 }).on('error', () => undefined);
+}
+
 /** The publishing half of a master, on a database and a store. */
-export async function startPublishing(url: string, store: ArtifactStore, more: Partial<PublishingOptions> = {}): Promise<PublishingMaster> {
+export async function startPublishing(
+  url: string,
+  store: ArtifactStore,
+  more: Partial<PublishingOptions> = {},
+): Promise<PublishingMaster> {
   const wire = await cuttable(url);
-  const pool = new pg.Pool({ connectionString: wire.url, max: 4 });
-  pool.on('error', () => undefined); // connections that are cut while idle
+  const pool = openPool(wire.url);
   const complaints: PublishingMaster['complaints'] = [];
   const log = collectingLog(complaints);
   const publications = new Publications(log);
   const query: PublishingOptions['query'] = (sql, parameters) => pool.query(sql, parameters).then(({ rows }) => rows);
-  const switched = switchable(store);
-  const options = { databaseUrl: wire.url, query, store: switched.store, signer, instance: 'test', log, ...more };
+  let cut = false;
+  const connected = interposed(store, (_, run, signal) => (cut ? noAnswer(signal) : run()));
+  const options = { databaseUrl: wire.url, query, store: connected, signer, instance: 'test', log, ...more };
   const publishers = new Publishers(options, publications);
   const published: Published[] = [];
   publications.subscribe((one) => published.push(one));
   publishers.start();
-  const stop = async (): Promise<void> => {
-    await publishers.stop();
-    await pool.end();
-    await wire.cut();
+  let stopped: Promise<void> | undefined;
+  const stop = (): Promise<void> => {
+    stopped ??= publishers
+      .stop()
+      .then(() => pool.end())
+      .then(() => wire.cut());
+    return stopped;
   };
   return {
     publishers,
@@ -51,10 +63,14 @@ export async function startPublishing(url: string, store: ArtifactStore, more: P
     options,
     published,
     complaints,
-    leads: (environment) => until(() => publishers.standing(environment)?.leader, { what: `the master to lead ${environment}` }).then(() => undefined),
+    leads: (environment) =>
+      until(() => publishers.standing(environment)?.leader, { what: `the master to lead ${environment}` }).then(
+        () => undefined,
+      ),
     crash: async () => {
-      switched.cut();
+      cut = true;
       await wire.cut();
+      await until(() => !publishers.standing('prod')?.leader, { what: 'the connections to break' });
       await stop();
     },
     stop,
@@ -62,7 +78,10 @@ export async function startPublishing(url: string, store: ArtifactStore, more: P
 }
 
 function collectingLog(lines: PublishingMaster['complaints']): Logger {
-  return pino({ level: 'warn' }, { write: (line: string) => lines.push(JSON.parse(line) as PublishingMaster['complaints'][number]) });
+  return pino(
+    { level: 'warn' },
+    { write: (line: string) => lines.push(JSON.parse(line) as PublishingMaster['complaints'][number]) },
+  );
 }
 
 /** The database behind a wire of its own that can be cut. */
@@ -76,10 +95,12 @@ async function cuttable(url: string): Promise<{ url: string; cut(): Promise<void
       [far, near],
     ] as const) {
       sockets.add(one.setNoDelay());
-      one.on('error', () => undefined).on('close', () => {
-        other.destroy();
-        sockets.delete(one);
-      });
+      one
+        .on('error', () => undefined)
+        .on('close', () => {
+          other.destroy();
+          sockets.delete(one);
+        });
       one.pipe(other);
     }
   }).listen(0, '127.0.0.1');
@@ -97,27 +118,31 @@ async function cuttable(url: string): Promise<{ url: string; cut(): Promise<void
   };
 }
 
-/** A store that can be made to answer nothing any more: calls end by their signal only. */
-function switchable(store: ArtifactStore): { store: ArtifactStore; cut(): void } {
-  let cut = false;
-  const never = (signal?: AbortSignal): Promise<never> =>
-    new Promise((_, reject) => {
-      signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
-    });
-  const through = <T>(signal: AbortSignal | undefined, call: () => Promise<T>): Promise<T> => (cut ? never(signal) : call());
+/** Stands between a store and its user: runs the call, or something else. */
+export type Around = <T>(
+  call: Exclude<keyof ArtifactStore, 'description'>,
+  run: () => Promise<T>,
+  signal: AbortSignal | undefined,
+) => Promise<T>;
+
+export function interposed(store: ArtifactStore, around: Around): ArtifactStore {
   return {
-    cut: () => {
-      cut = true;
-    },
-    store: {
-      description: store.description,
-      get: (name, limit, signal) => through(signal, () => store.get(name, limit, signal)),
-      getIfChanged: (name, etag, limit, signal) => through(signal, () => store.getIfChanged(name, etag, limit, signal)),
-      create: (name, bytes, signal) => through(signal, () => store.create(name, bytes, signal)),
-      replace: (name, bytes, expected, signal) => through(signal, () => store.replace(name, bytes, expected, signal)),
-      delete: (name, signal) => through(signal, () => store.delete(name, signal)),
-      probe: (signal) => through(signal, () => store.probe(signal)),
-      close: () => store.close(),
-    },
+    description: store.description,
+    get: (name, limit, signal) => around('get', () => store.get(name, limit, signal), signal),
+    getIfChanged: (name, etag, limit, signal) =>
+      around('getIfChanged', () => store.getIfChanged(name, etag, limit, signal), signal),
+    create: (name, bytes, signal) => around('create', () => store.create(name, bytes, signal), signal),
+    replace: (name, bytes, expected, signal) =>
+      around('replace', () => store.replace(name, bytes, expected, signal), signal),
+    delete: (name, signal) => around('delete', () => store.delete(name, signal), signal),
+    probe: (signal) => around('probe', () => store.probe(signal), signal),
+    close: () => store.close(),
   };
+}
+
+/** The answer of a store that does not answer: it ends with the signal only. */
+export function noAnswer(signal: AbortSignal | undefined): Promise<never> {
+  return new Promise((_, reject) => {
+    signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+  });
 }

@@ -1,0 +1,187 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import type pg from 'pg';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { type ArtifactStore, openStore } from '#artifacts';
+import { type FreshDatabase, freshDatabase, until } from '#harness';
+import { sleep } from '#platform';
+import { auditChain, entriesOfRows } from '../testing/chain-audit.js';
+import { type ChainTx, ChainWriter } from '../testing/chain-writer.js';
+import { openPool, startPublishing } from '../testing/publishing-master.js';
+import { auditStore } from '../testing/store-audit.js';
+
+let database: FreshDatabase;
+let pool: pg.Pool;
+let writer: ChainWriter;
+let directory: string;
+let store: ArtifactStore;
+
+beforeEach(async () => {
+  database = await freshDatabase();
+  pool = openPool(database.url);
+  writer = new ChainWriter(pool);
+  directory = mkdtempSync(join(tmpdir(), 'helio-publishing-'));
+  store = openStore(`file://${directory}`);
+  await writer.environment('prod');
+});
+
+afterEach(async () => {
+  await pool.end();
+  await database.drop();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/** Enough of them to hit each statement of a round. */
+const TERMS = 25;
+
+/** Ends a connection of a master, the leader's where there is one. */
+async function killOne(application: string): Promise<void> {
+  await pool.query(
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity a WHERE datname = current_database() AND application_name LIKE $1
+     ORDER BY EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'advisory' AND l.granted) DESC LIMIT 1`,
+    [application],
+  );
+}
+
+it('R1 revisions are 1..n, none missing and none twice, with 16 writers and three masters whose connections are killed at random', {
+  timeout: 90_000,
+}, async () => {
+  const masters = await Promise.all([1, 2, 3].map((n) => startPublishing(database.url, store, { instance: `m${n}` })));
+  const xids = new Set<string>();
+  const epoch = async (): Promise<number> =>
+    (await pool.query<{ epoch: number }>('SELECT epoch FROM chain')).rows[0]?.epoch ?? 0;
+  let writing = true;
+  const killing = (async () => {
+    for (let kills = 0; (await epoch()) < TERMS; kills++) {
+      await sleep(Math.random() * 400); // a new connection takes some 50 ms to its first revision
+      await killOne(kills % 8 === 7 ? 'helio-bus' : 'helio-publisher%');
+    }
+    writing = false;
+  })();
+  await Promise.all(
+    Array.from({ length: 16 }, async (_, n) => {
+      let application = '';
+      for (let round = 0; writing; round++) {
+        const xid = await writer.write(async (tx) => {
+          if (round === 0) application = await tx.application(`app ${n}`);
+          await tx.plan('prod', `p${round % 3}`, n * 1000 + round + 1);
+          const { chainId } = await tx.key('prod', application);
+          if (round % 5 === 4) await tx.revoke('prod', chainId);
+        });
+        xids.add(xid);
+        masters[round % 3]?.publishers.hint(['prod']);
+        await sleep(Math.random() * 50);
+      }
+    }),
+  );
+  await killing;
+  await until(async () => (await pool.query('SELECT FROM outbox')).rowCount === 0, { what: 'all markers to be taken' });
+
+  const { revisions, entries } = await auditChain(pool);
+  expect(entries).toEqual(await entriesOfRows(pool));
+  const carried = revisions.flatMap((revision) => revision.xids);
+  expect(new Set(carried).size, 'no transaction is carried twice').toBe(carried.length);
+  expect(new Set(carried), 'every transaction is carried, for each wrote a new key').toEqual(xids);
+  const epochs = revisions.map(({ epoch }) => epoch);
+  expect(epochs, 'epochs only rise').toEqual([...epochs].sort((a, b) => a - b));
+  expect(new Set(epochs).size, 'the office changed hands between revisions').toBeGreaterThan(5);
+  await until(async () => (await auditStore(store, pool)).revision === revisions.length, {
+    what: 'the store to have it all',
+  });
+  await Promise.all(masters.map((master) => master.stop()));
+});
+
+type Command = (tx: ChainTx, world: World) => Promise<void>;
+interface World {
+  applications: { id: string; keys: Buffer[] }[];
+  releases: { api: string; digest: Buffer }[];
+}
+
+const pick = <T>(items: readonly T[], n: number): T | undefined =>
+  items.length === 0 ? undefined : items[n % items.length];
+const number = fc.nat(1000);
+
+const COMMANDS = fc.oneof(
+  fc.tuple(number, number).map(
+    ([plan, limit]): Command =>
+      (tx) =>
+        tx.plan('prod', `p${plan % 3}`, 1 + (limit % 3)),
+  ),
+  number.map(
+    (n): Command =>
+      async (tx, world) =>
+        void world.applications.push({ id: await tx.application(`app ${n}`), keys: [] }),
+  ),
+  fc.tuple(number, number).map(
+    ([n, plan]): Command =>
+      async (tx, world) => {
+        const application = pick(world.applications, n);
+        await tx.plan('prod', `p${plan % 3}`, 1);
+        if (application) await tx.subscribe('prod', application.id, 'a:v1', `p${plan % 3}`);
+      },
+  ),
+  number.map(
+    (n): Command =>
+      async (tx, world) => {
+        const application = pick(world.applications, n);
+        if (application) application.keys.push((await tx.key('prod', application.id)).chainId);
+      },
+  ),
+  fc.tuple(number, number).map(
+    ([n, k]): Command =>
+      async (tx, world) => {
+        const key = pick(pick(world.applications, n)?.keys ?? [], k);
+        if (key) await tx.revoke('prod', key);
+      },
+  ),
+  number.map(
+    (n): Command =>
+      async (tx, world) => {
+        const [application] = world.applications.splice(n % Math.max(1, world.applications.length), 1);
+        if (application) await tx.removeApplication('prod', application.id);
+      },
+  ),
+  fc.tuple(number, number).map(
+    ([n, region]): Command =>
+      async (tx, world) => {
+        const release = pick(world.releases, n);
+        if (release) await tx.place('prod', release.api, `r${region % 3}`, region % 5 === 0 ? null : release.digest);
+      },
+  ),
+);
+
+it('R2 whatever is written, at every revision the state root is that of the state, and at the end the state is that of the rows', {
+  timeout: 60_000,
+}, async () => {
+  const apis = [await writer.api('a'), await writer.api('b')];
+  const releases = await Promise.all(
+    [0, 1, 2, 3, 4, 5].map(async (n) => ({
+      api: apis[n % 2] ?? '',
+      digest: await writer.release(apis[n % 2] ?? '', { n }),
+    })),
+  );
+  const world: World = { applications: [], releases };
+  const master = await startPublishing(database.url, store);
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.array(COMMANDS, { minLength: 1, maxLength: 6 }), { minLength: 1, maxLength: 12 }),
+      async (transactions) => {
+        for (const commands of transactions) {
+          await writer.write(async (tx) => {
+            for (const command of commands) await command(tx, world);
+          });
+          master.publishers.hint(['prod']);
+        }
+        await until(async () => (await pool.query('SELECT FROM outbox')).rowCount === 0, {
+          what: 'all markers to be taken',
+          every: 5,
+        });
+        expect((await auditChain(pool)).entries).toEqual(await entriesOfRows(pool));
+      },
+    ),
+    { numRuns: 25, endOnFailure: true },
+  );
+  await master.stop();
+});

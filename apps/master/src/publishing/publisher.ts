@@ -1,0 +1,193 @@
+import { backoffMs, type Logger, sleep } from '#platform';
+import { Bell } from './bell.js';
+import { entryName } from './entries.js';
+import { hasMarkers } from './outbox.js';
+import type { Published } from './publications.js';
+import type { PublishingOptions } from './options.js';
+import { isDataFault } from './read-rows.js';
+import { publishRound, type Round, TermOver } from './round.js';
+import { Session } from './session.js';
+import { type StoreStanding, StoreWriter } from './store/store-writer.js';
+import { takeOffice, type Term } from './term.js';
+
+/** In case a hint and its NOTIFY were both lost. */
+const POLL_MS = 50;
+/** How often one that does not lead tries to. */
+const CANDIDACY_MS = 250;
+const RETRY_MS = { first: 50, most: 5_000 };
+/** How long the store may take for the last revision when the process stops. */
+const FAREWELL_MS = 2_000;
+
+/** Where one environment's publishing stands in this process. */
+export interface PublisherStanding {
+  leader: boolean;
+  /** why nothing is published here although it should be; null: nothing is wrong */
+  error: string | null;
+  /** null: not the leader */
+  store: StoreStanding | null;
+}
+
+/**
+ * Publishes one environment whenever this process leads it.
+ *
+ *   candidate ──lock──▶ in office: term of the next epoch ──any error──▶ connection closed, wait, candidate
+ *
+ * There is no way to go on after an error but a new term, which reads everything anew: so whatever broke in whichever
+ * step, what follows is what follows a crash.
+ */
+export class Publisher {
+  private readonly bell = new Bell();
+  private readonly stopping = new AbortController();
+  private readonly log: Logger;
+  private running: Promise<void> | undefined;
+  private term: Term | undefined;
+  private writer: StoreWriter | undefined;
+  private error: string | null = null;
+  private failures = 0;
+  private careful = false;
+
+  /** @param announce told of each revision right after its commit, and where the chain stands when a term begins */
+  constructor(
+    readonly environment: string,
+    private readonly options: PublishingOptions,
+    private readonly announce: (published: Published) => void,
+  ) {
+    this.log = options.log.child({ environment });
+  }
+
+  start(): void {
+    this.running ??= this.run();
+  }
+
+  /** There may be something to publish. */
+  wake(): void {
+    this.bell.ring();
+  }
+
+  get standing(): PublisherStanding {
+    return { leader: this.term !== undefined, error: this.error, store: this.writer?.standing ?? null };
+  }
+
+  /** Finishes the revision in hand and, if the store answers, what it lacks; then gives up the office. */
+  async stop(): Promise<void> {
+    this.stopping.abort();
+    this.bell.ring();
+    await this.running;
+  }
+
+  private async run(): Promise<void> {
+    const { signal } = this.stopping;
+    while (!signal.aborted) {
+      let session: Session | undefined;
+      try {
+        session = await Session.open(this.options.databaseUrl, `helio-publisher ${this.environment}`);
+        session.whenLost(() => this.bell.ring());
+        const term = await this.candidate(session);
+        if (term) await this.office(term);
+      } catch (error) {
+        this.failed(error as Error, session === undefined || session.lost !== undefined);
+        await sleep(backoffMs(this.failures++, RETRY_MS.first, RETRY_MS.most, Math.random), signal);
+      } finally {
+        await session?.end();
+      }
+    }
+  }
+
+  /** @returns null when it is time to stop */
+  private async candidate(session: Session): Promise<Term | null> {
+    while (!this.stopping.signal.aborted) {
+      const term = await takeOffice(session, this.environment, this.options.instance, (text) => this.log.warn(text));
+      if (term) return term;
+      this.recovered();
+      await sleep(CANDIDACY_MS, this.stopping.signal);
+    }
+    return null;
+  }
+
+  private async office(term: Term): Promise<void> {
+    const { environment, epoch, revision } = term;
+    const writer = new StoreWriter(term, this.options, this.log);
+    this.term = term;
+    this.writer = writer;
+    this.log.info({ epoch, revision }, 'this process publishes the environment');
+    writer.start();
+    this.announce({ environment, revision, xids: null });
+    try {
+      this.bell.ring(); // for what waited while nobody was in office
+      while (!this.stopping.signal.aborted) await this.turn(term, writer);
+    } finally {
+      this.term = undefined;
+      await writer.stop(this.stopping.signal.aborted && !term.session.lost ? FAREWELL_MS : 0);
+      await this.rememberStored(term, writer).catch(() => undefined); // the next term finds out by itself
+      this.writer = undefined;
+    }
+  }
+
+  private async turn(term: Term, writer: StoreWriter): Promise<void> {
+    const { session, environment } = term;
+    const rung = await this.bell.wait(POLL_MS);
+    if (session.lost) throw session.lost;
+    if (this.stopping.signal.aborted) return;
+    if (rung || (await hasMarkers(session, environment, term.unseen))) {
+      const round = await this.publish(term, writer.standing.revision);
+      if (round) this.published(term, round, writer);
+    } else {
+      await this.rememberStored(term, writer);
+    }
+    this.recovered();
+  }
+
+  private async publish(term: Term, storedRevision: number): Promise<Round | null> {
+    try {
+      const round = await publishRound(term, this.options.signer, storedRevision, this.careful, Date.now());
+      if (round) this.careful = false;
+      return round;
+    } catch (error) {
+      this.careful = isDataFault(error);
+      throw error;
+    }
+  }
+
+  private published(term: Term, round: Round, writer: StoreWriter): void {
+    const { environment, revision } = term;
+    if (round.sealed) writer.advance(revision);
+    this.announce({ environment, revision, xids: new Set(round.xids) });
+    if (round.more) this.bell.ring();
+    for (const { entry, problem } of round.unusable) {
+      this.log.error(
+        { entry: entryName(entry), problem, revision },
+        'an entry cannot be published; what the chain says of it stays as it was',
+      );
+    }
+    this.log.debug({ revision, ops: round.ops, bytes: round.bytes, transactions: round.xids.length }, 'published');
+  }
+
+  private async rememberStored(term: Term, writer: StoreWriter): Promise<void> {
+    const { session, environment, epoch } = term;
+    const { revision } = writer.standing;
+    if (revision === term.storedRevision || session.lost) return;
+    await session.rows(REMEMBER_STORED, [environment, epoch, revision]);
+    term.storedRevision = revision;
+  }
+
+  private failed(error: Error, disconnected: boolean): void {
+    const text = error.message;
+    if (text !== this.error) {
+      // a connection comes back, a newer term goes on, a row is found by reading carefully; anything else waits for somebody
+      const passing = disconnected || error instanceof TermOver || isDataFault(error);
+      this.log[passing ? 'warn' : 'error']({ cause: text }, 'publishing was interrupted; it is tried again');
+    }
+    this.error = text;
+  }
+
+  private recovered(): void {
+    if (this.error !== null) this.log.info('publishing goes on');
+    this.error = null;
+    this.failures = 0;
+  }
+}
+
+const REMEMBER_STORED = {
+  name: 'office_stored',
+  text: 'UPDATE chain SET stored_revision = $3 WHERE environment_id = $1 AND epoch = $2',
+};

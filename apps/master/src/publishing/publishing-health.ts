@@ -1,0 +1,72 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { PUBLISHING_OPTIONS, type PublishingOptions } from './options.js';
+import { Publishers } from './publishers.js';
+import type { StoreStanding } from './store/store-writer.js';
+
+/** Counting goes no further: past it there are too many anyway. */
+const MOST_COUNTED = 100_000;
+
+export interface EnvironmentHealth {
+  environment: string;
+  /** whether this process publishes it */
+  leader: boolean;
+  /** the process that took office last; null: nobody ever did */
+  leaderInstance: string | null;
+  epoch: number;
+  revision: number;
+  /** up to there the artifact store has the chain; where another process leads, as that one remembered it last */
+  storedRevision: number;
+  /** markers that wait, 100000 for that many or more */
+  outbox: number;
+  /** of the oldest of them; 0 when none waits */
+  outboxAgeSeconds: number;
+  /** why this process does not publish, although it would */
+  error: string | null;
+  /** null where another process leads */
+  store: Pick<StoreStanding, 'state' | 'error'> | null;
+}
+
+/** Where each environment's publishing stands, for `/readyz` and `/metrics`. */
+@Injectable()
+export class PublishingHealth {
+  constructor(
+    @Inject(PUBLISHING_OPTIONS) private readonly options: PublishingOptions,
+    private readonly publishers: Publishers,
+  ) {}
+
+  async environments(): Promise<EnvironmentHealth[]> {
+    const rows = await this.options.query<{
+      id: string;
+      epoch: number;
+      revision: string;
+      stored_revision: string;
+      leader: string | null;
+      waiting: string;
+      age: number;
+    }>(
+      `SELECT e.id, coalesce(c.epoch, 0) AS epoch, coalesce(c.revision, 0) AS revision, coalesce(c.stored_revision, 0) AS stored_revision, c.leader,
+              o.waiting, o.age
+       FROM environment e LEFT JOIN chain c ON c.environment_id = e.id
+       CROSS JOIN LATERAL (
+         SELECT count(*) AS waiting, coalesce(extract(epoch FROM clock_timestamp() - min(m.created_at)), 0)::float8 AS age
+         FROM (SELECT created_at FROM outbox WHERE environment_id = e.id ORDER BY xid, id LIMIT ${MOST_COUNTED}) AS m
+       ) AS o
+       ORDER BY e.position, e.id`,
+    );
+    return rows.map((row) => {
+      const standing = this.publishers.standing(row.id);
+      return {
+        environment: row.id,
+        leader: standing?.leader ?? false,
+        leaderInstance: row.leader,
+        epoch: row.epoch,
+        revision: Number(row.revision),
+        storedRevision: standing?.store?.revision ?? Number(row.stored_revision),
+        outbox: Number(row.waiting),
+        outboxAgeSeconds: row.age,
+        error: standing?.error ?? null,
+        store: standing?.store ? { state: standing.store.state, error: standing.store.error } : null,
+      };
+    });
+  }
+}

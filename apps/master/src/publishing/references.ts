@@ -1,0 +1,35 @@
+import { applicationKey, decodeKeyRecord, encodeText, type Op, TABLE } from '#model';
+import { type Entry, idOf } from './entries.js';
+
+/**
+ * What a value of a table refers to: key -> application, application -> plans, placement -> release.
+ * A value that a newer build published, and this one cannot read, refers to nothing that is known here.
+ */
+export function referencesOf(table: number, value: Buffer): Entry[] {
+  try {
+    switch (table) {
+      case TABLE.key:
+        return [{ table: TABLE.application, key: applicationKey(decodeKeyRecord(value).application) }];
+      case TABLE.application:
+        return plansOf(value).map((plan) => ({ table: TABLE.plan, key: encodeText(plan) }));
+      case TABLE.placement:
+        return [{ table: TABLE.release, key: value }];
+      default:
+        return [];
+    }
+  } catch {
+    return [];
+  }
+}
+
+function plansOf(application: Buffer): string[] {
+  const { subscriptions } = JSON.parse(application.toString('utf8')) as { subscriptions: { plan: string }[] };
+  return [...new Set(subscriptions.map(({ plan }) => plan))];
+}
+
+/** What a change refers to that its entry did not refer to before. */
+export function newReferencesOf({ table, value, before }: Op & { before: Buffer | null | undefined }): Entry[] {
+  if (value === null) return [];
+  const old = new Set(before ? referencesOf(table, before).map(idOf) : []);
+  return referencesOf(table, value).filter((reference) => !old.has(idOf(reference)));
+}

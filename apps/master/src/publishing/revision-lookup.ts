@@ -1,0 +1,24 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { PUBLISHING_OPTIONS, type PublishingOptions } from './options.js';
+
+@Injectable()
+export class RevisionLookup {
+  constructor(@Inject(PUBLISHING_OPTIONS) private readonly options: PublishingOptions) {}
+
+  /**
+   * The revision that carried a committed transaction's markers; the newest one when they said nothing new; null while
+   * they wait.
+   *
+   * @param xid in decimal
+   */
+  async revisionOf(xid: string, environment: string): Promise<number | null> {
+    // one statement, one snapshot: markers leave the outbox in the same commit as their revision comes
+    const [row] = await this.options.query<{ revision: string | null }>(
+      `SELECT CASE WHEN EXISTS (SELECT FROM outbox WHERE environment_id = $2 AND xid = $1) THEN NULL ELSE coalesce(
+         (SELECT max(revision) FROM revision WHERE xids @> ARRAY[$1::bigint] AND environment_id = $2),
+         (SELECT revision FROM chain WHERE environment_id = $2), 0) END AS revision`,
+      [xid, environment],
+    );
+    return row === undefined || row.revision === null ? null : Number(row.revision);
+  }
+}

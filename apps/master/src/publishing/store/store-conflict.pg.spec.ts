@@ -1,0 +1,73 @@
+import { PublishingScene } from '../testing/publishing-scene.js';
+
+const scene = PublishingScene.forEachTest();
+
+describe('a store that holds another chain', () => {
+  const other = signerFromPem(newSigningKeyPem());
+  const head = (fields: { epoch?: number; revision?: number; hash?: string }, by = signer): Buffer =>
+    sealHead(
+      {
+        environment: 'prod',
+        epoch: 1,
+        revision: 0,
+        hash: '00'.repeat(32),
+        root: '00'.repeat(32),
+        issuedAt: 0,
+        expiresAt: 1,
+        ...fields,
+      },
+      by,
+    );
+  const put = (bytes: Buffer): void => {
+    mkdirSync(join(scene.directory, 'prod'), { recursive: true });
+    writeFileSync(join(scene.directory, headName('prod')), bytes);
+  };
+
+  it.each([
+    ['of a newer epoch', head({ epoch: 9 }), 'epoch 9'],
+    ['ahead of the database', head({ revision: 7 }), 'at revision 7'],
+    ['of another history', head({ revision: 1, hash: 'ab'.repeat(32) }), 'two different chains'],
+    ['of a stranger', head({}, other), 'not trusted'],
+  ])('is not written to when its head is %s', async (_, foreign, text) => {
+    const first = await scene.start();
+    await scene.publish(2);
+    await first.stop();
+    rmSync(join(scene.directory, 'prod'), { recursive: true });
+    put(foreign);
+    const master = await scene.start();
+    await conflict(master, text);
+    await scene.publish(1);
+    expect(await scene.revision()).toBe(3);
+    expect(readdirSync(join(scene.directory, 'prod'))).toEqual(['head.json']);
+    expect(readFileSync(join(scene.directory, headName('prod'))).equals(foreign)).toBe(true);
+  });
+
+  it('is not written to when it gets such a head while the master runs', async () => {
+    const master = await scene.start();
+    await scene.publish(2);
+    await scene.stored();
+    const foreign = head({ epoch: 9, revision: 2 });
+    put(foreign);
+    await scene.publish(1);
+    await conflict(master, 'epoch 9');
+    expect(readFileSync(join(scene.directory, headName('prod'))).equals(foreign)).toBe(true);
+  });
+
+  it('is not written to when a delta is a revision of another chain', async () => {
+    const position = { environment: 'prod', epoch: 1, revision: 0, hash: GENESIS_HASH };
+    const { bytes } = sealRevision(
+      position,
+      [{ table: TABLE.plan, key: encodeText('other'), value: encodeText('{}') }],
+      StateRoot.empty().root(),
+      0,
+      signer,
+    );
+    mkdirSync(join(scene.directory, 'prod', 'delta'), { recursive: true });
+    writeFileSync(join(scene.directory, deltaName('prod', 1)), bytes);
+    const master = await scene.start();
+    await scene.publish(1);
+    await conflict(master, 'holds another revision 1');
+    expect(readFileSync(join(scene.directory, deltaName('prod', 1))).equals(bytes)).toBe(true);
+  });
+});
+

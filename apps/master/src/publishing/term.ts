@@ -1,0 +1,133 @@
+import { hash } from 'node:crypto';
+import { StateRoot } from '#artifacts';
+import { ALL_TRANSACTIONS, type Transactions } from './outbox.js';
+import type { Session, Statement } from './session.js';
+
+/** A term of office: while its session lives, this process and nobody else publishes the environment. */
+export interface Term {
+  readonly environment: string;
+  readonly session: Session;
+  readonly epoch: number;
+  /** where the chain stands, as after the last commit of this term */
+  revision: number;
+  hash: Buffer;
+  root: StateRoot;
+  /** of all other transactions the markers were taken */
+  unseen: Transactions;
+  /** up to there the artifact store is known to have the chain; as PostgreSQL has it */
+  storedRevision: number;
+}
+
+/** The chain in PostgreSQL contradicts itself: to publish on top of it would make revisions that every replica refuses. */
+export class ChainDamaged extends Error {}
+
+interface ChainRow {
+  epoch: number;
+  revision: string;
+  hash: Buffer;
+  root: Buffer | null;
+  stored_revision: string;
+}
+
+const LOCK: Statement = { name: 'office_lock', text: 'SELECT pg_try_advisory_lock($1::bigint) AS mine' };
+const BEGIN_CHAIN: Statement = {
+  name: 'office_chain',
+  text: 'INSERT INTO chain (environment_id) SELECT id FROM environment WHERE id = $1 ON CONFLICT DO NOTHING',
+};
+const NEXT_EPOCH: Statement = {
+  name: 'office_epoch',
+  text: 'UPDATE chain SET epoch = epoch + 1, leader = $2 WHERE environment_id = $1 RETURNING epoch, revision, hash, root, stored_revision',
+};
+const SUMS: Statement = { name: 'office_sums', text: 'SELECT bucket, sum FROM chain_bucket WHERE environment_id = $1' };
+const ENTRIES: Statement = {
+  name: 'office_entries',
+  text: `SELECT table_id AS "table", key, value FROM published_entry
+         WHERE environment_id = $1 AND (table_id, key) > ($2::smallint, $3::bytea) ORDER BY table_id, key LIMIT 500`,
+};
+const RESTORE_SUMS: Statement = {
+  name: 'office_restore',
+  text: `WITH gone AS (DELETE FROM chain_bucket WHERE environment_id = $1 AND bucket <> ALL ($2::smallint[]))
+         INSERT INTO chain_bucket (environment_id, bucket, sum) SELECT $1, b.bucket, b.sum FROM unnest($2::smallint[], $3::bytea[]) AS b (bucket, sum)
+         ON CONFLICT (environment_id, bucket) DO UPDATE SET sum = excluded.sum`,
+};
+
+/**
+ * Takes office if nobody else holds it: the lock of the environment, the next epoch, and the state that the next revision
+ * is made from, all on `session`.
+ *
+ * @param instance what this process calls itself
+ * @param warn told when damaged sums were made again from the entries
+ * @returns null while another session holds the lock
+ * @throws ChainDamaged
+ */
+export async function takeOffice(
+  session: Session,
+  environment: string,
+  instance: string,
+  warn: (text: string) => void,
+): Promise<Term | null> {
+  const [lock] = await session.rows<{ mine: boolean }>(LOCK, [lockOf(environment)]);
+  if (!lock?.mine) return null;
+  return session.transaction('READ COMMITTED', async () => {
+    await session.rows(BEGIN_CHAIN, [environment]);
+    const [chain] = await session.rows<ChainRow>(NEXT_EPOCH, [environment, instance]);
+    if (!chain) throw new Error(`the environment ${environment} does not exist any more`);
+    const root = await rootOf(session, environment, chain, warn);
+    const { epoch, revision, hash: tip, stored_revision: stored } = chain;
+    return {
+      environment,
+      session,
+      epoch,
+      revision: Number(revision),
+      hash: tip,
+      root,
+      unseen: ALL_TRANSACTIONS,
+      storedRevision: Number(stored),
+    };
+  });
+}
+
+async function rootOf(
+  session: Session,
+  environment: string,
+  chain: ChainRow,
+  warn: (text: string) => void,
+): Promise<StateRoot> {
+  const expected = chain.root ?? StateRoot.empty().root();
+  const kept = StateRoot.empty();
+  for (const { bucket, sum } of await session.rows<{ bucket: number; sum: Buffer }>(SUMS, [environment]))
+    kept.load(bucket, sum);
+  if (kept.root().equals(expected)) return kept;
+
+  const { root, buckets } = await recompute(session, environment);
+  if (!root.root().equals(expected)) {
+    throw new ChainDamaged(
+      `neither chain_bucket nor published_entry has the state root of revision ${chain.revision} of ${environment}: ` +
+        'rows were changed or lost outside of Heliograph; restore the database from a backup',
+    );
+  }
+  await session.rows(RESTORE_SUMS, [environment, buckets, buckets.map((bucket) => root.sum(bucket))]);
+  warn('the bucket sums did not fit the state root, and were made again from the entries');
+  return root;
+}
+
+/** The state root of what `published_entry` has, page by page. */
+async function recompute(session: Session, environment: string): Promise<{ root: StateRoot; buckets: number[] }> {
+  const root = StateRoot.empty();
+  const buckets = new Set<number>();
+  for (let after: { table: number; key: Buffer } | undefined = { table: 0, key: Buffer.alloc(0) }; after; ) {
+    const page: { table: number; key: Buffer; value: Buffer }[] = await session.rows(ENTRIES, [
+      environment,
+      after.table,
+      after.key,
+    ]);
+    for (const { table, key, value } of page) buckets.add(root.change(table, key, null, value));
+    after = page.at(-1);
+  }
+  return { root, buckets: [...buckets] };
+}
+
+/** 64 bits of a hash, so that no two environments share a lock. */
+function lockOf(environment: string): string {
+  return hash('sha256', `heliograph publisher ${environment}`, 'buffer').readBigInt64BE(0).toString();
+}
