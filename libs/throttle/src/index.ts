@@ -1,0 +1,4 @@
+export * from './lease/lease-book.js';
+export * from './store/clock.js';
+export * from './store/counter-store.js';
+export * from './store/local-counter-store.js';
