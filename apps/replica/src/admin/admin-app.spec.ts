@@ -1,0 +1,189 @@
+import assert from 'node:assert/strict';
+import { createServer } from 'node:net';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { replicaStatus } from '#model';
+import { createLog } from '#platform';
+import { LocalCounterStore, systemClock } from '#throttle';
+import { type ReplicaFacts, statusOf } from '../status-view.js';
+import { BEGINNING } from '../sync/sync-machine.js';
+import { type AdminApp, listenAdmin } from './admin-app.js';
+import { Ask } from './ask.service.js';
+import type { Node } from './node.js';
+
+const log = createLog('test', 'silent');
+const HEX = 'ab'.repeat(32);
+const POSITION = {
+  environment: 'prod',
+  epoch: 3,
+  revision: 184,
+  hash: HEX,
+  root: HEX,
+  issuedAt: 1000,
+  appliedAt: 1002,
+  firstDelta: 1,
+  deltaBytes: 0,
+};
+const FACTS: ReplicaFacts = {
+  replica: 'eu-west-1',
+  region: 'eu-west',
+  position: POSITION,
+  head: null,
+  nacks: [],
+  sync: { ...BEGINNING, state: 'polling', revision: 184, head: 184 },
+  joinFault: null,
+};
+let facts: ReplicaFacts;
+let loaded: number;
+let admin: AdminApp;
+let ask: Ask;
+
+beforeAll(async () => {
+  const status = () => ({ ...statusOf(facts, 5000), workers: [], loaded, store: 'file:///s', uptimeSeconds: 1 });
+  ask = new Ask(
+    'eu-west',
+    { revision: () => 0, snapshot: () => assert.fail() },
+    new LocalCounterStore(systemClock).holder('ask'),
+    log,
+  );
+  const node = { status, metrics: () => Promise.resolve('# none\n') };
+  admin = await listenAdmin({ node, ask, log, port: 0, host: '127.0.0.1' });
+});
+afterAll(async () => {
+  await admin.close();
+  ask.close();
+});
+beforeEach(() => {
+  facts = FACTS;
+  loaded = 184;
+});
+
+async function get(path: string): Promise<{ status: number; type: string | null; body: unknown }> {
+  const response = await fetch(`http://127.0.0.1:${admin.port}${path}`);
+  const type = response.headers.get('content-type');
+  return {
+    status: response.status,
+    type,
+    body: type?.includes('json') ? await response.json() : await response.text(),
+  };
+}
+
+describe('the admin port', () => {
+  it('GET /status is the document that the master gets, with what concerns this node', async () => {
+    facts = { ...FACTS, head: { epoch: 3, revision: 185, hash: HEX, issuedAt: 1, expiresAt: 6000 } };
+    const { status, body } = await get('/status');
+    expect(status).toBe(200);
+    expect(replicaStatus.parse(body)).toMatchObject({
+      replica: 'eu-west-1',
+      state: 'polling',
+      source: 'store',
+      freshness: 'fresh',
+      epoch: 3,
+      revision: 184,
+      head: 185,
+      lagMs: 2,
+      lastError: null,
+    });
+    expect(body).toMatchObject({ loaded: 184, store: 'file:///s', workers: [] });
+  });
+
+  it('GET /status says what is wrong, since when, and that nothing was ever loaded', async () => {
+    const position = { ...POSITION, epoch: 0, revision: 0 };
+    facts = {
+      ...FACTS,
+      position,
+      sync: null,
+      joinFault: { code: 'master_unreachable', detail: 'x'.repeat(3000), at: 0 },
+    };
+    const { body } = await get('/status');
+    expect(replicaStatus.parse(body)).toMatchObject({
+      state: 'booting',
+      source: 'none',
+      freshness: 'stale',
+      hash: null,
+      root: null,
+      lagMs: null,
+      lastError: { code: 'master_unreachable', at: '1970-01-01T00:00:00.000Z' },
+    });
+    const faults = { source: null, head: null, revision: { code: 'bad_hash', detail: 'd', at: 7 } };
+    facts = { ...FACTS, sync: { ...BEGINNING, faults } };
+    expect(((await get('/status')).body as { lastError: unknown }).lastError).toEqual({
+      code: 'bad_hash',
+      detail: 'd',
+      at: '1970-01-01T00:00:00.007Z',
+    });
+  });
+
+  it('GET /readyz is 200 when every worker serves a revision, and with min one as new as that', async () => {
+    const ready = { status: 'ok', environment: 'prod', revision: 184 };
+    for (const path of ['/readyz', '/readyz?min=prod@184', '/readyz?min=prod@1', '/readyz?min=prod%40184']) {
+      expect(await get(path)).toMatchObject({ status: 200, body: ready });
+    }
+  });
+
+  it('GET /readyz is 503 and names what is loaded, when that is not as new, of another environment, or nothing', async () => {
+    const detail = async (path: string) => {
+      const { status, type, body } = await get(path);
+      expect([status, type]).toEqual([503, 'application/problem+json; charset=utf-8']);
+      expect(body).toMatchObject({ code: 'not_ready', status: 503, instance: '/readyz' });
+      return (body as { detail: string }).detail;
+    };
+    expect(await detail('/readyz?min=prod@185')).toBe('revision 184 of prod is loaded here; 185 of prod is asked for');
+    expect(await detail('/readyz?min=staging@1')).toBe(
+      'revision 184 of prod is loaded here; 1 of staging is asked for',
+    );
+    loaded = 0;
+    expect(await detail('/readyz')).toBe('no revision of prod is loaded yet');
+    facts = { ...FACTS, joinFault: { code: 'master_unreachable', detail: 'the master is away', at: 0 } };
+    expect(await detail('/readyz?min=prod@1')).toBe(
+      'no revision of prod is loaded yet: master_unreachable: the master is away',
+    );
+  });
+
+  it('GET /readyz is 400 for a min that is not one revision', async () => {
+    for (const min of ['prod', '184', 'prod@', 'prod@x', 'prod@1,dev@2', 'Prod@1', '', 'prod@1&min=prod@2']) {
+      const { status, body } = await get(`/readyz?min=${min}`);
+      expect([min, status]).toEqual([min, 400]);
+      expect(body).toMatchObject({ code: 'invalid_request', errors: [{ field: 'min' }] });
+    }
+  });
+
+  it('answers /livez and /metrics', async () => {
+    expect(await get('/livez')).toMatchObject({ status: 200, body: { status: 'ok' } });
+    expect(await get('/metrics')).toEqual({
+      status: 200,
+      type: 'text/plain; version=0.0.4; charset=utf-8',
+      body: '# none\n',
+    });
+  });
+
+  it('answers a path that it does not have with a problem document', async () => {
+    expect(await get('/nope?x=1')).toMatchObject({
+      status: 404,
+      type: 'application/problem+json; charset=utf-8',
+      body: { code: 'not_found', instance: '/nope' },
+    });
+    expect((await fetch(`http://127.0.0.1:${admin.port}/status`, { method: 'DELETE' })).status).toBe(404);
+  });
+
+  it('answers a body that is not JSON with a problem document', async () => {
+    const response = await fetch(`http://127.0.0.1:${admin.port}/validate`, {
+      method: 'POST',
+      body: '{',
+      headers: { 'content-type': 'application/json' },
+    });
+    expect([response.status, await response.json()]).toMatchObject([400, { code: 'malformed_json' }]);
+  });
+
+  it('says that its port is taken', async () => {
+    const other = createServer().listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const { port } = other.address() as AddressInfo;
+    await expect(listenAdmin({ node: {} as Node, ask, log, port, host: '127.0.0.1' })).rejects.toMatchObject({
+      code: 'EADDRINUSE',
+      syscall: 'listen',
+    });
+    other.close();
+  });
+});

@@ -1,0 +1,37 @@
+import { VERSION } from '../version.js';
+
+const HELP = `helio-replica ${VERSION}: serves the APIs of one region, from its own disk
+
+  helio-replica            start
+  helio-replica --check    only check the configuration
+  helio-replica --help     this text
+  helio-replica --version  the version
+
+Settings are environment variables, or lines NAME: value of the YAML file that HELIO_CONFIG names:
+  HELIO_ENVIRONMENT HELIO_REGION    what it serves, and where
+  HELIO_REPLICA                     its id [given by the master, or <region>-<random>; kept in the state directory]
+  HELIO_STATE_DIR                   a directory on a local disk, for this replica alone
+  HELIO_MASTER_URL HELIO_JOIN_TOKEN the master to join, once, and to report to [none: store only]
+  ARTIFACT_STORE                    s3://bucket/prefix or file:///directory [what the master tells]
+  S3_ENDPOINT S3_ACCESS_KEY S3_SECRET_KEY S3_REGION    for an s3:// store
+  HELIO_TRUSTED_KEYS                public keys in base64 with commas between them, or file:///path [what the master tells]
+  GATEWAY_PORT [9080]  ADMIN_PORT [9180]  HELIO_BIND [0.0.0.0]  HELIO_ADMIN_BIND [HELIO_BIND]
+  HELIO_WORKERS [cores]  HELIO_POLL_SECONDS [2]  HELIO_LOG_LEVEL [info]  HELIO_ACCESS_LOG [off]
+`;
+
+/** Answers --help and --version and ends the process; refuses what it does not know. */
+export function commandLine(args: readonly string[]): void {
+  if (args.includes('--help')) {
+    process.stdout.write(HELP);
+    process.exit(0);
+  }
+  if (args.includes('--version')) {
+    process.stdout.write(`${VERSION}\n`);
+    process.exit(0);
+  }
+  const unknown = args.find((arg) => arg !== '--check');
+  if (unknown !== undefined) {
+    process.stderr.write(`helio-replica: "${unknown}" is not an option; --help lists them\n`);
+    process.exit(2);
+  }
+}

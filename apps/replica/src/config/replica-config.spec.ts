@@ -1,0 +1,173 @@
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { newSigningKeyPem, signerFromPem } from '#artifacts';
+import { ConfigError } from '#platform';
+import { writeIdentity } from '../identity/identity.js';
+import { temporaryDirectory } from '../testing/state-fixture.js';
+import { VERSION } from '../version.js';
+import { replicaConfig } from './replica-config.js';
+
+const KEY = signerFromPem(newSigningKeyPem()).publicKey;
+const JOINED = { token: 't', trustedKeys: [KEY], store: 'file:///var/store' };
+
+function stateDir(): string {
+  const directory = temporaryDirectory();
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  return directory;
+}
+
+function given(more: Record<string, string>): Record<string, string> {
+  return { HELIO_ENVIRONMENT: 'prod', HELIO_REGION: 'eu-west', HELIO_STATE_DIR: '/nowhere', ...more };
+}
+
+function faults(env: Record<string, string>): string[] {
+  try {
+    replicaConfig(env);
+    return [];
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return error.faults.map(({ field, problem, expected }) => `${field}: ${problem}${expected ? `; ${expected}` : ''}`);
+  }
+}
+
+describe('VERSION', () => {
+  it('is what package.json says', () => {
+    const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../../../../package.json'), 'utf8')) as {
+      version: string;
+    };
+    expect(VERSION).toBe(version);
+  });
+});
+
+describe('replicaConfig', () => {
+  it('takes a store and the keys to trust, and fills in the rest', () => {
+    const config = replicaConfig(
+      given({ ARTIFACT_STORE: 'file:///var/store', HELIO_TRUSTED_KEYS: `${KEY}, ${KEY}`, HELIO_BIND: '127.0.0.1' }),
+    );
+    expect(config).toMatchObject({
+      environment: 'prod',
+      region: 'eu-west',
+      replica: null,
+      storeUrl: 'file:///var/store',
+      trustedKeys: [KEY, KEY],
+      master: null,
+    });
+    expect(config).toMatchObject({
+      gatewayPort: 9080,
+      adminPort: 9180,
+      bind: '127.0.0.1',
+      adminBind: '127.0.0.1',
+      pollMs: 2000,
+      logLevel: 'info',
+    });
+    expect(config.workers).toBeGreaterThan(0);
+    expect(Object.isFrozen(config)).toBe(true);
+  });
+
+  it('takes a master and a join token instead', () => {
+    const config = replicaConfig(given({ HELIO_MASTER_URL: 'http://master:8080/', HELIO_JOIN_TOKEN: 'hg_join_1' }));
+    expect(config).toMatchObject({
+      master: { url: 'http://master:8080', joinToken: 'hg_join_1' },
+      storeUrl: null,
+      trustedKeys: null,
+    });
+  });
+
+  it('reads trusted keys from a file, one a line, with comments', () => {
+    const file = join(stateDir(), 'keys');
+    writeFileSync(file, `# ours\n${KEY} # of 2026\n\n`);
+    expect(
+      replicaConfig(given({ ARTIFACT_STORE: 'file:///s', HELIO_TRUSTED_KEYS: `file://${file}` })).trustedKeys,
+    ).toEqual([KEY]);
+  });
+
+  it('needs nothing but its place once it has joined; what is configured comes before what the master told', () => {
+    const HELIO_STATE_DIR = stateDir();
+    writeIdentity(HELIO_STATE_DIR, {
+      version: 1,
+      environment: 'prod',
+      region: 'eu-west',
+      replica: 'eu-west-1',
+      joined: JOINED,
+    });
+    expect(replicaConfig(given({ HELIO_STATE_DIR }))).toMatchObject({
+      storeUrl: 'file:///var/store',
+      trustedKeys: [KEY],
+    });
+    const other = signerFromPem(newSigningKeyPem()).publicKey;
+    const configured = replicaConfig(
+      given({ HELIO_STATE_DIR, ARTIFACT_STORE: 'file:///other', HELIO_TRUSTED_KEYS: other }),
+    );
+    expect(configured).toMatchObject({ storeUrl: 'file:///other', trustedKeys: [other] });
+  });
+
+  it('names every fault in one message, of single settings and of what they mean together', () => {
+    const other = 'or HELIO_MASTER_URL and HELIO_JOIN_TOKEN, so that the master tells it';
+    expect(
+      faults({
+        HELIO_REGION: 'EU West',
+        GATEWAY_PORT: '99999',
+        HELIO_WORKERS: '0',
+        HELIO_BIND: 'all',
+        HELIO_REGIOM: 'x',
+      }),
+    ).toEqual([
+      'HELIO_REGIOM: is not a setting; did you mean HELIO_REGION?',
+      'HELIO_ENVIRONMENT: must be given: the environment that this replica serves, like prod',
+      'HELIO_REGION: a region id is lower-case letters, digits and dashes, and begins with a letter',
+      'HELIO_STATE_DIR: must be given: a directory on a local disk for the state of this replica',
+      'HELIO_WORKERS: must be a whole number from 1 to 256',
+      'GATEWAY_PORT: must be a whole number from 0 to 65535',
+      'HELIO_BIND: must be an IP address, like 0.0.0.0 or 127.0.0.1',
+      `HELIO_TRUSTED_KEYS: must be given: the public keys that sign the chain; ${other}`,
+      `ARTIFACT_STORE: must be given: s3://bucket/prefix or file:///directory; ${other}`,
+    ]);
+    expect(faults(given({ ARTIFACT_STORE: 'file:///s' }))).toEqual([
+      `HELIO_TRUSTED_KEYS: must be given: the public keys that sign the chain; ${other}`,
+    ]);
+    expect(faults(given({ HELIO_MASTER_URL: 'http://master' }))[0]).toBe(
+      'HELIO_JOIN_TOKEN: must be given with HELIO_MASTER_URL until this replica has joined',
+    );
+    expect(faults(given({ HELIO_JOIN_TOKEN: 't', ARTIFACT_STORE: 'file:///s', HELIO_TRUSTED_KEYS: KEY }))).toEqual([
+      'HELIO_MASTER_URL: must be given with HELIO_JOIN_TOKEN: the master to join',
+    ]);
+  });
+
+  it('refuses stores and keys that cannot be used, and shows no key that may be a private one', () => {
+    const found = faults(
+      given({ ARTIFACT_STORE: 's3://bucket/prefix', HELIO_TRUSTED_KEYS: `${KEY},MC4CAQAwBQYDK2VwBCIEIA==` }),
+    );
+    expect(found[0]).toMatch(/^ARTIFACT_STORE: .*an s3:\/\/ store needs S3_ENDPOINT, S3_ACCESS_KEY and S3_SECRET_KEY/);
+    expect(found[1]).toBe('HELIO_TRUSTED_KEYS: its entry 2 is not an Ed25519 public key: 32 bytes in base64');
+    expect(faults(given({ ARTIFACT_STORE: 'file:///s', HELIO_TRUSTED_KEYS: 'file:///nowhere/keys' }))[0]).toMatch(
+      /^HELIO_TRUSTED_KEYS: ENOENT/,
+    );
+    expect(faults(given({ ARTIFACT_STORE: 'file:///s', HELIO_TRUSTED_KEYS: ' , ' }))).toEqual([
+      'HELIO_TRUSTED_KEYS: has no key in it',
+    ]);
+  });
+
+  it('refuses the state directory of another environment, region or replica, and one whose identity is broken', () => {
+    const HELIO_STATE_DIR = stateDir();
+    writeIdentity(HELIO_STATE_DIR, {
+      version: 1,
+      environment: 'staging',
+      region: 'us-east',
+      replica: 'us-east-1',
+      joined: JOINED,
+    });
+    expect(faults(given({ HELIO_STATE_DIR, HELIO_REPLICA: 'eu-west-7' })).map((text) => text.split(',')[0])).toEqual([
+      'HELIO_ENVIRONMENT: is prod',
+      'HELIO_REGION: is eu-west',
+      'HELIO_REPLICA: is eu-west-7',
+    ]);
+    writeFileSync(join(HELIO_STATE_DIR, 'identity.json'), '{');
+    expect(faults(given({ HELIO_STATE_DIR }))[0]).toMatch(
+      /^HELIO_STATE_DIR: .*identity.json cannot be used: it is not an identity/,
+    );
+    rmSync(join(HELIO_STATE_DIR, 'identity.json'));
+    mkdirSync(join(HELIO_STATE_DIR, 'identity.json'));
+    expect(faults(given({ HELIO_STATE_DIR }))[0]).toMatch(/EISDIR/);
+  });
+});

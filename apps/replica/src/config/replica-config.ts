@@ -1,0 +1,157 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { openStore, type S3Settings, StoreError, TrustedKeys } from '#artifacts';
+import { ConfigError, type FieldFault, type LogLevel, loadConfig } from '#platform';
+import { type Identity, readIdentity } from '../identity/identity.js';
+import { SETTINGS_OF_OTHERS, type Settings, settings } from './settings.js';
+
+/** Everything that this process was told, checked and frozen. */
+export interface ReplicaConfig {
+  environment: string;
+  region: string;
+  /** null: kept from before, or made up */
+  replica: string | null;
+  /** absolute */
+  stateDir: string;
+  /** who it has been until now; null on the first start */
+  identity: Identity | null;
+  master: { url: string; joinToken: string | null } | null;
+  /** null: what the master answers to the join */
+  storeUrl: string | null;
+  s3: S3Settings | undefined;
+  /** null: what the master answers to the join */
+  trustedKeys: string[] | null;
+  workers: number;
+  gatewayPort: number;
+  adminPort: number;
+  bind: string;
+  adminBind: string;
+  /** one line per request on standard output */
+  accessLog: boolean;
+  pollMs: number;
+  logLevel: LogLevel;
+}
+
+/** @throws ConfigError with every fault: of single settings, or of what they mean together */
+export function replicaConfig(env: Record<string, string | undefined>): Readonly<ReplicaConfig> {
+  const given = load(env);
+  const stateDir = resolve(given.HELIO_STATE_DIR);
+  const identity = readIdentity(stateDir);
+  const config: ReplicaConfig = {
+    environment: given.HELIO_ENVIRONMENT,
+    region: given.HELIO_REGION,
+    replica: given.HELIO_REPLICA ?? null,
+    stateDir,
+    identity,
+    master: given.HELIO_MASTER_URL ? { url: given.HELIO_MASTER_URL, joinToken: given.HELIO_JOIN_TOKEN ?? null } : null,
+    storeUrl: given.ARTIFACT_STORE ?? identity?.joined?.store ?? null,
+    s3: s3Of(given),
+    trustedKeys: null,
+    workers: given.HELIO_WORKERS,
+    gatewayPort: given.GATEWAY_PORT,
+    adminPort: given.ADMIN_PORT,
+    bind: given.HELIO_BIND,
+    adminBind: given.HELIO_ADMIN_BIND ?? given.HELIO_BIND,
+    accessLog: given.HELIO_ACCESS_LOG === 'on',
+    pollMs: given.HELIO_POLL_SECONDS * 1000,
+    logLevel: given.HELIO_LOG_LEVEL,
+  };
+  const faults = [...identityFaults(config), ...storeFaults(config), ...sourceFaults(given, identity)];
+  try {
+    config.trustedKeys = trustedKeysOf(given.HELIO_TRUSTED_KEYS) ?? identity?.joined?.trustedKeys ?? null;
+  } catch (error) {
+    faults.push({ field: 'HELIO_TRUSTED_KEYS', problem: (error as Error).message });
+  }
+  if (faults.length > 0) throw new ConfigError(faults);
+  return Object.freeze(config);
+}
+
+/** Single settings that are wrong do not hide that others are missing, as far as the environment alone tells. */
+function load(env: Record<string, string | undefined>): Settings {
+  try {
+    return loadConfig(settings, env, SETTINGS_OF_OTHERS);
+  } catch (error) {
+    if (!(error instanceof ConfigError) || env['HELIO_CONFIG']) throw error;
+    const directory = env['HELIO_STATE_DIR'];
+    throw new ConfigError([...error.faults, ...sourceFaults(env, directory ? readIdentity(resolve(directory)) : null)]);
+  }
+}
+
+function s3Of({ S3_ENDPOINT, S3_ACCESS_KEY, S3_SECRET_KEY, S3_REGION }: Settings): S3Settings | undefined {
+  if (!S3_ENDPOINT && !S3_ACCESS_KEY && !S3_SECRET_KEY) return undefined;
+  return {
+    endpoint: S3_ENDPOINT ?? '',
+    accessKey: S3_ACCESS_KEY ?? '',
+    secretKey: S3_SECRET_KEY ?? '',
+    region: S3_REGION,
+  };
+}
+
+/** A state directory is one replica's: nobody else goes on with its id, its token or its state. */
+function identityFaults({ identity, environment, region, replica, stateDir }: ReplicaConfig): FieldFault[] {
+  const faults: FieldFault[] = [];
+  const differs = (field: string, given: string | null, kept: string | undefined): void => {
+    if (given === null || kept === undefined || given === kept) return;
+    const problem = `is ${given}, but the state in ${stateDir} is that of ${kept}`;
+    faults.push({ field, problem, expected: 'correct it, or give this replica another HELIO_STATE_DIR' });
+  };
+  differs('HELIO_ENVIRONMENT', environment, identity?.environment);
+  differs('HELIO_REGION', region, identity?.region);
+  differs('HELIO_REPLICA', replica, identity?.replica);
+  return faults;
+}
+
+function storeFaults({ storeUrl, s3 }: ReplicaConfig): FieldFault[] {
+  if (storeUrl === null) return [];
+  try {
+    openStore(storeUrl, { s3 });
+    return [];
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    return [{ field: 'ARTIFACT_STORE', problem: error.message }];
+  }
+}
+
+type SourceSettings = Partial<
+  Pick<Settings, 'HELIO_MASTER_URL' | 'HELIO_JOIN_TOKEN' | 'HELIO_TRUSTED_KEYS' | 'ARTIFACT_STORE'>
+>;
+
+/** Where the chain comes from and whom to believe has to be known, or a master that tells it. */
+function sourceFaults(given: SourceSettings, identity: Identity | null): FieldFault[] {
+  if (given.HELIO_JOIN_TOKEN && !given.HELIO_MASTER_URL) {
+    return [{ field: 'HELIO_MASTER_URL', problem: 'must be given with HELIO_JOIN_TOKEN: the master to join' }];
+  }
+  if (identity?.joined || given.HELIO_JOIN_TOKEN) return [];
+  if (given.HELIO_MASTER_URL) {
+    return [
+      { field: 'HELIO_JOIN_TOKEN', problem: 'must be given with HELIO_MASTER_URL until this replica has joined' },
+    ];
+  }
+  const faults: FieldFault[] = [];
+  const missing = (field: keyof SourceSettings, what: string): void => {
+    const expected = 'or HELIO_MASTER_URL and HELIO_JOIN_TOKEN, so that the master tells it';
+    if (!given[field]) faults.push({ field, problem: `must be given: ${what}`, expected });
+  };
+  missing('HELIO_TRUSTED_KEYS', 'the public keys that sign the chain');
+  missing('ARTIFACT_STORE', 's3://bucket/prefix or file:///directory');
+  return faults;
+}
+
+/** Keys in base64 with commas between them, or the file:// URL of a file with one a line; `#` begins a comment there. */
+function trustedKeysOf(text: string | undefined): string[] | null {
+  if (text === undefined) return null;
+  const isFile = text.startsWith('file:');
+  const parts = isFile ? readFileSync(fileURLToPath(text), 'utf8').split('\n') : text.split(',');
+  const keys = parts.map((part) => part.replace(/#.*/, '').trim()).filter((part) => part !== '');
+  if (keys.length === 0) throw new TypeError('has no key in it');
+  for (const [index, key] of keys.entries()) {
+    try {
+      new TrustedKeys([key]);
+    } catch {
+      // not shown: it may be a private one
+      throw new TypeError(`its entry ${index + 1} is not an Ed25519 public key: 32 bytes in base64`);
+    }
+  }
+  return keys;
+}

@@ -1,0 +1,45 @@
+import { isIP } from 'node:net';
+import { availableParallelism } from 'node:os';
+import { z } from 'zod';
+import { environmentId, regionId, replicaId } from '#model';
+import { intSetting, LOG_LEVELS, portSetting, urlSetting } from '#platform';
+
+const address = z.string().refine((text) => isIP(text) !== 0, 'must be an IP address, like 0.0.0.0 or 127.0.0.1');
+const token = z
+  .string()
+  .max(200, 'must have at most 200 characters')
+  .regex(/^[\x21-\x7e]+$/, 'must be printable characters without spaces');
+
+/** A replica's settings as they are given; what they mean together is in `replica-config.ts`. */
+export const settings = z.strictObject({
+  HELIO_ENVIRONMENT: z.string('must be given: the environment that this replica serves, like prod').pipe(environmentId),
+  HELIO_REGION: z.string('must be given: the region that this replica is in, like eu-west').pipe(regionId),
+  HELIO_REPLICA: replicaId.optional(),
+  HELIO_STATE_DIR: z.string('must be given: a directory on a local disk for the state of this replica'),
+  HELIO_MASTER_URL: urlSetting.optional(),
+  HELIO_JOIN_TOKEN: token.optional(),
+  ARTIFACT_STORE: z.string().optional(),
+  S3_ENDPOINT: urlSetting.optional(),
+  S3_ACCESS_KEY: z.string().optional(),
+  S3_SECRET_KEY: z.string().optional(),
+  S3_REGION: z.string().optional(),
+  HELIO_TRUSTED_KEYS: z.string().optional(),
+  HELIO_WORKERS: intSetting(1, 256).default(availableParallelism()),
+  GATEWAY_PORT: portSetting.default(9080),
+  ADMIN_PORT: portSetting.default(9180),
+  HELIO_BIND: address.default('0.0.0.0'),
+  HELIO_ADMIN_BIND: address.optional(),
+  HELIO_ACCESS_LOG: z.enum(['on', 'off'], 'must be on or off').default('off'),
+  HELIO_POLL_SECONDS: intSetting(1, 3600).default(2),
+  HELIO_LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
+});
+export type Settings = Readonly<z.infer<typeof settings>>;
+
+/** Names of the master and of `npm start` that may stand in the same environment without being faults. */
+export const SETTINGS_OF_OTHERS = [
+  'HELIO_SIGNING_KEY',
+  'HELIO_BOOTSTRAP_ADMIN_TOKEN',
+  'HELIO_DATABASE_POOL',
+  'HELIO_HOME',
+  'HELIO_PORT_BASE',
+];

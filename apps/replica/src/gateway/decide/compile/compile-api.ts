@@ -1,0 +1,147 @@
+import { type ApiId, apiIdOf, type Definition, parseTemplate, type Policies, type Route, type Target } from '#model';
+import { type Cors, compileCors } from '../cors.js';
+import { type CredentialPlaces, compileCredential } from '../credential.js';
+import { applyEdits, compileEdits, type HeaderEdits } from '../header-edits.js';
+import { IpList } from '../ip-list.js';
+import { compileRewrite, type Rewrite } from '../rewrite.js';
+import { RouteTree } from '../route-tree.js';
+
+export interface CompiledTarget {
+  /** `https://host:port` */
+  origin: string;
+  /** goes before the path; empty, or without a slash at its end */
+  path: string;
+  weight: number;
+}
+
+export interface CompiledUpstream {
+  targets: readonly CompiledTarget[];
+  connectTimeoutMs: number;
+  /** to the response's head */
+  responseTimeoutMs: number;
+  /** attempts after the first one */
+  retries: number;
+}
+
+/** A whole answer that is known beforehand. */
+export interface Mock {
+  status: number;
+  headers: readonly string[];
+  body: string;
+}
+
+/** What holds on a route: shared by all routes that say nothing of their own. */
+export interface CompiledPolicies {
+  requestEdits: HeaderEdits | null;
+  responseEdits: HeaderEdits | null;
+  rewrite: Rewrite | null;
+  cors: Cors | null;
+  maxBodyBytes: number | null;
+  ipAllow: IpList | null;
+  ipDeny: IpList | null;
+  mock: Mock | null;
+}
+
+export interface CompiledRoute {
+  /** `GET /forecast/{city}` */
+  name: string;
+  secured: boolean;
+  policies: CompiledPolicies;
+}
+
+export interface CompiledApi {
+  id: ApiId;
+  name: string;
+  version: string;
+  context: string;
+  /** of the release, in hexadecimal */
+  digest: string;
+  routes: RouteTree<CompiledRoute>;
+  policies: CompiledPolicies;
+  /** null where no route takes a credential: then nothing in a request is one */
+  credential: CredentialPlaces | null;
+  upstream: CompiledUpstream;
+  /** an older state must not answer; null: any may */
+  refuseOlderThanMs: number | null;
+}
+
+const DEFAULT_CONNECT_MS = 2000;
+const DEFAULT_RESPONSE_MS = 30_000;
+const DEFAULT_RETRIES = 1;
+
+/**
+ * Prepares a release for one region. The definition was checked when its revision was applied; here only what it needs
+ * is read.
+ *
+ * @throws Error for what cannot be compiled
+ */
+export function compileApi(definition: Definition, digest: string, region: string): CompiledApi {
+  const policies = compilePolicies(definition.policies ?? {});
+  const routes = new RouteTree<CompiledRoute>();
+  let anySecured = false;
+  for (const route of definition.routes) {
+    const compiled = compileRoute(route, definition, policies);
+    anySecured ||= compiled.secured;
+    const template = parseTemplate(route.path);
+    if (!template.ok) throw new Error(`the route ${route.method} ${route.path} ${template.problem}`);
+    routes.add(route.method, template.parts, compiled);
+  }
+  const { maxStaleness } = definition;
+  return {
+    id: apiIdOf(definition),
+    name: definition.name,
+    version: definition.version,
+    context: definition.context,
+    digest,
+    routes,
+    policies,
+    credential: anySecured ? compileCredential(definition.credential) : null,
+    upstream: compileUpstream(definition.upstream, region),
+    refuseOlderThanMs: maxStaleness?.past === 'refuse' ? maxStaleness.seconds * 1000 : null,
+  };
+}
+
+function compileRoute(route: Route, definition: Definition, inherited: CompiledPolicies): CompiledRoute {
+  return {
+    name: `${route.method} ${route.path}`,
+    secured: (route.security ?? definition.security) !== 'open',
+    // a policy that a route names takes the place of the API's policy of that name, as a whole
+    policies: route.policies ? compilePolicies({ ...definition.policies, ...route.policies }) : inherited,
+  };
+}
+
+function compilePolicies(policies: Policies): CompiledPolicies {
+  const responseEdits = compileEdits(policies.responseHeaders);
+  return {
+    requestEdits: compileEdits(policies.requestHeaders),
+    responseEdits,
+    rewrite: compileRewrite(policies.rewrite),
+    cors: compileCors(policies.cors),
+    maxBodyBytes: policies.maxBodyBytes ?? null,
+    ipAllow: policies.ip?.allow ? new IpList(policies.ip.allow) : null,
+    ipDeny: policies.ip?.deny ? new IpList(policies.ip.deny) : null,
+    mock: compileMock(policies.mock, responseEdits),
+  };
+}
+
+function compileMock(mock: Policies['mock'], edits: HeaderEdits | null): Mock | null {
+  if (!mock) return null;
+  const headers = Object.entries(mock.headers ?? {}).flat();
+  const bodiless = mock.status === 204 || mock.status === 205 || mock.status === 304;
+  return { status: mock.status, headers: edits ? applyEdits(headers, edits) : headers, body: bodiless ? '' : (mock.body ?? '') };
+}
+
+function compileUpstream(upstream: Definition['upstream'], region: string): CompiledUpstream {
+  const targets = upstream.regions?.[region]?.targets ?? upstream.targets;
+  return {
+    targets: targets.map(compileTarget),
+    connectTimeoutMs: upstream.connectTimeoutMs ?? DEFAULT_CONNECT_MS,
+    responseTimeoutMs: upstream.responseTimeoutMs ?? DEFAULT_RESPONSE_MS,
+    retries: upstream.retries ?? DEFAULT_RETRIES,
+  };
+}
+
+function compileTarget(target: Target): CompiledTarget {
+  const url = new URL(target.url);
+  return { origin: url.origin, path: url.pathname.replace(/\/+$/, ''), weight: target.weight ?? 1 };
+}

@@ -1,0 +1,122 @@
+import { hash } from 'node:crypto';
+import { applicationIdOf, applicationKey, decodeKeyRecord, KEY_ID_BYTES, type KeyRecord, TABLE } from '#model';
+import type { StateSnapshot } from '../../../state/state-snapshot.js';
+import type { CompiledApi } from './compile-api.js';
+import { RecordCache } from './record-cache.js';
+import { type CompiledApplication, type CompiledPlan, compileApplication } from './records.js';
+import { loadTables, refreshTables, type Tables } from './tables.js';
+
+const CACHED_KEYS = 8192;
+const CACHED_APPLICATIONS = 4096;
+
+/** What could not be compiled, or is served by another API. */
+export interface CompileFault {
+  /** an API, or `plan <id>` */
+  item: string;
+  detail: string;
+}
+
+/**
+ * One revision, ready to decide on: APIs and plans compiled, keys and applications read from its pinned snapshot when
+ * they are asked for, and kept in small caches. Everything that a request sees is of the same revision, because a
+ * refresh happens between two requests or not at all.
+ */
+export class CompiledState {
+  private readonly keys = new RecordCache<KeyRecord | null>(CACHED_KEYS);
+  private readonly applications = new RecordCache<CompiledApplication | null>(CACHED_APPLICATIONS);
+  private snapshot: StateSnapshot | null = null;
+  private tables: Tables | null = null;
+  /** milliseconds since 1970: when the newest head was signed that this replica has seen; null: none was */
+  headIssuedAt: number | null = null;
+
+  constructor(readonly region: string) {}
+
+  /** 0: nothing was ever loaded, or nothing was ever published */
+  get revision(): number {
+    return this.snapshot?.revision ?? 0;
+  }
+
+  get environment(): string {
+    return this.snapshot?.environment ?? '';
+  }
+
+  /** What of the loaded revision could not be compiled; the last good version serves instead, where there was one. */
+  get faults(): CompileFault[] {
+    if (this.tables === null) return [];
+    return [...this.tables.failed, ...this.tables.disputed].map(([item, detail]) => ({ item, detail }));
+  }
+
+  /** How many APIs serve. */
+  get apiCount(): number {
+    return this.tables?.apis.size ?? 0;
+  }
+
+  /**
+   * Goes over to another revision, compiling only what changed. Takes the snapshot over, and closes the one before.
+   *
+   * @throws what reading the snapshot threw; then the revision before goes on serving, and `snapshot` is closed
+   */
+  refresh(snapshot: StateSnapshot): void {
+    try {
+      const changes = this.snapshot && this.tables ? snapshot.changesSince(this.snapshot.revision) : null;
+      const tables = changes && this.tables ? refreshTables(this.tables, snapshot, changes, this.region) : loadTables(this.tables, snapshot, this.region);
+      // from here on nothing can fail
+      if (changes === null) {
+        this.keys.clear();
+        this.applications.clear();
+      } else {
+        for (const { table, key } of changes) {
+          if (table === TABLE.key) this.keys.delete(key.toString('latin1'));
+          else if (table === TABLE.application) this.applications.delete(applicationIdOf(key));
+        }
+      }
+      this.tables = tables;
+    } catch (error) {
+      snapshot.close();
+      throw error;
+    }
+    const before = this.snapshot;
+    this.snapshot = snapshot;
+    before?.close();
+  }
+
+  /** The API that a path belongs to, and how many segments its context takes. */
+  apiAt(segments: readonly string[]): { api: CompiledApi; depth: number } | null {
+    const found = this.tables?.contexts.find(segments);
+    const api = found && this.tables?.apis.get(found.value);
+    return api ? { api, depth: found.depth } : null;
+  }
+
+  plan(id: string): CompiledPlan | null {
+    return this.tables?.plans.get(id) ?? null;
+  }
+
+  /** @param secret one character per byte */
+  keyOf(secret: string): KeyRecord | null {
+    const id = hash('sha256', Buffer.from(secret, 'latin1'), 'binary').slice(0, KEY_ID_BYTES);
+    let record = this.keys.get(id);
+    if (record === undefined) {
+      const value = this.snapshot?.get(TABLE.key, Buffer.from(id, 'latin1')) ?? null;
+      record = value && decodeKeyRecord(value);
+      this.keys.set(id, record);
+    }
+    return record;
+  }
+
+  /** @param id a UUID in lower case */
+  application(id: string): CompiledApplication | null {
+    let application = this.applications.get(id);
+    if (application === undefined) {
+      const value = this.snapshot?.get(TABLE.application, applicationKey(id)) ?? null;
+      application = value && compileApplication(id, value);
+      this.applications.set(id, application);
+    }
+    return application;
+  }
+
+  close(): void {
+    this.snapshot?.close();
+    this.snapshot = null;
+    this.tables = null;
+  }
+}

@@ -1,0 +1,140 @@
+import type { Spending } from '#throttle';
+import { authorize } from './authorize.js';
+import type { CompiledApi, CompiledPolicies, CompiledRoute } from './compile/compile-api.js';
+import type { CompiledState } from './compile/compiled-state.js';
+import type { CompiledPlan } from './compile/records.js';
+import { corsHeaders, preflightHeaders, preflightMethod } from './cors.js';
+import { type FoundCredential, findCredentials } from './credential.js';
+import type { Decision, Respond, Wait } from './decision.js';
+import { limitHeader, limitText } from './limit-headers.js';
+import { minRevision } from './min-revision.js';
+import { Reply } from './reply.js';
+import type { RequestHead } from './request-head.js';
+import { pathBelow } from './rewrite.js';
+import { parseTarget, type Target } from './target.js';
+
+/** Where tokens come from: a lease book, or nowhere for those who only ask. */
+export interface Limiter {
+  spend(subscription: string, limits: CompiledPlan['limits']): Spending;
+}
+
+/** Counts nothing and refuses nothing. */
+export const UNLIMITED: Limiter = { spend: () => ({ kind: 'spent', rate: null, quota: null }) };
+
+const SOON = ['Retry-After', '1'] as const;
+
+/**
+ * The whole job of the gateway for one request, up to its body: what is answered, or what goes where. Synchronous, and
+ * without any I/O but look-ups in memory-mapped state. A token is spent last, so that no refusal costs one.
+ *
+ * @param now milliseconds since 1970
+ */
+export function decide(head: RequestHead, state: CompiledState, limiter: Limiter, now: number): Decision {
+  const reply = new Reply(head.requestId);
+  const unfit = checkState(head, state, reply);
+  if (unfit) return unfit;
+
+  const parsed = parseTarget(head.target);
+  if (!parsed.ok) return reply.refuse('bad_request', parsed.detail);
+  const { target } = parsed;
+  const place = state.apiAt(target.segments);
+  if (!place) return reply.refuse('no_such_api', `no API in the region ${state.region} has a context that this path begins with`);
+  const { api, depth } = place;
+  reply.api = api;
+  if (api.refuseOlderThanMs !== null && ageOf(state, now) > api.refuseOlderThanMs) {
+    return reply.refuse('too_stale', `${api.id} is served from a state of the last ${api.refuseOlderThanMs / 1000} seconds only`, SOON);
+  }
+
+  const route = findRoute(head, api, depth, target, reply);
+  if ('kind' in route) return route;
+  const { policies } = route;
+  const misfit = checkAddress(head, policies, reply) ?? checkLength(head, policies, reply);
+  if (misfit) return misfit;
+
+  const found = api.credential && findCredentials(head, api.credential, target.query);
+  if (route.secured) {
+    const stop = admit(found, api, state, limiter, now, reply);
+    if (stop) return stop;
+  }
+
+  const { mock } = policies;
+  if (mock) return reply.answer(mock.status, mock.headers, mock.body);
+  const withheld = found && !api.credential?.forward ? found : null;
+  return {
+    kind: 'forward',
+    api,
+    route,
+    consumer: reply.consumer,
+    path: pathBelow(target, depth, policies.rewrite) + (withheld?.query ?? target.query),
+    withheld: withheld?.headers ?? [],
+    headers: reply.headers,
+  };
+}
+
+function checkState(head: RequestHead, state: CompiledState, reply: Reply): Respond | null {
+  const min = minRevision(head.values('heliograph-min-revision'), state);
+  if (min.kind === 'malformed') return reply.refuse('bad_request', min.detail);
+  if (min.kind === 'behind') return reply.refuse('behind_min_revision', min.detail, SOON);
+  return state.revision === 0 ? reply.refuse('not_ready', 'no revision is loaded yet', SOON) : null;
+}
+
+function ageOf(state: CompiledState, now: number): number {
+  return state.headIssuedAt === null ? Number.POSITIVE_INFINITY : now - state.headIssuedAt;
+}
+
+function findRoute(head: RequestHead, api: CompiledApi, depth: number, target: Target, reply: Reply): CompiledRoute | Respond {
+  const asked = preflightMethod(head);
+  const preflighted = asked === null ? null : api.routes.find(target.segments, depth, asked);
+  if (preflighted?.policies.cors) {
+    reply.route = preflighted;
+    const methods = api.routes.allowed(target.segments, depth)?.join(', ') ?? (asked as string);
+    return reply.answer(204, preflightHeaders(preflighted.policies.cors, head, methods), '');
+  }
+  const route = api.routes.find(target.segments, depth, head.method);
+  const { cors } = (route ?? api).policies;
+  if (cors) reply.headers.push(...corsHeaders(cors, head));
+  if (route) {
+    reply.route = route;
+    return route;
+  }
+  const allowed = api.routes.allowed(target.segments, depth) ?? [];
+  if (allowed.length === 0) return reply.refuse('no_such_route', `${api.id} has no route for this path`);
+  return reply.refuse('method_not_allowed', `${api.id} has this path for ${allowed.join(', ')} only`, ['Allow', allowed.join(', ')]);
+}
+
+function checkAddress(head: RequestHead, { ipAllow, ipDeny }: CompiledPolicies, reply: Reply): Respond | null {
+  const { remoteAddress } = head;
+  if (remoteAddress === null) return null;
+  if (!ipDeny?.has(remoteAddress) && (ipAllow?.has(remoteAddress) ?? true)) return null;
+  return reply.refuse('ip_denied', `the address ${remoteAddress} may not call this API`);
+}
+
+/** Only what is announced; what is sent, the engine counts. */
+function checkLength(head: RequestHead, { maxBodyBytes }: CompiledPolicies, reply: Reply): Respond | null {
+  if (maxBodyBytes === null || Number(head.values('content-length')[0] ?? 0) <= maxBodyBytes) return null;
+  return reply.refuse('body_too_large', bodyLimitText(maxBodyBytes));
+}
+
+export function bodyLimitText(maxBodyBytes: number): string {
+  return `the body may have ${maxBodyBytes} bytes at most`;
+}
+
+/** Checks the credential and spends a token. Null: the request may go on. */
+function admit(found: FoundCredential | null, api: CompiledApi, state: CompiledState, limiter: Limiter, now: number, reply: Reply): Respond | Wait | null {
+  if (!found || !api.credential) throw new Error(`${api.id} has a secured route and no place for credentials`);
+  const result = authorize(found.values, api.credential, api, state, now);
+  if (!result.ok) return reply.refuse(result.code, result.detail, result.headers);
+  const { consumer, plan } = result;
+  reply.consumer = consumer;
+  if (plan.policy === null) return null;
+
+  const spending = limiter.spend(consumer.subscription, plan.limits);
+  if (spending.kind === 'wait') return { kind: 'wait', subscription: consumer.subscription, limits: plan.limits };
+  const left = limitHeader(spending.rate, spending.quota);
+  if (left !== '') reply.headers.push('RateLimit-Policy', plan.policy, 'RateLimit', left);
+  if (spending.kind === 'spent') return null;
+  const seconds = Math.max(1, Math.ceil(spending.retryMs / 1000));
+  const limit = limitText(plan.id, plan.limits, spending.by);
+  const detail = spending.unknown ? `${limit}, could not be counted in time` : `${limit}, is used up; the next request is admitted in ${seconds} s`;
+  return reply.refuse(spending.by === 'rate' ? 'rate_limited' : 'quota_exhausted', detail, ['Retry-After', String(seconds)]);
+}

@@ -1,0 +1,53 @@
+import type { ErrorCode } from '#model';
+import type { Limits } from '#throttle';
+import type { CompiledApi, CompiledRoute } from './compile/compile-api.js';
+
+/** Whose credential it was, and what it may do here. */
+export interface Consumer {
+  /** the application's id */
+  application: string;
+  subscription: string;
+  plan: string;
+  /** of the credential, milliseconds since 1970; null: never */
+  expiresAt: number | null;
+}
+
+/** What a decision is about, as far as it got. */
+interface Subject {
+  api: CompiledApi | null;
+  route: CompiledRoute | null;
+  consumer: Consumer | null;
+}
+
+/** The gateway answers itself. */
+export interface Respond extends Subject {
+  kind: 'respond';
+  status: number;
+  /** names and values in turn; the engine adds what frames the message, and X-Request-Id */
+  headers: readonly string[];
+  body: string;
+  /** null for an answer that is no refusal: a mock, a preflight */
+  code: ErrorCode | null;
+}
+
+/** The request goes upstream. */
+export interface Forward extends Subject {
+  kind: 'forward';
+  api: CompiledApi;
+  route: CompiledRoute;
+  /** what follows the target's own path: empty, or a path, and the query; as it was sent, credential taken out */
+  path: string;
+  /** fields that carried the credential and stay here, in lower case */
+  withheld: readonly string[];
+  /** what the answer gets besides the upstream's, names and values in turn */
+  headers: readonly string[];
+}
+
+/** Tokens have to be fetched for it: do that, and decide again. Nothing was spent. */
+export interface Wait {
+  kind: 'wait';
+  subscription: string;
+  limits: Limits;
+}
+
+export type Decision = Respond | Forward | Wait;

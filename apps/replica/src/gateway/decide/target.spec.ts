@@ -1,0 +1,76 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { parseTarget, pathFrom } from './target.js';
+
+function segmentsOf(text: string): string[] {
+  const parsed = parseTarget(text);
+  if (!parsed.ok) throw new Error(parsed.detail);
+  return parsed.target.segments;
+}
+
+function refusal(text: string): string | null {
+  const parsed = parseTarget(text);
+  return parsed.ok ? null : parsed.detail;
+}
+
+describe('parseTarget', () => {
+  it('takes a path apart, empty segments included, and leaves the query as it is', () => {
+    expect(segmentsOf('/a/b')).toEqual(['a', 'b']);
+    expect(segmentsOf('/')).toEqual(['']);
+    expect(segmentsOf('/a/')).toEqual(['a', '']);
+    expect(segmentsOf('//a//')).toEqual(['', 'a', '', '']);
+    expect(parseTarget('/a?x=/../%2f&%zz=?')).toMatchObject({ ok: true, target: { path: '/a', query: '?x=/../%2f&%zz=?' } });
+    expect(parseTarget('/a?')).toMatchObject({ ok: true, target: { query: '?' } });
+  });
+
+  it('decodes each segment byte by byte, once', () => {
+    expect(segmentsOf('/%61%2d/caf%C3%A9/%252e%252e')).toEqual(['a-', 'caf\u00c3\u00a9', '%2e%2e']);
+  });
+
+  it.each([
+    ['http://host/a', 'must be a path'],
+    ['*', 'must be a path'],
+    ['', 'must be a path'],
+    ['host:80', 'must be a path'],
+    ['/a b', 'percent-encoded'],
+    ['/a\tb', 'percent-encoded'],
+    ['/caf\u00e9', 'percent-encoded'],
+    ['/a#b', 'percent-encoded'],
+    ['/a?b#c', 'percent-encoded'],
+    ['/a\0', 'percent-encoded'],
+    ['/a\\b', 'backslash'],
+    ['/%', 'hexadecimal'],
+    ['/%g0', 'hexadecimal'],
+    ['/a%2', 'hexadecimal'],
+    ['/a%2Fb', 'encoded slash'],
+    ['/a%2fb', 'encoded slash'],
+    ['/a%5Cb', 'encoded slash or backslash'],
+    ['/a%00b', 'NUL'],
+    ['/a/../b', '. or .. segment'],
+    ['/..', '. or .. segment'],
+    ['/a/.', '. or .. segment'],
+    ['/./a', '. or .. segment'],
+    ['/a/%2e%2E/b', '. or .. segment'],
+    ['/a/.%2e', '. or .. segment'],
+    ['/a/..;x=1/b', '. or .. segment'],
+  ])('refuses %j', (text, why) => {
+    expect(refusal(text)).toContain(why);
+  });
+
+  it('has nothing against dots that are no dot segment', () => {
+    expect(segmentsOf('/.well-known/...;/..a')).toEqual(['.well-known', '...;', '..a']);
+  });
+
+  it('gives back the path from any segment on as it was sent', () => {
+    const segment = fc.stringMatching(/^([A-Za-z0-9~_-]|%4[0-9]|%[ef][0-9a-f]){0,6}$/);
+    fc.assert(
+      fc.property(fc.array(segment, { minLength: 1, maxLength: 6 }), fc.nat(7), (raw, index) => {
+        const parsed = parseTarget(`/${raw.join('/')}?q`);
+        if (!parsed.ok) throw new Error(parsed.detail);
+        expect(parsed.target.segments).toHaveLength(raw.length);
+        const rest = raw.slice(index);
+        expect(pathFrom(parsed.target, index)).toBe(rest.length === 0 ? '' : `/${rest.join('/')}`);
+      }),
+    );
+  });
+});

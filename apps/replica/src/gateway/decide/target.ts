@@ -1,0 +1,70 @@
+/** A request target, taken apart. */
+export interface Target {
+  /** the path as it was sent */
+  path: string;
+  /** with its `?`; empty when there is none */
+  query: string;
+  /** decoded, one character per byte; `/a//b` has three, `/` has one that is empty */
+  segments: string[];
+  /** where in `path` the slash before each segment stands */
+  offsets: number[];
+}
+
+export type TargetResult = { ok: true; target: Target } | { ok: false; detail: string };
+
+const refused = (detail: string): TargetResult => ({ ok: false, detail });
+
+// Origin form is visible ASCII (RFC 9112, 3.2.1). A `#` never travels, and servers disagree about backslashes.
+const NOT_IN_TARGET = /[^\x21-\x7e]|#/;
+const BROKEN_ESCAPE = /%(?![0-9A-Fa-f]{2})/;
+const ESCAPE = /%([0-9A-Fa-f]{2})/g;
+
+/**
+ * Reads a request target strictly. What two servers could understand differently is refused rather than cleaned up,
+ * because the upstream gets the path as it was sent and must find in it what was decided on here.
+ */
+export function parseTarget(text: string): TargetResult {
+  if (!text.startsWith('/')) return refused('the request target must be a path that begins with /');
+  if (NOT_IN_TARGET.test(text)) return refused('the request target has a character that must be percent-encoded');
+  const mark = text.indexOf('?');
+  const path = mark < 0 ? text : text.slice(0, mark);
+  if (path.includes('\\')) return refused('the path has a backslash');
+  const escaped = path.includes('%');
+  if (escaped && BROKEN_ESCAPE.test(path)) return refused('the path has a % that no two hexadecimal digits follow');
+
+  const segments: string[] = [];
+  const offsets: number[] = [];
+  for (let start = 0; start >= 0 && start < path.length; ) {
+    const next = path.indexOf('/', start + 1);
+    const raw = path.slice(start + 1, next < 0 ? path.length : next);
+    const segment = escaped ? raw.replace(ESCAPE, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))) : raw;
+    const fault = faultOfSegment(segment);
+    if (fault !== null) return refused(fault);
+    segments.push(segment);
+    offsets.push(start);
+    start = next;
+  }
+  return { ok: true, target: { path, query: mark < 0 ? '' : text.slice(mark), segments, offsets } };
+}
+
+function faultOfSegment(segment: string): string | null {
+  if (segment.includes('/') || segment.includes('\\')) return 'the path has an encoded slash or backslash';
+  if (segment.includes('\0')) return 'the path has an encoded NUL';
+  if (segment.startsWith('.')) {
+    // some servers cut path parameters off before they resolve dots: `..;x` is `..` to them
+    const name = segment.split(';', 1)[0];
+    if (name === '.' || name === '..') return 'the path has a . or .. segment';
+  }
+  return null;
+}
+
+/** The path from segment `index` on, as it was sent; empty past the last one. */
+export function pathFrom(target: Target, index: number): string {
+  const offset = target.offsets[index];
+  return offset === undefined ? '' : target.path.slice(offset);
+}
+
+/** Decodes what a template or a prefix says the way segments of requests are decoded. */
+export function decodeSegment(text: string): string {
+  return text.replace(ESCAPE, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+}

@@ -1,0 +1,302 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ErrorCode } from '#model';
+import type { CompiledTarget } from '../decide/compile/compile-api.js';
+import { bodyLimitText, decide } from '../decide/decide.js';
+import type { Forward, Respond } from '../decide/decision.js';
+import { problem } from '../decide/problems.js';
+import { Attempt, type AttemptEvents, type UpstreamFailure } from '../upstream/attempt.js';
+import { BOUNDS } from './bounds.js';
+import type { EngineParts } from './engine.js';
+import { clientHeaders, type HeaderList, upstreamHeaders } from './header-lists.js';
+import { bodyLength, faultOfHead, NodeHead } from './request-reading.js';
+import { UploadBody } from './upload-body.js';
+
+/** Methods that may be sent twice (RFC 9110, 9.2.2). */
+const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
+
+/** What numbers and log get to know of a request. */
+export interface Outcome {
+  decision: Forward | Respond | null;
+  /** of a refusal, the upstream's failures included */
+  code: ErrorCode | null;
+  target: CompiledTarget | null;
+  /** monotonic milliseconds */
+  startedAt: number;
+  sentAt: number | null;
+  answeredAt: number | null;
+}
+
+/**
+ * One request and its answer, from the parsed head to the last byte.
+ *
+ *   decide ─▶ respond ─────────────────────────▶ answer
+ *      │ ▲                                         ▲
+ *      │ └─ wait: tokens are fetched               │ refused before a head was passed on
+ *      └──▶ forward ─▶ attempt ─▶ head ─▶ data ─▶ end
+ *                       │  ▲        └───────┴────▶ the connection is reset: an answer is whole, or seen to be broken
+ *                       └──┘ another target
+ *
+ * Whatever calls in from outside goes through `run`: a bug ends this request, and nothing else.
+ */
+export class Exchange implements AttemptEvents {
+  readonly head: NodeHead;
+  readonly outcome: Outcome;
+  /** nothing more is passed on: the client is gone, or its answer is complete */
+  private over = false;
+  /** the connection ends with this answer */
+  closing = false;
+  /** whether what follows on the connection can be told apart at all */
+  private readable = true;
+  private attempt: Attempt | null = null;
+  private attempts = 0;
+  private readonly tried = new Set<CompiledTarget>();
+  private upload: UploadBody | null = null;
+
+  /** @param expectsContinue the client sends its body when it is told to */
+  constructor(
+    private readonly parts: EngineParts,
+    readonly request: IncomingMessage,
+    readonly response: ServerResponse,
+    requestId: string,
+    private expectsContinue: boolean,
+  ) {
+    this.head = new NodeHead(request, requestId);
+    this.outcome = { decision: null, code: null, target: null, startedAt: parts.now(), sentAt: null, answeredAt: null };
+  }
+
+  begin(): void {
+    this.run(() => {
+      this.response.on('drain', () => this.run(() => this.attempt?.resume()));
+      const fault = faultOfHead(this.request);
+      if (fault) this.refuse('bad_request', fault.detail, fault.status);
+      else this.decide();
+    });
+  }
+
+  /** The client is gone. */
+  abandon(): void {
+    this.over = true;
+    this.run(() => this.attempt?.abort());
+  }
+
+  /** What the client sends for this request is not HTTP any more. @returns whether it is told so */
+  malformed(detail: string): boolean {
+    if (this.over || this.response.headersSent || this.request.complete) return false;
+    this.run(() => {
+      this.attempt?.abort();
+      this.closing = true;
+      this.readable = false;
+      this.refuse('bad_request', detail);
+    });
+    return true;
+  }
+
+  /** Whether the worker waits for the client: for its body, or for it to take the answer. */
+  get stalled(): boolean {
+    return this.over || this.upload?.starved === true || this.response.writableNeedDrain;
+  }
+
+  onHead(status: number, headers: HeaderList): void {
+    this.run(() => {
+      const { decision } = this.outcome;
+      if (decision?.kind !== 'forward') return;
+      this.outcome.answeredAt = this.parts.now();
+      const passedOn = clientHeaders(headers, decision);
+      try {
+        this.writeHead(status, passedOn);
+      } catch {
+        // node refuses to write what its own parser would refuse to read
+        this.attempt?.abort();
+        this.refuse('upstream_failed', 'the upstream answered with a header field or status that is not valid');
+      }
+    });
+  }
+
+  onData(chunk: Buffer): boolean {
+    return this.run(() => this.response.write(chunk)) ?? false;
+  }
+
+  onEnd(): void {
+    this.run(() => this.end());
+  }
+
+  onFailure(failure: UpstreamFailure): void {
+    this.run(() => {
+      if (this.over) return;
+      this.parts.log.debug({ err: failure.error, kind: failure.kind, target: this.outcome.target?.origin, requestId: this.head.requestId }, 'an attempt failed');
+      if (this.response.headersSent) this.destroy();
+      else if (!this.retry(failure)) this.giveUp(failure);
+    });
+  }
+
+  private run<T>(step: () => T): T | undefined {
+    try {
+      return step();
+    } catch (error) {
+      this.parts.fault(error, this.head.requestId);
+      this.fail();
+      return undefined;
+    }
+  }
+
+  private fail(): void {
+    try {
+      this.attempt?.abort();
+      if (this.over || this.response.headersSent) this.destroy();
+      else this.refuse('internal', 'a fault of the gateway; its log says more under the request id');
+    } catch (error) {
+      this.parts.fault(error, this.head.requestId);
+      this.request.socket.destroy();
+    }
+  }
+
+  private decide(): void {
+    if (this.over) return;
+    const { state, leases, wallMs } = this.parts;
+    const decision = decide(this.head, state, leases, wallMs());
+    if (decision.kind === 'wait') {
+      void leases.fetch(decision.subscription, decision.limits).then(() => this.run(() => this.decide()));
+      return;
+    }
+    this.outcome.decision = decision;
+    if (decision.kind === 'respond') {
+      this.outcome.code = decision.code;
+      this.answer(decision.status, decision.headers, decision.body);
+      return;
+    }
+    const target = this.parts.pools.choose(decision.api.upstream, this.tried);
+    if (target) this.send(decision, target);
+  }
+
+  private send(forward: Forward, target: CompiledTarget): void {
+    const { pools, now } = this.parts;
+    const { upstream } = forward.api;
+    const length = bodyLength(this.request);
+    this.tried.add(target);
+    this.attempts += 1;
+    this.outcome.target = target;
+    this.outcome.sentAt = now();
+    const upload = length === 0 ? null : new UploadBody(this.request, forward.route.policies.maxBodyBytes, this);
+    this.upload = upload;
+    const path = target.path + forward.path;
+    const caller = { address: this.head.remoteAddress, host: this.request.headers.host ?? '', requestId: this.head.requestId };
+    const outgoing = {
+      method: this.head.method,
+      path: path.startsWith('/') ? path : `/${path}`,
+      headers: upstreamHeaders(this.request.rawHeaders, forward, caller, length === 0 ? null : length),
+      body: upload,
+      timeoutMs: upstream.connectTimeoutMs + upstream.responseTimeoutMs,
+      excused: () => upload?.starved === true,
+    };
+    const pool = pools.acquire(target, upstream);
+    this.attempt = new Attempt(outgoing, this, (unreachable) => pools.release(pool, unreachable));
+    this.attempt.start(pool);
+  }
+
+  onWanted(): void {
+    this.run(() => {
+      if (this.expectsContinue) this.response.writeContinue();
+      this.expectsContinue = false;
+    });
+  }
+
+  onProgress(): void {
+    this.run(() => this.attempt?.refresh());
+  }
+
+  onTooLarge(maxBytes: number): void {
+    this.run(() => {
+      if (this.over) return;
+      this.attempt?.abort();
+      if (this.response.headersSent) this.destroy();
+      else this.refuse('body_too_large', bodyLimitText(maxBytes));
+    });
+  }
+
+  /**
+   * Another target for what was not sent; any for what may be sent twice. What took too long is not sent again: that
+   * would double the load of an upstream that has too much already.
+   */
+  private retry({ kind }: UpstreamFailure): boolean {
+    const { decision } = this.outcome;
+    if (decision?.kind !== 'forward' || kind === 'timeout') return false;
+    const { upstream } = decision.api;
+    if (this.attempts > upstream.retries) return false;
+    if (kind === 'broken') {
+      if (!IDEMPOTENT.has(this.head.method) || this.upload !== null) return false;
+      if (this.tried.size === upstream.targets.length) this.tried.clear();
+    }
+    const target = this.parts.pools.choose(upstream, this.tried);
+    if (target) this.send(decision, target);
+    return target !== null;
+  }
+
+  private giveUp({ kind, error }: UpstreamFailure): void {
+    const { decision } = this.outcome;
+    const upstream = decision?.api?.upstream;
+    if (kind === 'timeout') this.refuse('upstream_timeout', `the upstream did not answer within ${upstream?.responseTimeoutMs} ms`);
+    else if ((error as { code?: string }).code === 'UND_ERR_CONNECT_TIMEOUT') this.refuse('upstream_timeout', `the upstream could not be reached within ${upstream?.connectTimeoutMs} ms`);
+    else if (kind === 'broken') this.refuse('upstream_failed', 'the upstream broke the connection, or answered with something that is not HTTP');
+    else if (this.tried.size === upstream?.targets.length) this.refuse('no_healthy_upstream', 'no target of the API can be connected to from this region');
+    else this.refuse('upstream_failed', 'the upstream refused the connection');
+  }
+
+  private refuse(code: ErrorCode, detail: string, status?: number): void {
+    this.outcome.code = code;
+    const { decision } = this.outcome;
+    const refusal = problem(code, detail, this.head.requestId, decision?.kind === 'forward' ? decision.headers : [], status);
+    this.answer(refusal.status, refusal.headers, refusal.body);
+  }
+
+  /** An answer of the gateway itself. */
+  private answer(status: number, headers: HeaderList, body: string): void {
+    const bodiless = status === 204 || status === 304;
+    this.writeHead(status, bodiless ? headers : [...headers, 'Content-Length', String(Buffer.byteLength(body))]);
+    if (body !== '') this.response.write(body);
+    this.end();
+  }
+
+  private writeHead(status: number, headers: HeaderList): void {
+    this.closing ||= this.mustClose();
+    const connection = this.closing ? ['Connection', 'close'] : [];
+    this.response.writeHead(status, [...headers, 'X-Request-Id', this.head.requestId, ...connection]);
+  }
+
+  /** A connection is not used again where the rest of a body would stand before the next request. */
+  private mustClose(): boolean {
+    if (this.parts.draining() || this.expectsContinue) return true;
+    if (this.request.complete) return false;
+    const length = bodyLength(this.request);
+    return this.upload !== null || length === null || length > BOUNDS.discardedBytes;
+  }
+
+  /** Ends the answer; before that reads on a while: a reset would overtake the answer to a client that still sends. */
+  private end(): void {
+    this.over = true;
+    const { request, response } = this;
+    if (request.complete || !this.closing || !this.readable || this.expectsContinue) {
+      response.end();
+      return;
+    }
+    let left: number = BOUNDS.lingerBytes;
+    const finish = (): void => {
+      clearTimeout(timer);
+      request.off('data', count).off('end', finish);
+      response.end();
+    };
+    const count = (chunk: Buffer): void => {
+      left -= chunk.length;
+      if (left < 0) finish();
+    };
+    const timer = setTimeout(finish, BOUNDS.lingerMs);
+    response.once('close', () => clearTimeout(timer));
+    request.on('data', count).on('end', finish).resume();
+  }
+
+  private destroy(): void {
+    this.over = true;
+    this.attempt?.abort();
+    // a reset: without a length, the end of the connection would pass for the end of the answer
+    this.request.socket.resetAndDestroy();
+  }
+}

@@ -1,0 +1,83 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { type RecordingUpstream, recordingUpstream, until } from '#harness';
+import { RawClient, type RawServer, rawServer } from '../testing/clients.js';
+import { TestGateway } from '../testing/gateway.js';
+import { definitionOf, placed } from '../testing/ops.js';
+
+// the times that clients are given, made short
+vi.mock('./bounds.js', async (original) => {
+  const { BOUNDS } = await original<typeof import('./bounds.js')>();
+  return { BOUNDS: { ...BOUNDS, headMs: 300, stallMs: 1800, idleMs: 300 } };
+});
+
+let gateway: TestGateway;
+let upstream: RecordingUpstream;
+let server: RawServer | undefined;
+
+beforeEach(async () => {
+  upstream = await recordingUpstream();
+  gateway = await TestGateway.start();
+  load(upstream.url);
+});
+
+afterEach(async () => {
+  await gateway.stop();
+  await upstream.close();
+  await server?.close();
+  server = undefined;
+});
+
+function load(url: string): void {
+  gateway.load(placed(definitionOf({ security: 'open', routes: [{ method: '*', path: '/*' }], upstream: { targets: [{ url }] } })));
+}
+
+describe('G4 a client that', () => {
+  it('sends its head too slowly is told so', async () => {
+    const client = await RawClient.open(gateway.port);
+    client.write('GET /weather/v1/a HTTP/1.1\r\nHost: ');
+    expect(await client.end()).toMatch(/^HTTP\/1.1 408 Request Timeout\r\n[\s\S]*"code":"bad_request","status":408,"detail":"the head of the request took longer/);
+  });
+
+  it('sends nothing at all is sent away', async () => {
+    const client = await RawClient.open(gateway.port);
+    await client.until(() => client.closed, 'the end');
+  });
+
+  it('stops in the middle of its body is broken off, and its upstream request too', async () => {
+    server = await rawServer((socket) => socket.resume());
+    load(server.url);
+    const client = await RawClient.open(gateway.port);
+    client.write('POST /weather/v1/a HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello');
+    await client.until(() => client.closed, 'the end');
+    await until(() => server?.sockets[0]?.destroyed && gateway.metrics.inFlight === 0, { what: 'the upstream request to be broken off' });
+  });
+
+  it('does not take its answer is broken off, and its upstream request too', async () => {
+    server = await rawServer((socket) => {
+      socket.on('data', () => {
+        socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n');
+        socket.write(Buffer.alloc(50_000_000));
+      });
+    });
+    load(server.url);
+    const client = await RawClient.open(gateway.port);
+    client.write('GET /weather/v1/a HTTP/1.1\r\nHost: a\r\n\r\n');
+    await client.has('\r\n\r\n');
+    client.socket.pause();
+    await until(() => server?.sockets[0]?.destroyed && gateway.metrics.inFlight === 0, { what: 'the upstream request to be broken off' });
+    client.socket.destroy();
+  });
+
+  it('keeps a connection that it does not use loses it', async () => {
+    const client = await RawClient.open(gateway.port);
+    client.write('GET /weather/v1/a HTTP/1.1\r\nHost: a\r\n\r\n');
+    expect(await client.end()).toMatch(/^HTTP\/1.1 200 /);
+  });
+
+  it('waits for a slow upstream waits for as long as the API allows', async () => {
+    upstream.fault = { kind: 'delay', ms: 2500 };
+    const client = await RawClient.open(gateway.port);
+    client.write('GET /weather/v1/a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+    expect(await client.end()).toMatch(/^HTTP\/1.1 200 /);
+  });
+});

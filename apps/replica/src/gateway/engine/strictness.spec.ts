@@ -1,0 +1,146 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type RecordingUpstream, recordingUpstream, until } from '#harness';
+import { call, exchange, RawClient } from '../testing/clients.js';
+import { TestGateway } from '../testing/gateway.js';
+import { definitionOf, placed } from '../testing/ops.js';
+
+let gateway: TestGateway;
+let upstream: RecordingUpstream;
+
+beforeEach(async () => {
+  upstream = await recordingUpstream();
+  gateway = await TestGateway.start(placed(definitionOf({ security: 'open', routes: [{ method: '*', path: '/*' }], upstream: { targets: [{ url: upstream.url }] } })));
+});
+
+afterEach(async () => {
+  await gateway.stop();
+  await upstream.close();
+});
+
+const HEAD = 'Host: a\r\n';
+const post = (fields: string, body = ''): string => `POST /weather/v1/a HTTP/1.1\r\n${HEAD}${fields}\r\n\r\n${body}`;
+
+describe('what is no strict HTTP/1.1', () => {
+  it.each([
+    ['length and transfer coding together', post('Content-Length: 3\r\nTransfer-Encoding: chunked', '0\r\n\r\n'), 400],
+    ['two lengths', post('Content-Length: 3\r\nContent-Length: 3', 'abc'), 400],
+    ['a list of lengths', post('Content-Length: 3, 3', 'abc'), 400],
+    ['a signed length', post('Content-Length: +3', 'abc'), 400],
+    ['a hexadecimal length', post('Content-Length: 0x3', 'abc'), 400],
+    ['another transfer coding', post('Transfer-Encoding: gzip, chunked', '0\r\n\r\n'), 501],
+    ['a transfer coding twice', post('Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked', '0\r\n\r\n'), 400],
+    ['a transfer coding that does not end in chunked', post('Transfer-Encoding: chunked, identity', '0\r\n\r\n'), 400],
+    ['a folded field', `GET /weather/v1/a HTTP/1.1\r\n${HEAD}X: a\r\n b\r\n\r\n`, 400],
+    ['a bare LF', `GET /weather/v1/a HTTP/1.1\n${HEAD}\r\n`, 400],
+    ['a bare LF after a field', `GET /weather/v1/a HTTP/1.1\r\nHost: a\nX: 1\r\n\r\n`, 400],
+    ['a NUL', `GET /weather/v1/a HTTP/1.1\r\n${HEAD}X: a\0b\r\n\r\n`, 400],
+    ['a space before the colon', `GET /weather/v1/a HTTP/1.1\r\n${HEAD}X : a\r\n\r\n`, 400],
+    ['no Host', 'GET /weather/v1/a HTTP/1.1\r\n\r\n', 400],
+    ['two Hosts', `GET /weather/v1/a HTTP/1.1\r\n${HEAD}Host: b\r\n\r\n`, 400],
+    ['a bad chunk size', post('Transfer-Encoding: chunked', 'zz\r\nabc\r\n0\r\n\r\n'), 400],
+    ['a chunk that is longer than it says', post('Transfer-Encoding: chunked', '2\r\nabc\r\n0\r\n\r\n'), 400],
+    ['a head that is too large', `GET /weather/v1/a HTTP/1.1\r\n${HEAD}X: ${'y'.repeat(17_000)}\r\n\r\n`, 431],
+    ['too many fields', `GET /weather/v1/a HTTP/1.1\r\n${HEAD}${'X: y\r\n'.repeat(100)}\r\n`, 431],
+    ['another protocol', 'GET /weather/v1/a HTTPS/1.1\r\n\r\n', 400],
+    ['another version', `GET /weather/v1/a HTTP/3.1\r\n${HEAD}\r\n`, 400],
+    ['no method', `/weather/v1/a HTTP/1.1\r\n${HEAD}\r\n`, 400],
+    ['an upgrade', `GET /weather/v1/a HTTP/1.1\r\n${HEAD}Connection: upgrade\r\nUpgrade: websocket\r\n\r\n`, 400],
+    ['an absolute target', `GET http://a/weather/v1/a HTTP/1.1\r\n${HEAD}\r\n`, 400],
+    ['dots', `GET /weather/v1/b/../a HTTP/1.1\r\n${HEAD}\r\n`, 400],
+    ['an asterisk', `OPTIONS * HTTP/1.1\r\n${HEAD}\r\n`, 400],
+  ])('is refused: %s', async (_, bytes, status) => {
+    const client = await RawClient.open(gateway.port);
+    client.write(bytes);
+    await client.has('\r\n\r\n{');
+    expect(client.received).toMatch(new RegExp(`^HTTP/1.1 ${status} [^\r]+\r\nContent-Type: application/problem\\+json`));
+    expect(client.received).toContain(`"code":"bad_request","status":${status},`);
+    client.socket.destroy();
+    expect(upstream.requests).toEqual([]);
+  });
+
+  it('leaves nothing of its connection to be used again', async () => {
+    const smuggled = 'GET /weather/v1/smuggled HTTP/1.1\r\nHost: a\r\n\r\n';
+    for (const bytes of [post('Content-Length: 3\r\nTransfer-Encoding: chunked', `0\r\n\r\n${smuggled}`), post('Transfer-Encoding: chunked', `zz\r\n${smuggled}`), post('Content-Length: 1, 1', smuggled), post('Transfer-Encoding: x, chunked', `0\r\n\r\n${smuggled}`)]) {
+      const text = await exchange(gateway.port, bytes, smuggled);
+      expect(text.match(/HTTP\/1.1 /g)).toHaveLength(1);
+      expect(text).toContain('Connection: close');
+    }
+    expect(upstream.requests).toEqual([]);
+  });
+
+  it('CONNECT is not served at all', async () => {
+    expect(await exchange(gateway.port, 'CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n')).toBe('');
+  });
+
+  it('is told apart from what is merely unusual', async () => {
+    const fine = `\r\nGET /weather/v1/a?x=|{} HTTP/1.1\r\n${HEAD}X:  padded\t \r\nEmpty:\r\nUpgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings, close\r\nHTTP2-Settings: AAMAAABk\r\n\r\n`;
+    expect(await exchange(gateway.port, fine)).toMatch(/^HTTP\/1.1 200 /);
+    expect(upstream.requests[0]?.headers).toMatchObject({ x: 'padded', empty: '' });
+    expect(upstream.requests[0]?.headers).not.toHaveProperty('http2-settings');
+  });
+
+  it('in pieces is understood as it is whole', async () => {
+    const bytes = post('Transfer-Encoding: chunked\r\nConnection: close', '3\r\nabc\r\n0\r\n\r\n');
+    const client = await RawClient.open(gateway.port);
+    for (const byte of bytes) {
+      client.write(byte);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(await client.end()).toMatch(/^HTTP\/1.1 200 /);
+    expect(upstream.requests[0]?.body.toString()).toBe('abc');
+  });
+});
+
+describe('requests on one connection', () => {
+  it('are answered in order, and sent upstream one after the other', async () => {
+    const requests = Array.from({ length: 40 }, (_, i) => `GET /weather/v1/${i} HTTP/1.1\r\nHost: a\r\n\r\n`);
+    const client = await RawClient.open(gateway.port);
+    client.write(requests.join(''));
+    await client.has('"url":"/39"');
+    const urls = [...client.received.matchAll(/"url":"\/(\d+)"/g)].map(([, n]) => Number(n));
+    expect(urls).toEqual(Array.from({ length: 40 }, (_, i) => i));
+    expect(upstream.requests.map(({ url }) => url)).toEqual(urls.map((n) => `/${n}`));
+    client.socket.destroy();
+  });
+
+  it('G4 in numbers that nobody means end the connection', async () => {
+    upstream.fault = { kind: 'hang' };
+    const client = await RawClient.open(gateway.port);
+    client.write('GET /weather/v1/a HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(10_000));
+    await client.until(() => client.closed, 'the end');
+    await until(() => gateway.metrics.inFlight === 0, { what: 'nothing to be under way' });
+    expect(upstream.requests.length).toBeLessThan(2);
+  });
+
+  it('are cut off after a malformed one, whose predecessors are answered or seen to be broken', async () => {
+    const text = await exchange(gateway.port, `GET /weather/v1/a HTTP/1.1\r\nHost: a\r\n\r\nnonsense\r\n\r\n`);
+    expect(text === '' || /^HTTP\/1.1 200 /.test(text)).toBe(true);
+    expect(text.match(/HTTP\/1.1 400/)).toBeNull();
+  });
+});
+
+describe('a connection', () => {
+  it('is ended when the gateway drains, after the answer that is under way', async () => {
+    upstream.fault = { kind: 'delay', ms: 300 };
+    const idle = await RawClient.open(gateway.port);
+    idle.write('GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n');
+    await idle.has('no_such_api');
+    const busy = await RawClient.open(gateway.port);
+    busy.write('GET /weather/v1/a HTTP/1.1\r\nHost: a\r\n\r\n');
+    await until(() => upstream.requests.length === 1, { what: 'the request to arrive' });
+    const drained = gateway.engine.drain(5000);
+    await idle.end();
+    expect(await busy.end()).toMatch(/^HTTP\/1.1 200 [\s\S]*Connection: close[\s\S]*"url":"\/a"/);
+    await drained;
+    await expect(call(gateway.port, 'GET', '/weather/v1/a')).rejects.toThrow('ECONNREFUSED');
+  });
+
+  it('is broken off when the time to drain is over', async () => {
+    upstream.fault = { kind: 'hang' };
+    const client = await RawClient.open(gateway.port);
+    client.write('GET /weather/v1/a HTTP/1.1\r\nHost: a\r\n\r\n');
+    await until(() => upstream.requests.length === 1, { what: 'the request to arrive' });
+    await gateway.engine.drain(50);
+    expect(await client.end()).toBe('');
+  });
+});

@@ -1,0 +1,36 @@
+import type { BucketSpec, Grant } from '#throttle';
+
+/** What process 1 and a gateway worker say to each other, over the channel that node:cluster gives them. */
+export interface WorkerOptions {
+  /** names the worker in logs, metrics and leases */
+  name: string;
+  port: number;
+  host: string | undefined;
+  stateDir: string;
+  region: string;
+  logLevel: string;
+  accessLog: boolean;
+}
+
+export type ToWorker =
+  | { type: 'start'; options: WorkerOptions; headIssuedAt: number | null }
+  /** a revision may be there */
+  | { type: 'revision' }
+  | { type: 'freshness'; headIssuedAt: number | null }
+  | { type: 'granted'; id: number; grant: Grant }
+  | { type: 'metrics'; id: number }
+  | { type: 'drain'; graceMs: number };
+
+export type FromWorker =
+  /** its first word: what is sent to it before is lost, since node:cluster reads the channel while the module still loads */
+  | { type: 'booted' }
+  | { type: 'listening'; port: number; revision: number }
+  /** it could not start, and ends */
+  | { type: 'failed'; message: string; code: string | null }
+  | { type: 'loaded'; revision: number }
+  /** its last word */
+  | { type: 'ended' }
+  | { type: 'take'; id: number; bucket: BucketSpec; want: number }
+  | { type: 'give'; bucket: BucketSpec; unused: number; window: number }
+  /** of prom-client's getMetricsAsJSON */
+  | { type: 'metrics'; id: number; metrics: object[] };

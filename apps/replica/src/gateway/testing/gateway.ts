@@ -1,0 +1,50 @@
+import type { Op } from '#model';
+import { createLog } from '#platform';
+import { LeaseBook, LocalCounterStore, systemClock } from '#throttle';
+import { CompiledState } from '../decide/compile/compiled-state.js';
+import type { AccessLog } from '../engine/access-log.js';
+import { Engine } from '../engine/engine.js';
+import { GatewayMetrics } from '../engine/metrics.js';
+import { TargetPools } from '../upstream/target-pools.js';
+import { MemoryState } from './memory-state.js';
+
+/** An engine on a free port, over a state in memory and counters of its own. */
+export class TestGateway {
+  readonly memory = new MemoryState();
+  readonly state = new CompiledState('eu-west');
+  readonly counters = new LocalCounterStore(systemClock);
+  readonly leases = new LeaseBook(this.counters.holder('test'), systemClock.monotonicMs);
+  readonly pools = new TargetPools(systemClock.monotonicMs);
+  readonly metrics = new GatewayMetrics('eu-west', '1', { revision: () => this.state.revision, upstreamInFlight: () => this.pools.outstanding });
+  readonly engine: Engine;
+  port = 0;
+
+  constructor(accessLog: AccessLog | null = null) {
+    const { state, leases, pools, metrics } = this;
+    const log = createLog('test', 'silent');
+    this.engine = new Engine({ state, leases, pools, metrics, log, accessLog, now: systemClock.monotonicMs, wallMs: Date.now });
+  }
+
+  static async start(...ops: (Op | Op[])[]): Promise<TestGateway> {
+    const gateway = new TestGateway();
+    gateway.load(...ops);
+    await gateway.listen();
+    return gateway;
+  }
+
+  async listen(): Promise<void> {
+    this.port = await this.engine.listen(0, '127.0.0.1');
+  }
+
+  load(...ops: (Op | Op[])[]): void {
+    this.memory.apply(...ops);
+    this.state.refresh(this.memory.snapshot());
+  }
+
+  async stop(): Promise<void> {
+    await this.engine.drain(0);
+    await this.pools.close();
+    this.metrics.close();
+    this.state.close();
+  }
+}

@@ -1,0 +1,150 @@
+import { createLog, type Logger, type LogLevel } from '#platform';
+import { LeaseBook } from '#throttle';
+import { openStateReader } from '../state/state-reader.js';
+import type { StateReader } from '../state/state-snapshot.js';
+import { ChannelCounterStore } from './channel-counter-store.js';
+import { CompiledState } from './decide/compile/compiled-state.js';
+import { AccessLog } from './engine/access-log.js';
+import { Engine } from './engine/engine.js';
+import { GatewayMetrics } from './engine/metrics.js';
+import type { FromWorker, ToWorker, WorkerOptions } from './ipc.js';
+import { TargetPools } from './upstream/target-pools.js';
+
+const SWEEP_MS = 250;
+/** After a revision could not be read. */
+const RELOAD_MS = 1000;
+/** What a worker with a fault of its own gives the requests that it is serving. */
+const FAULT_GRACE_MS = 5000;
+
+/** One gateway process: the state compiled, the engine, and the tokens it was lent. Ends with process 1. */
+class Worker {
+  private readonly state: CompiledState;
+  private readonly counters = new ChannelCounterStore(send);
+  private readonly leases = new LeaseBook(this.counters, monotonic);
+  private readonly pools = new TargetPools(monotonic);
+  private readonly metrics: GatewayMetrics;
+  private readonly engine: Engine;
+  private readonly sweeper: NodeJS.Timeout;
+  private reported = '';
+  private ending = false;
+
+  constructor(
+    private readonly options: WorkerOptions,
+    private readonly reader: StateReader,
+    private readonly log: Logger,
+  ) {
+    this.state = new CompiledState(options.region);
+    this.metrics = new GatewayMetrics(options.region, options.name, {
+      revision: () => this.state.revision,
+      upstreamInFlight: () => this.pools.outstanding,
+    });
+    const accessLog = options.accessLog ? new AccessLog(process.stdout, Date.now) : null;
+    const { state, leases, pools, metrics } = this;
+    this.engine = new Engine({ state, leases, pools, metrics, log, accessLog, now: monotonic, wallMs: Date.now });
+    this.sweeper = setInterval(() => {
+      this.leases.sweep();
+      this.pools.sweep();
+    }, SWEEP_MS);
+  }
+
+  async start(headIssuedAt: number | null): Promise<void> {
+    this.state.headIssuedAt = headIssuedAt;
+    this.load();
+    const port = await this.engine.listen(this.options.port, this.options.host);
+    send({ type: 'listening', port, revision: this.state.revision });
+  }
+
+  receive(message: ToWorker): void {
+    switch (message.type) {
+      case 'start':
+        return;
+      case 'revision':
+        return this.load();
+      case 'freshness':
+        this.state.headIssuedAt = message.headIssuedAt;
+        return;
+      case 'granted':
+        return this.counters.granted(message.id, message.grant);
+      case 'metrics':
+        void this.metrics.registry.getMetricsAsJSON().then((metrics) => send({ type: 'metrics', id: message.id, metrics }));
+        return;
+      case 'drain':
+        void this.end(message.graceMs, 0);
+    }
+  }
+
+  /** Serves what is being served, gives back what was lent, and ends the process. */
+  async end(graceMs: number, code: number): Promise<void> {
+    if (this.ending) return;
+    this.ending = true;
+    await this.engine.drain(graceMs);
+    clearInterval(this.sweeper);
+    this.leases.close();
+    this.state.close();
+    await this.reader.close();
+    lastWord({ type: 'ended' }, code);
+  }
+
+  /** Goes over to the newest revision; on any trouble the one before goes on serving, and it is tried again. */
+  private load(): void {
+    try {
+      if (this.reader.revision() === this.state.revision) return;
+      this.state.refresh(this.reader.snapshot());
+      send({ type: 'loaded', revision: this.state.revision });
+      this.reportFaults();
+    } catch (error) {
+      this.log.error({ err: error, revision: this.state.revision }, 'a revision could not be loaded; the one before goes on serving');
+      setTimeout(() => this.load(), RELOAD_MS).unref();
+    }
+  }
+
+  private reportFaults(): void {
+    const { faults } = this.state;
+    const text = JSON.stringify(faults);
+    if (text === this.reported) return;
+    this.reported = text;
+    if (faults.length > 0) this.log.error({ faults: faults.slice(0, 20), count: faults.length }, 'parts of the revision cannot be served; what served before goes on');
+  }
+}
+
+function send(message: FromWorker): void {
+  if (process.connected) process.send?.(message);
+}
+
+/** Ends the process when everything that was sent is out of it. */
+function lastWord(message: FromWorker, code: number): void {
+  if (process.connected) process.send?.(message, () => process.exit(code));
+  else process.exit(code);
+}
+
+function monotonic(): number {
+  return performance.now();
+}
+
+async function startWorker(options: WorkerOptions, headIssuedAt: number | null): Promise<Worker | null> {
+  const log = createLog('replica', options.logLevel as LogLevel).child({ worker: options.name });
+  try {
+    const worker = new Worker(options, openStateReader(options.stateDir), log);
+    process.on('uncaughtException', (error) => {
+      log.error({ err: error }, 'a fault outside of any request; this worker ends and is replaced');
+      void worker.end(FAULT_GRACE_MS, 1);
+    });
+    await worker.start(headIssuedAt);
+    return worker;
+  } catch (error) {
+    const { message, code } = error as NodeJS.ErrnoException;
+    lastWord({ type: 'failed', message, code: code ?? null }, 1);
+    return null;
+  }
+}
+
+// Process 1 gets the signals, too, and says when and how long to drain.
+process.on('SIGINT', () => undefined);
+process.on('SIGTERM', () => undefined);
+
+let worker: Promise<Worker | null> | null = null;
+process.on('message', (message: ToWorker) => {
+  if (message.type === 'start') worker ??= startWorker(message.options, message.headIssuedAt);
+  else void worker?.then((started) => started?.receive(message));
+});
+send({ type: 'booted' });

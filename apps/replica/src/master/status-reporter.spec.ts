@@ -1,0 +1,59 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { until } from '#harness';
+import type { ReplicaStatus } from '#model';
+import { createLog } from '#platform';
+import { FakeMaster } from '../testing/fake-master.js';
+import { MasterClient } from './master-client.js';
+import { StatusReporter } from './status-reporter.js';
+
+let master: FakeMaster;
+let stop: AbortController;
+let running: Promise<void>;
+let revision = 1;
+let reporter: StatusReporter;
+
+beforeEach(async () => {
+  master = await FakeMaster.start();
+  stop = new AbortController();
+  revision = 1;
+  const status = () => ({ replica: 'eu-west-1', revision }) as ReplicaStatus;
+  reporter = new StatusReporter({
+    master: new MasterClient(master.url),
+    token: 'hg_replica_1',
+    status,
+    log: createLog('test', 'silent'),
+  });
+  running = reporter.run(stop.signal);
+});
+afterEach(async () => {
+  stop.abort();
+  await running;
+  await master.stop();
+});
+
+describe('StatusReporter', () => {
+  it('reports at once, with its token', async () => {
+    await until(() => master.heard.length === 1, { what: 'the first report' });
+    expect(master.heard[0]).toEqual({
+      path: '/v1/replicas/status',
+      authorization: 'Bearer hg_replica_1',
+      body: { replica: 'eu-west-1', revision: 1 },
+    });
+  });
+
+  it('reports a change soon, many of them in one report, the newest in any case', async () => {
+    await until(() => master.heard.length === 1, { what: 'the first report' });
+    for (revision = 2; revision < 500; revision++) reporter.changed();
+    await until(() => master.heard.at(-1)?.body.revision === 500, { within: 2000, what: 'the change' });
+    expect(master.heard.length).toBeLessThan(4);
+  });
+
+  it('goes on after the master has refused or failed, with longer pauses', async () => {
+    await until(() => master.heard.length === 1, { what: 'the first report' });
+    master.answers = [{ status: 503, body: null }];
+    reporter.changed();
+    await until(() => master.heard.length >= 2, { what: 'the report that failed' });
+    master.answers = [{ status: 204, body: null }];
+    await until(() => master.heard.length >= 3, { within: 10_000, what: 'another report' });
+  });
+});

@@ -1,0 +1,119 @@
+import { mkdirSync } from 'node:fs';
+import type { ReplicaStatus } from '#model';
+import { createLog, type Logger } from '#platform';
+import type { AdminApp } from './admin/admin-app.js';
+import type { Ask } from './admin/ask.service.js';
+import type { Node } from './admin/node.js';
+import type { ReplicaConfig } from './config/replica-config.js';
+import { Following } from './following.js';
+import { WorkerPool } from './gateway/worker-pool.js';
+import type { KnownHead } from './state/state-layout.js';
+import { StateStore } from './state/state-store.js';
+import { type NodeFacts, statusOf } from './status-view.js';
+import type { ReplicaMetrics } from './telemetry/replica-metrics.js';
+
+/** What requests under way are given when the replica is told to stop. */
+const DRAIN_MS = 5000;
+
+/** Process 1 of a replica: the state, the gateway workers, the admin port, and what follows the chain. */
+export class Replica {
+  readonly #log: Logger;
+  readonly #workers: WorkerPool;
+  readonly #stopping = new AbortController();
+  #state: StateStore | null = null;
+  #admin: AdminApp | null = null;
+  #ask: Ask | null = null;
+  #followed: Promise<void> = Promise.resolve();
+
+  constructor(private readonly config: Readonly<ReplicaConfig>) {
+    const { accessLog, bind, gatewayPort, logLevel, region, stateDir, workers } = config;
+    this.#log = createLog('replica', logLevel);
+    this.#workers = new WorkerPool({
+      workers,
+      port: gatewayPort,
+      host: bind,
+      stateDir,
+      region,
+      accessLog,
+      log: this.#log,
+    });
+  }
+
+  /**
+   * Serves what is on the disk, and only then looks for others.
+   *
+   * @throws StateDirectoryError, or what keeps a port from being listened on; `stop` is to be called then, too
+   */
+  async start(): Promise<void> {
+    const { adminBind, adminPort, environment, region, stateDir } = this.config;
+    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+    const state = StateStore.open(stateDir, environment);
+    this.#state = state;
+    const gateway = this.#workers.start();
+    gateway.catch(() => undefined); // waited for below
+    // Loaded while the workers start: the framework takes longer than everything else here together.
+    const [{ listenAdmin }, { Ask }, { ReplicaMetrics }] = await Promise.all([
+      import('./admin/admin-app.js'),
+      import('./admin/ask.service.js'),
+      import('./telemetry/replica-metrics.js'),
+    ]);
+    const ask = new Ask(region, state.reader(), this.#workers.counters.holder('ask'), this.#log);
+    this.#ask = ask;
+    const status = (): ReplicaStatus => {
+      const { nacks, position } = state;
+      return statusOf({ ...following.facts, region, position, nacks }, Date.now());
+    };
+    const metrics = new ReplicaMetrics(status, () => state.diskBytes());
+    const following = this.#newFollowing(state, ask, metrics, status);
+    const node: Node = {
+      status: () => ({ ...status(), ...this.#nodeFacts(following) }),
+      metrics: async () => (await metrics.registry.metrics()) + (await this.#workers.metrics()),
+    };
+    this.#admin = await listenAdmin({ node, ask, log: this.#log, port: adminPort, host: adminBind });
+    const ports = { gateway: await gateway, admin: this.#admin.port };
+    const { revision } = state.position;
+    this.#log.info({ environment, region, revision, ...ports }, 'the replica serves what is on its disk');
+    this.#followed = following.run(this.#stopping.signal).catch((error: unknown) => {
+      this.#log.error({ err: error }, 'following the chain has ended by a fault; what is loaded goes on serving');
+    });
+  }
+
+  /** Ends what is under way within some seconds, and leaves no process; what `start` has not got to does not matter. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await Promise.all([this.#workers.stop(DRAIN_MS), this.#followed]);
+    await this.#admin?.close();
+    this.#ask?.close();
+    await this.#state?.close();
+  }
+
+  #newFollowing(state: StateStore, ask: Ask, metrics: ReplicaMetrics, status: () => ReplicaStatus): Following {
+    const onHead = (head: Readonly<KnownHead> | null): void => {
+      this.#workers.setFreshness(head?.issuedAt ?? null);
+      ask.setFreshness(head?.issuedAt ?? null);
+    };
+    onHead(state.head);
+    return new Following({
+      config: this.config,
+      state,
+      log: this.#log,
+      status,
+      onHead,
+      onApplied: (ops, seconds) => {
+        this.#workers.announce();
+        ask.announce();
+        metrics.applied(ops, seconds);
+      },
+      onRefused: (code) => metrics.refused(code),
+    });
+  }
+
+  #nodeFacts({ store }: Following): NodeFacts {
+    return {
+      workers: this.#workers.status(),
+      loaded: this.#workers.loadedRevision(),
+      store,
+      uptimeSeconds: Math.round(process.uptime()),
+    };
+  }
+}

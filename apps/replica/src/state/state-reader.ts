@@ -1,0 +1,110 @@
+import type { Transaction } from 'lmdb';
+import { decodeBody, decodeHeader } from '#artifacts';
+import { decodeHeld } from './held-entry.js';
+import { isEmpty, openTables, readPosition, type StateTables } from './state-database.js';
+import { decodeNames, deltaName, entryName, tableRange, touchedName } from './state-layout.js';
+import type { ChangedEntry, StateReader, StateSnapshot } from './state-snapshot.js';
+
+/**
+ * Opens the state for reading, beside the process that applies revisions.
+ *
+ * @throws StateDirectoryError before that process has opened it for the first time
+ */
+export function openStateReader(directory: string): StateReader {
+  const tables = openTables(directory, true);
+  return {
+    revision: () => {
+      tables.root.resetReadTxn();
+      return readPosition(tables).revision;
+    },
+    snapshot: () => openSnapshot(tables),
+    close: () => tables.root.close(),
+  };
+}
+
+export function openSnapshot(tables: StateTables): StateSnapshot {
+  // lmdb keeps one read transaction for all reads of a turn of the event loop; the newest state needs a new one
+  tables.root.resetReadTxn();
+  return new LmdbSnapshot(tables, tables.root.useReadTransaction());
+}
+
+class LmdbSnapshot implements StateSnapshot {
+  readonly environment: string;
+  readonly epoch: number;
+  readonly revision: number;
+  /** nearly always true, and then the table of held entries costs nothing */
+  readonly #nothingHeld: boolean;
+  #open = true;
+
+  constructor(
+    private readonly tables: StateTables,
+    private readonly transaction: Transaction,
+  ) {
+    const position = readPosition(tables, transaction);
+    this.environment = position.environment;
+    this.epoch = position.epoch;
+    this.revision = position.revision;
+    this.#nothingHeld = isEmpty(tables.held, transaction);
+  }
+
+  get(table: number, key: Buffer): Buffer | null {
+    const name = entryName(table, key);
+    const options = this.#options();
+    if (!this.#nothingHeld) {
+      const held = this.tables.held.get(name, options);
+      if (held !== undefined) return decodeHeld(held).serving;
+    }
+    return this.tables.entries.get(name, options) ?? null;
+  }
+
+  *entries(table: number): Iterable<{ key: Buffer; value: Buffer }> {
+    const range = { ...tableRange(table), ...this.#options() };
+    const held = this.#heldOf(table);
+    for (const { key: name, value } of this.tables.entries.getRange(range)) {
+      // what is held although the chain dropped it stands between two entries of the chain
+      while (held[0] && held[0].name.compare(name) < 0) yield* served(held.shift());
+      if (held[0]?.name.equals(name)) yield* served(held.shift());
+      else yield { key: name.subarray(1), value };
+    }
+    for (const rest of held) yield* served(rest);
+  }
+
+  changesSince(revision: number): ChangedEntry[] | null {
+    if (revision > this.revision) return null;
+    const changed = new Map<string, Buffer>();
+    const options = this.#options();
+    for (let number = revision + 1; number <= this.revision; number++) {
+      const bytes = this.tables.deltas.get(deltaName(number), options);
+      if (bytes === undefined) return null;
+      for (const { table, key } of decodeBody(bytes.subarray(decodeHeader(bytes).length))) {
+        const name = entryName(table, key);
+        changed.set(name.toString('latin1'), name);
+      }
+      const touched = this.tables.deltas.get(touchedName(number), options);
+      for (const name of touched ? decodeNames(touched) : []) changed.set(name.toString('latin1'), name);
+    }
+    return [...changed.values()].map((name) => ({ table: name.readUInt8(0), key: name.subarray(1) }));
+  }
+
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.transaction.done();
+  }
+
+  /** Few: they are read whole. */
+  #heldOf(table: number): { name: Buffer; serving: Buffer | null }[] {
+    if (this.#nothingHeld) return [];
+    const range = this.tables.held.getRange({ ...tableRange(table), ...this.#options() });
+    return Array.from(range, ({ key: name, value }) => ({ name, serving: decodeHeld(value).serving }));
+  }
+
+  #options(): { transaction: Transaction } {
+    if (!this.#open) throw new Error('the snapshot was closed');
+    return { transaction: this.transaction };
+  }
+}
+
+function served(held: { name: Buffer; serving: Buffer | null } | undefined): { key: Buffer; value: Buffer }[] {
+  return held?.serving ? [{ key: held.name.subarray(1), value: held.serving }] : [];
+}

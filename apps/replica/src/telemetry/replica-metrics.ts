@@ -1,0 +1,75 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { type ReplicaStatus, SYNC_STATES } from '#model';
+
+/** What process 1 measures; the gateway workers' numbers stand beside it. */
+export class ReplicaMetrics {
+  readonly registry = new Registry();
+  readonly #registers = [this.registry];
+  readonly #applied = new Histogram({
+    name: 'heliograph_replica_apply_seconds',
+    help: 'Time to verify a revision, apply it and have it on the disk.',
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
+    registers: this.#registers,
+  });
+  readonly #ops = new Counter({
+    name: 'heliograph_replica_applied_ops_total',
+    help: 'Changes in applied revisions.',
+    registers: this.#registers,
+  });
+  readonly #refused = new Counter({
+    name: 'heliograph_replica_refused_artifacts_total',
+    help: 'Heads and revisions that were not accepted, by the code of the reason.',
+    labelNames: ['code'],
+    registers: this.#registers,
+  });
+
+  /** @param stateBytes of the state's file */
+  constructor(status: () => ReplicaStatus, stateBytes: () => number) {
+    this.#gauge('heliograph_replica_revision', 'The newest revision that was applied.', () => status().revision);
+    this.#gauge('heliograph_replica_head', 'The newest revision that this replica has heard of.', () => status().head);
+    this.#gauge(
+      'heliograph_replica_lag_seconds',
+      'From the issue of the newest applied revision to when it was applied.',
+      () => (status().lagMs ?? 0) / 1000,
+    );
+    this.#gauge('heliograph_replica_fresh', '1 while the newest head has not expired.', () =>
+      status().freshness === 'fresh' ? 1 : 0,
+    );
+    this.#gauge(
+      'heliograph_replica_nacks',
+      'Entries that cannot be used; 100 also for more.',
+      () => status().nacks.length,
+    );
+    this.#gauge('heliograph_replica_state_bytes', 'Size of the state on the disk.', stateBytes);
+    new Gauge({
+      name: 'heliograph_replica_sync_state',
+      help: '1 for the state that the sync is in.',
+      labelNames: ['state'],
+      registers: this.#registers,
+      collect() {
+        const { state: current } = status();
+        for (const state of SYNC_STATES) this.set({ state }, state === current ? 1 : 0);
+      },
+    });
+  }
+
+  applied(ops: number, seconds: number): void {
+    this.#applied.observe(seconds);
+    this.#ops.inc(ops);
+  }
+
+  refused(code: string): void {
+    this.#refused.inc({ code });
+  }
+
+  #gauge(name: string, help: string, value: () => number): void {
+    new Gauge({
+      name,
+      help,
+      registers: this.#registers,
+      collect() {
+        this.set(value());
+      },
+    });
+  }
+}

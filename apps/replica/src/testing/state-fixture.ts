@@ -1,0 +1,58 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { StateRoot, TrustedKeys, verifyRevision } from '#artifacts';
+import { ChainMaker } from '#artifacts/testing';
+import type { Op } from '#model';
+import { StateStore } from '../state/state-store.js';
+
+export function temporaryDirectory(): string {
+  return mkdtempSync(join(tmpdir(), 'helio-replica-'));
+}
+
+/** A state on the disk, and a chain that it follows. */
+export class StateFixture {
+  readonly chain = new ChainMaker();
+  readonly trusted = new TrustedKeys([this.chain.signer.publicKey]);
+  readonly directory = temporaryDirectory();
+  store = StateStore.open(this.directory, 'prod');
+
+  /** Seals the ops as the next revision, and applies it. */
+  async apply(...ops: Op[]): Promise<void> {
+    await this.applyBytes(this.chain.seal(ops).bytes);
+  }
+
+  async applyBytes(bytes: Buffer): Promise<void> {
+    await this.store.apply(verifyRevision(bytes, this.store.chainPosition, this.trusted), Date.now());
+  }
+
+  async reopen(): Promise<void> {
+    await this.store.close();
+    this.store = StateStore.open(this.directory, 'prod');
+  }
+
+  /** What is served under an entry's name; null for nothing. */
+  served(op: Op): Buffer | null {
+    const snapshot = this.store.snapshot();
+    try {
+      return snapshot.get(op.table, op.key);
+    } finally {
+      snapshot.close();
+    }
+  }
+
+  async end(): Promise<void> {
+    await this.store.close();
+    rmSync(this.directory, { recursive: true });
+  }
+}
+
+/** The state root of entries, named by table and key in hexadecimal, computed from nothing. */
+export function rootOf(entries: ReadonlyMap<string, Buffer>): string {
+  const root = StateRoot.empty();
+  for (const [name, value] of entries) {
+    const bytes = Buffer.from(name, 'hex');
+    root.change(bytes.readUInt8(0), bytes.subarray(1), null, value);
+  }
+  return root.root().toString('hex');
+}
