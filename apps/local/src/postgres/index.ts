@@ -1,0 +1,2 @@
+export { stopCluster } from './cluster.js';
+export { startPostgres } from './server.js';

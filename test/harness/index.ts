@@ -1,0 +1,17 @@
+export { describeWith } from './needs.js';
+export {
+  type RedisService,
+  type S3Service,
+  s3Client,
+  startMinio,
+  startRedis,
+  startVersityGw,
+} from './services.js';
+export { type AppOptions, type AppProcess, build, startApp } from './app-process.js';
+export { type Answer, Client, UnexpectedAnswer } from './client.js';
+export { freePorts } from './free-ports.js';
+export { type Master, type MasterOptions, startMaster } from './master.js';
+export { type FreshDatabase, freshDatabase, postgres } from './postgres.js';
+export { type Fault, type RecordedRequest, type RecordingUpstream, recordingUpstream } from './recording-upstream.js';
+export { type Replica, type ReplicaOptions, startReplica } from './replica.js';
+export { until } from './until.js';

@@ -1,0 +1,119 @@
+import { copyFileSync, cpSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { deltaName, headName } from '#artifacts';
+import { until } from '#harness';
+import { type Consumer, Rig } from './rig.js';
+
+/*
+ * The replica of us-east reads from a copy of the store that the test keeps, so that the publisher does not mend what is
+ * damaged on purpose.
+ */
+let rig: Rig;
+let consumer: Consumer;
+let copy: string;
+
+const pathOf = (name: string): string => join(copy, name);
+const sync = (): void => cpSync(rig.storeDirectory, copy, { recursive: true, force: true });
+const headIn = (directory: string): { revision: number } => JSON.parse(readFileSync(join(directory, headName('prod')), 'utf8'));
+
+beforeAll(async () => {
+  rig = await Rig.start();
+  consumer = await rig.consumer(await rig.publish('weather'));
+  await rig.everywhere(consumer.revision);
+  await rig.replicas['us-east'].stop();
+  copy = join(rig.directory, 'copy');
+  sync();
+  rig.replicas['us-east'] = await rig.replicas['us-east'].again({ ARTIFACT_STORE: `file://${copy}` });
+});
+afterAll(() => rig?.stop());
+
+/** One more revision on the master, in the store, not yet in the copy. @returns its number */
+async function oneMore(): Promise<number> {
+  const { revision } = await rig.consumer('weather:v1');
+  const number = Number(revision.split('@')[1]);
+  await until(() => headIn(rig.storeDirectory).revision >= number, { what: 'the store to have the revision' });
+  return number;
+}
+
+async function refusedWith(...codes: string[]): Promise<string> {
+  const error = await until(async () => (await rig.status('us-east')).lastError, { within: 15_000, what: 'the status to name what was refused' });
+  expect(codes).toContain(error.code);
+  expect((await rig.call('us-east', '/weather/v1/today', consumer.secret)).status).toBe(200);
+  return error.detail;
+}
+
+describe('R4 what lies in a store', () => {
+  afterEach(async () => {
+    // mended, the replica goes on by itself
+    sync();
+    await rig.reached('us-east', `prod@${headIn(rig.storeDirectory).revision}`);
+    await until(async () => (await rig.status('us-east')).lastError === null, { what: 'the error to be over' });
+  });
+
+  it('with a byte flipped is refused, named in the status, and traffic goes on', async () => {
+    const before = (await rig.status('us-east')).revision;
+    const number = await oneMore();
+    const bytes = readFileSync(join(rig.storeDirectory, deltaName('prod', number)));
+    bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
+    sync();
+    writeFileSync(pathOf(deltaName('prod', number)), bytes);
+    await refusedWith('bad_hash');
+    expect((await rig.status('us-east')).revision).toBeLessThan(number);
+    expect((await rig.status('us-east')).revision).toBeGreaterThanOrEqual(before);
+  });
+
+  it('cut short is refused', async () => {
+    const number = await oneMore();
+    const bytes = readFileSync(join(rig.storeDirectory, deltaName('prod', number)));
+    sync();
+    writeFileSync(pathOf(deltaName('prod', number)), bytes.subarray(0, bytes.length - 10));
+    await refusedWith('truncated');
+  });
+
+  it('is refused when it is the delta of another revision', async () => {
+    const number = await oneMore();
+    sync();
+    copyFileSync(pathOf(deltaName('prod', 1)), pathOf(deltaName('prod', number)));
+    await refusedWith('wrong_revision');
+  });
+
+  it('is refused when it is the delta of another environment', async () => {
+    const { client } = rig.master;
+    await client.post('/v1/environments', { id: 'dev', position: 10 }).catch(() => undefined);
+    await until(() => headIn(rig.storeDirectory).revision > 0 && readFileSync(join(rig.storeDirectory, deltaName('dev', 1))), { what: 'the first revision of dev' });
+    const number = await oneMore();
+    sync();
+    copyFileSync(pathOf(deltaName('dev', 1)), pathOf(deltaName('prod', number)));
+    await refusedWith('wrong_environment');
+  });
+
+  it('is refused when it is an old head put back', async () => {
+    const old = readFileSync(pathOf(headName('prod')));
+    const number = await oneMore();
+    sync();
+    await rig.reached('us-east', `prod@${number}`);
+    writeFileSync(pathOf(headName('prod')), old);
+    const error = await until(async () => (await rig.status('us-east')).lastError, { within: 15_000, what: 'the old head to be named' });
+    expect(error.code).toMatch(/head/);
+    expect((await rig.status('us-east')).revision).toBe(number);
+  });
+
+  it('is refused when the head is that of another environment, or no head at all', async () => {
+    writeFileSync(pathOf(headName('prod')), readFileSync(join(rig.storeDirectory, headName('dev'))));
+    await refusedWith('wrong_environment');
+    writeFileSync(pathOf(headName('prod')), 'not a head');
+    await until(async () => (await rig.status('us-east')).lastError?.code === 'malformed', { within: 15_000, what: 'the malformed head to be named' });
+  });
+
+  it('may be missing for a while', async () => {
+    const number = await oneMore();
+    sync();
+    const away = join(rig.directory, 'away');
+    mkdirSync(away, { recursive: true });
+    renameSync(pathOf(deltaName('prod', number)), join(away, 'delta'));
+    await until(async () => (await rig.status('us-east')).lastError ?? (await rig.status('us-east')).revision >= number, { within: 15_000, what: 'the missing revision to be noticed' });
+    expect((await rig.call('us-east', '/weather/v1/today', consumer.secret)).status).toBe(200);
+    rmSync(away, { recursive: true });
+  });
+});
