@@ -1,6 +1,6 @@
 import http from 'node:http';
 import https from 'node:https';
-import { Client, type ClientOptions } from 'minio';
+import type { Client, ClientOptions } from 'minio';
 import { Agent, request } from 'undici';
 import { readAnswer, S3Answer } from './s3-answer.js';
 
@@ -51,21 +51,21 @@ export class S3Client {
 
   /** The new object's tag. */
   async put(key: string, bytes: Buffer, headers: Record<string, string>, signal: AbortSignal): Promise<string> {
-    const { etag } = await this.#client(signal).putObject(this.bucket, key, bytes, bytes.length, headers);
+    const { etag } = await (await this.#client(signal)).putObject(this.bucket, key, bytes, bytes.length, headers);
     return tagOf(etag);
   }
 
   async remove(key: string, signal: AbortSignal): Promise<void> {
-    await this.#client(signal).removeObject(this.bucket, key);
+    await (await this.#client(signal)).removeObject(this.bucket, key);
   }
 
   async makeBucket(signal: AbortSignal): Promise<void> {
-    await this.#client(signal).makeBucket(this.bucket, this.#settings.region);
+    await (await this.#client(signal)).makeBucket(this.bucket, this.#settings.region);
   }
 
   /** Null where the object still has the tag. */
   async get(key: string, unlessTag: string | null, signal: AbortSignal): Promise<S3Object | null> {
-    const url = await this.#client(signal).presignedUrl('GET', this.bucket, key, PRESIGNED_SECONDS);
+    const url = await (await this.#client(signal)).presignedUrl('GET', this.bucket, key, PRESIGNED_SECONDS);
     const { statusCode, headers, body } = await request(url, {
       dispatcher: this.#dispatcher,
       signal,
@@ -98,7 +98,9 @@ export class S3Client {
   }
 
   /** A `minio` client for one call: it has no signal to pass, but takes a transport. */
-  #client(signal: AbortSignal): Client {
+  async #client(signal: AbortSignal): Promise<Client> {
+    // Loaded when it is needed: it takes longer and more memory than all the rest of a process that has a directory.
+    const { Client } = await import('minio');
     const { hostname, port, protocol } = this.#endpoint;
     const { accessKey, secretKey, region = 'us-east-1' } = this.#settings;
     return new Client({
