@@ -36,12 +36,19 @@ class Master {
     const response = await this.pool.request({
       method,
       path,
-      headers: { authorization: `Bearer ${this.system.adminToken}`, ...(body === undefined ? {} : { 'content-type': type }) },
+      headers: {
+        authorization: `Bearer ${this.system.adminToken}`,
+        ...(body === undefined ? {} : { 'content-type': type }),
+      },
       body: body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body),
     });
     const text = await response.body.text();
     if (response.statusCode >= 300) throw new Error(`${method} ${path}: ${response.statusCode} ${text}`);
-    return { status: response.statusCode, headers: response.headers, body: type === 'application/json' && text ? JSON.parse(text) : text };
+    return {
+      status: response.statusCode,
+      headers: response.headers,
+      body: type === 'application/json' && text ? JSON.parse(text) : text,
+    };
   }
 
   close(): Promise<void> {
@@ -53,14 +60,16 @@ async function startUps(rig: Rig): Promise<LocalSystem> {
   const first = await rig.start();
   await rig.stop();
   const second = await rig.start();
-  say(`start-up, first (initdb, migrations, demo published and served in both regions): ${Math.round(first.tookMs)} ms`);
+  say(
+    `start-up, first (initdb, migrations, demo published and served in both regions): ${Math.round(first.tookMs)} ms`,
+  );
   say(`start-up, second (everything kept): ${Math.round(second.tookMs)} ms`);
   return second.system;
 }
 
 async function newApplication(master: Master): Promise<string> {
   const { body } = await master.call('POST', '/v1/applications', { name: 'bench' });
-  await master.call('POST', '/v1/subscriptions', { application: body.id, api: 'echo:v1', plan: (await planOf(master)) });
+  await master.call('POST', '/v1/subscriptions', { application: body.id, api: 'echo:v1', plan: await planOf(master) });
   return body.id;
 }
 
@@ -77,7 +86,9 @@ async function propagation(system: LocalSystem, master: Master): Promise<void> {
   for (let i = 0; i < PROPAGATIONS; i++) {
     const { body } = await master.call('POST', `/v1/applications/${application}/keys`, { environment: 'prod' });
     const answered = performance.now();
-    const times = await Promise.all(system.regions.map((region) => served(region.gateway + path, body.secret, answered)));
+    const times = await Promise.all(
+      system.regions.map((region) => served(region.gateway + path, body.secret, answered)),
+    );
     last.push(Math.max(...times));
     await sleep(Math.random() * 500); // not in step with the replicas' polls
   }
@@ -98,13 +109,20 @@ async function bytesPerKey(master: Master): Promise<void> {
   const application = await newApplication(master);
   const one = await master.call('POST', `/v1/applications/${application}/keys`, { environment: 'prod' });
   const second = await master.call('POST', `/v1/applications/${application}/keys`, { environment: 'prod' });
-  const lines = Array.from({ length: 100 }, () => JSON.stringify({ kind: 'key', application, environment: 'prod', secret: `bench-${randomUUID()}` }));
+  const lines = Array.from({ length: 100 }, () =>
+    JSON.stringify({ kind: 'key', application, environment: 'prod', secret: `bench-${randomUUID()}` }),
+  );
   const { body } = await master.call('POST', '/v1/import', lines.join('\n'), 'application/x-ndjson');
-  const { summary } = JSON.parse((body as string).trim().split('\n').at(-1) ?? '{}') as { summary: { revisions: string[] } };
-  const bytesOf = async (revision: string): Promise<number> => (await master.call('GET', `/v1/environments/prod/revisions/${revision.split('@')[1]}`)).body.bytes;
+  const { summary } = JSON.parse((body as string).trim().split('\n').at(-1) ?? '{}') as {
+    summary: { revisions: string[] };
+  };
+  const bytesOf = async (revision: string): Promise<number> =>
+    (await master.call('GET', `/v1/environments/prod/revisions/${revision.split('@')[1]}`)).body.bytes;
   const [batch] = summary.revisions;
   if (!batch) throw new Error('the import says no revision');
-  say(`bytes of one new key alone, header included: ${await bytesOf(String(second.headers['heliograph-revision']))} (the application's first: ${await bytesOf(String(one.headers['heliograph-revision']))})`);
+  say(
+    `bytes of one new key alone, header included: ${await bytesOf(String(second.headers['heliograph-revision']))} (the application's first: ${await bytesOf(String(one.headers['heliograph-revision']))})`,
+  );
   say(`bytes a key, 100 in one revision, header included: ${((await bytesOf(batch)) / 100).toFixed(1)} (budget 80)`);
 }
 
@@ -128,8 +146,12 @@ async function writesPerSecond(system: LocalSystem, master: Master, databaseUrl:
     }),
   );
   const rate = written / (WRITE_MS / 1000);
-  say(`REST writes published (issue a key, 16 clients, answered with their revision): ${Math.round(rate)}/s, ${spread(latencies, 'ms')}`);
-  say(`  reference, bare INSERT + COMMIT of one row on 16 connections to the same PostgreSQL: ${Math.round(bare)}/s; ratio ${(rate / bare).toFixed(2)} (budget 1,500/s)`);
+  say(
+    `REST writes published (issue a key, 16 clients, answered with their revision): ${Math.round(rate)}/s, ${spread(latencies, 'ms')}`,
+  );
+  say(
+    `  reference, bare INSERT + COMMIT of one row on 16 connections to the same PostgreSQL: ${Math.round(bare)}/s; ratio ${(rate / bare).toFixed(2)} (budget 1,500/s)`,
+  );
   const began = performance.now();
   await Promise.all(system.regions.map((region) => caughtUp(`${region.admin}/readyz?min=prod@${newest}`)));
   say(`  both regions had all of it ${Math.round(performance.now() - began)} ms after the last write`);

@@ -30,11 +30,15 @@ export class Rig {
   async start(): Promise<{ system: LocalSystem; tookMs: number }> {
     const summary = join(this.home, 'local.json');
     const began = performance.now();
-    const child = spawn(process.execPath, [MAIN], { env: { PATH: process.env['PATH'], HELIO_HOME: this.home, HELIO_PORT_BASE: String(this.portBase) }, stdio: ['ignore', 'ignore', 'inherit'] });
+    const child = spawn(process.execPath, [MAIN], {
+      env: { PATH: process.env['PATH'], HELIO_HOME: this.home, HELIO_PORT_BASE: String(this.portBase) },
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
     this.child = child;
     while (!existsSync(summary)) {
       if (child.exitCode !== null) throw new Error(`npm start ended with code ${child.exitCode}`);
-      if (performance.now() - began > READY_WITHIN_MS) throw new Error(`npm start was not ready in ${READY_WITHIN_MS} ms`);
+      if (performance.now() - began > READY_WITHIN_MS)
+        throw new Error(`npm start was not ready in ${READY_WITHIN_MS} ms`);
       await sleep(10);
     }
     const tookMs = performance.now() - began;

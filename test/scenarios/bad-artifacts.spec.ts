@@ -15,7 +15,8 @@ let copy: string;
 
 const pathOf = (name: string): string => join(copy, name);
 const sync = (): void => cpSync(rig.storeDirectory, copy, { recursive: true, force: true });
-const headIn = (directory: string): { revision: number } => JSON.parse(readFileSync(join(directory, headName('prod')), 'utf8'));
+const headIn = (directory: string): { revision: number } =>
+  JSON.parse(readFileSync(join(directory, headName('prod')), 'utf8'));
 
 beforeAll(async () => {
   rig = await Rig.start();
@@ -37,7 +38,10 @@ async function oneMore(): Promise<number> {
 }
 
 async function refusedWith(...codes: string[]): Promise<string> {
-  const error = await until(async () => (await rig.status('us-east')).lastError, { within: 15_000, what: 'the status to name what was refused' });
+  const error = await until(async () => (await rig.status('us-east')).lastError, {
+    within: 15_000,
+    what: 'the status to name what was refused',
+  });
   expect(codes).toContain(error.code);
   expect((await rig.call('us-east', '/weather/v1/today', consumer.secret)).status).toBe(200);
   return error.detail;
@@ -81,7 +85,10 @@ describe('R4 what lies in a store', () => {
   it('is refused when it is the delta of another environment', async () => {
     const { client } = rig.master;
     await client.post('/v1/environments', { id: 'dev', position: 10 }).catch(() => undefined);
-    await until(() => headIn(rig.storeDirectory).revision > 0 && readFileSync(join(rig.storeDirectory, deltaName('dev', 1))), { what: 'the first revision of dev' });
+    await until(
+      () => headIn(rig.storeDirectory).revision > 0 && readFileSync(join(rig.storeDirectory, deltaName('dev', 1))),
+      { what: 'the first revision of dev' },
+    );
     const number = await oneMore();
     sync();
     copyFileSync(pathOf(deltaName('dev', 1)), pathOf(deltaName('prod', number)));
@@ -94,7 +101,10 @@ describe('R4 what lies in a store', () => {
     sync();
     await rig.reached('us-east', `prod@${number}`);
     writeFileSync(pathOf(headName('prod')), old);
-    const error = await until(async () => (await rig.status('us-east')).lastError, { within: 15_000, what: 'the old head to be named' });
+    const error = await until(async () => (await rig.status('us-east')).lastError, {
+      within: 15_000,
+      what: 'the old head to be named',
+    });
     expect(error.code).toMatch(/head/);
     expect((await rig.status('us-east')).revision).toBe(number);
   });
@@ -103,7 +113,10 @@ describe('R4 what lies in a store', () => {
     writeFileSync(pathOf(headName('prod')), readFileSync(join(rig.storeDirectory, headName('dev'))));
     await refusedWith('wrong_environment');
     writeFileSync(pathOf(headName('prod')), 'not a head');
-    await until(async () => (await rig.status('us-east')).lastError?.code === 'malformed', { within: 15_000, what: 'the malformed head to be named' });
+    await until(async () => (await rig.status('us-east')).lastError?.code === 'malformed', {
+      within: 15_000,
+      what: 'the malformed head to be named',
+    });
   });
 
   it('may be missing for a while', async () => {
@@ -112,7 +125,10 @@ describe('R4 what lies in a store', () => {
     const away = join(rig.directory, 'away');
     mkdirSync(away, { recursive: true });
     renameSync(pathOf(deltaName('prod', number)), join(away, 'delta'));
-    await until(async () => (await rig.status('us-east')).lastError ?? (await rig.status('us-east')).revision >= number, { within: 15_000, what: 'the missing revision to be noticed' });
+    await until(
+      async () => (await rig.status('us-east')).lastError ?? (await rig.status('us-east')).revision >= number,
+      { within: 15_000, what: 'the missing revision to be noticed' },
+    );
     expect((await rig.call('us-east', '/weather/v1/today', consumer.secret)).status).toBe(200);
     rmSync(away, { recursive: true });
   });

@@ -16,7 +16,9 @@ afterAll(() => rig?.stop());
 
 describe('a master that is killed at random while 5,000 keys are issued', () => {
   it('R1 R8 leaves no gap in the chain, and every write that was answered arrives everywhere', async () => {
-    const applications = await Promise.all(Array.from({ length: CLIENTS }, async () => (await rig.consumer('weather:v1')).application));
+    const applications = await Promise.all(
+      Array.from({ length: CLIENTS }, async () => (await rig.consumer('weather:v1')).application),
+    );
     const secrets: string[] = [];
     let open = WRITES;
     let failures = 0;
@@ -24,7 +26,9 @@ describe('a master that is killed at random while 5,000 keys are issued', () => 
       while (open > 0) {
         open -= 1;
         try {
-          const { body } = await rig.master.client.post(`/v1/applications/${application}/keys`, { environment: 'prod' });
+          const { body } = await rig.master.client.post(`/v1/applications/${application}/keys`, {
+            environment: 'prod',
+          });
           secrets.push(body.secret);
         } catch (error) {
           // gone in mid-flight, or not there: such a write may or may not have happened, and is not counted
@@ -51,7 +55,9 @@ describe('a master that is killed at random while 5,000 keys are issued', () => 
     await rig.everywhere(last.revision);
     const { body: head } = await rig.master.client.get('/v1/environments/prod/head');
     const revisions = await rig.master.client.all('/v1/environments/prod/revisions?limit=200');
-    expect(revisions.map((item: { revision: number }) => item.revision).sort((a: number, b: number) => a - b)).toEqual(Array.from({ length: head.revision }, (_, i) => i + 1));
+    expect(revisions.map((item: { revision: number }) => item.revision).sort((a: number, b: number) => a - b)).toEqual(
+      Array.from({ length: head.revision }, (_, i) => i + 1),
+    );
     for (const region of REGIONS) {
       expect(await invalidAmong(rig.replicas[region].admin, secrets)).toEqual([]);
       const status = await rig.status(region);
@@ -66,7 +72,11 @@ async function invalidAmong(admin: string, secrets: readonly string[]): Promise<
   const refused: unknown[] = [];
   for (let at = 0; at < secrets.length; at += 1000) {
     const items = secrets.slice(at, at + 1000).map((key) => ({ method: 'GET', path: '/weather/v1/today', key }));
-    const response = await fetch(`${admin}/validate`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ items }) });
+    const response = await fetch(`${admin}/validate`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ items }),
+    });
     const body = (await response.json()) as { items: { valid: boolean }[] };
     expect(body.items).toHaveLength(items.length);
     refused.push(...body.items.filter((item) => !item.valid));

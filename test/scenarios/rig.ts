@@ -1,7 +1,17 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type FreshDatabase, freshDatabase, type Master, type RecordingUpstream, recordingUpstream, type Replica, startMaster, startReplica, until } from '#harness';
+import {
+  type FreshDatabase,
+  freshDatabase,
+  type Master,
+  type RecordingUpstream,
+  recordingUpstream,
+  type Replica,
+  startMaster,
+  startReplica,
+  until,
+} from '#harness';
 
 export const REGIONS = ['eu-west', 'us-east'] as const;
 export type Region = (typeof REGIONS)[number];
@@ -47,7 +57,11 @@ export class Rig {
       region,
       environment: 'prod',
       stateDir: join(this.directory, region),
-      env: { HELIO_MASTER_URL: this.master.url, HELIO_JOIN_TOKEN: body.token, ARTIFACT_STORE: `file://${this.storeDirectory}` },
+      env: {
+        HELIO_MASTER_URL: this.master.url,
+        HELIO_JOIN_TOKEN: body.token,
+        ARTIFACT_STORE: `file://${this.storeDirectory}`,
+      },
     });
     this.replicas[region] = replica;
     return replica;
@@ -68,7 +82,13 @@ export class Rig {
   async publish(name: string, more: object = {}): Promise<string> {
     const { client } = this.master;
     await client.post('/v1/apis', { name, version: 'v1' });
-    const definition = { routes: [{ method: '*', path: '/*' }], upstream: { targets: [{ url: this.upstream.url }] }, security: 'key', plans: ['free'], ...more };
+    const definition = {
+      routes: [{ method: '*', path: '/*' }],
+      upstream: { targets: [{ url: this.upstream.url }] },
+      security: 'key',
+      plans: ['free'],
+      ...more,
+    };
     const { body } = await client.post(`/v1/apis/${name}:v1/releases`, { definition });
     await client.put(`/v1/placements/prod/${name}:v1/*`, { release: body.digest });
     return `${name}:v1`;
@@ -79,13 +99,28 @@ export class Rig {
     const { client } = this.master;
     const { body: application } = await client.post('/v1/applications', { name: 'consumer' });
     for (const api of apis) await client.post('/v1/subscriptions', { application: application.id, api, plan: 'free' });
-    const { body: key, headers } = await client.post(`/v1/applications/${application.id}/keys`, { environment: 'prod' });
-    return { application: application.id, keyId: key.id, secret: key.secret, revision: headers.get('heliograph-revision') ?? '' };
+    const { body: key, headers } = await client.post(`/v1/applications/${application.id}/keys`, {
+      environment: 'prod',
+    });
+    return {
+      application: application.id,
+      keyId: key.id,
+      secret: key.secret,
+      revision: headers.get('heliograph-revision') ?? '',
+    };
   }
 
   /** One request through a region's gateway. @returns status, and the code of a problem document */
-  async call(region: Region, path: string, key?: string, init: { method?: string } = {}): Promise<{ status: number; code: string | undefined; body: unknown }> {
-    const response = await fetch(this.replicas[region].gateway + path, { ...init, headers: key ? { 'x-api-key': key } : {} });
+  async call(
+    region: Region,
+    path: string,
+    key?: string,
+    init: { method?: string } = {},
+  ): Promise<{ status: number; code: string | undefined; body: unknown }> {
+    const response = await fetch(this.replicas[region].gateway + path, {
+      ...init,
+      headers: key ? { 'x-api-key': key } : {},
+    });
     const text = await response.text();
     const body: unknown = /json/.test(response.headers.get('content-type') ?? '') && text ? JSON.parse(text) : text;
     return { status: response.status, code: (body as { code?: string }).code, body };
@@ -93,7 +128,10 @@ export class Rig {
 
   /** Waits until a replica's gateway workers have the revision. */
   async reached(region: Region, revision: string, within = 15_000): Promise<void> {
-    await until(async () => (await fetch(`${this.replicas[region].admin}/readyz?min=${revision}`)).status === 200, { within, what: `${region} to have ${revision}` });
+    await until(async () => (await fetch(`${this.replicas[region].admin}/readyz?min=${revision}`)).status === 200, {
+      within,
+      what: `${region} to have ${revision}`,
+    });
   }
 
   async everywhere(revision: string): Promise<void> {

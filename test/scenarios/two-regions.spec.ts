@@ -15,7 +15,8 @@ afterAll(() => rig?.stop());
 
 describe('two regions of one environment', () => {
   it('serve the same API, each by itself, and the upstream sees no key', async () => {
-    for (const region of REGIONS) expect((await rig.call(region, '/weather/v1/today?city=Oslo', consumer.secret)).status).toBe(200);
+    for (const region of REGIONS)
+      expect((await rig.call(region, '/weather/v1/today?city=Oslo', consumer.secret)).status).toBe(200);
     const seen = rig.upstream.requests.filter((request) => request.url === '/today?city=Oslo');
     expect(seen).toHaveLength(2);
     expect(JSON.stringify(seen)).not.toContain(consumer.secret);
@@ -31,19 +32,26 @@ describe('two regions of one environment', () => {
   });
 
   it('report to the master how far they are', async () => {
-    await until(async () => {
-      const { body } = await rig.master.client.get('/v1/replicas');
-      return body.items.length === 2 && body.items.every((item: { behind: number | null }) => item.behind === 0);
-    }, { what: 'both replicas to be reported up to date' });
+    await until(
+      async () => {
+        const { body } = await rig.master.client.get('/v1/replicas');
+        return body.items.length === 2 && body.items.every((item: { behind: number | null }) => item.behind === 0);
+      },
+      { what: 'both replicas to be reported up to date' },
+    );
   });
 
   it('R9 refuse a revoked key, and still after the replica was started again', async () => {
     const other = await rig.consumer('weather:v1');
     await rig.everywhere(other.revision);
     expect((await rig.call('us-east', '/weather/v1/today', other.secret)).status).toBe(200);
-    const { headers } = await rig.master.client.post(`/v1/applications/${other.application}/keys/${other.keyId}/revoke`, { reason: 'leaked' });
+    const { headers } = await rig.master.client.post(
+      `/v1/applications/${other.application}/keys/${other.keyId}/revoke`,
+      { reason: 'leaked' },
+    );
     await rig.everywhere(headers.get('heliograph-revision') ?? '');
-    for (const region of REGIONS) expect((await rig.call(region, '/weather/v1/today', other.secret)).code).toBe('credential_revoked');
+    for (const region of REGIONS)
+      expect((await rig.call(region, '/weather/v1/today', other.secret)).code).toBe('credential_revoked');
     rig.replicas['us-east'].kill('SIGKILL');
     await rig.replicas['us-east'].exited;
     await rig.restartReplica('us-east');
@@ -54,13 +62,16 @@ describe('two regions of one environment', () => {
   it('R7 go on when the master is killed, and when a replica starts with master and store gone', async () => {
     rig.master.kill('SIGKILL');
     await rig.master.exited;
-    for (const region of REGIONS) expect((await rig.call(region, '/weather/v1/today', consumer.secret)).status).toBe(200);
+    for (const region of REGIONS)
+      expect((await rig.call(region, '/weather/v1/today', consumer.secret)).status).toBe(200);
     renameSync(rig.storeDirectory, `${rig.storeDirectory}-away`);
     await rig.replicas['eu-west'].stop();
     await rig.restartReplica('eu-west');
     expect((await rig.call('eu-west', '/weather/v1/today', consumer.secret)).status).toBe(200);
     expect((await rig.call('eu-west', '/weather/v1/today', 'hg_live_unknown')).code).toBe('credential_unknown');
-    await until(async () => (await rig.status('eu-west')).state === 'isolated', { what: 'the replica to say that it is isolated' });
+    await until(async () => (await rig.status('eu-west')).state === 'isolated', {
+      what: 'the replica to say that it is isolated',
+    });
     expect((await rig.status('eu-west')).lastError.code).toBe('store_unreachable');
   });
 

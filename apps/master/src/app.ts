@@ -32,11 +32,15 @@ export async function createApp(config: MasterConfig): Promise<NestFastifyApplic
     forceCloseConnections: 'idle',
   });
   const fastify = adapter.getInstance();
-  const app = await NestFactory.create<NestFastifyApplication>(MasterModule.with(config), adapter, { logger: false, abortOnError: false, bodyParser: false });
+  const app = await NestFactory.create<NestFastifyApplication>(MasterModule.with(config), adapter, {
+    logger: false,
+    abortOnError: false,
+    bodyParser: false,
+  });
   await migrate(app.get<DataSource>(getDataSourceToken()));
   if (config.HELIO_BOOTSTRAP_ADMIN_TOKEN) await app.get(AccessTokens).bootstrap(config.HELIO_BOOTSTRAP_ADMIN_TOKEN);
-  installBodyParser(fastify as unknown as Parameters<typeof installBodyParser>[0]);
-  app.get(MasterMetrics).install(fastify as unknown as Parameters<MasterMetrics['install']>[0]);
+  installBodyParser(fastify);
+  app.get(MasterMetrics).install(fastify);
   fastify.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
     done();

@@ -28,7 +28,10 @@ export class MasterModule {
       module: MasterModule,
       imports: [
         SettingsModule.with({ config, log, store }),
-        TypeOrmModule.forRoot({ ...dataSourceOptions(config.DATABASE_URL, config.HELIO_DATABASE_POOL), retryAttempts: 0 }),
+        TypeOrmModule.forRoot({
+          ...dataSourceOptions(config.DATABASE_URL, config.HELIO_DATABASE_POOL),
+          retryAttempts: 0,
+        }),
         AccessModule, // who may do what
         AuditModule, // who did what
         TopologyModule, // environments, regions, placements, revisions

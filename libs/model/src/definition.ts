@@ -8,25 +8,47 @@ export const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTION
 export const ANY_METHOD = '*';
 
 export const MAX_ROUTES = 5000;
-const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'content-length', 'host']);
+const HOP_BY_HOP = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'content-length',
+  'host',
+]);
 
-const pathTemplate = z.string().max(2048, 'a path has at most 2048 characters').superRefine((text, ctx) => {
-  const parsed = parseTemplate(text);
-  if (!parsed.ok) ctx.addIssue({ code: 'custom', message: `the path ${parsed.problem}` });
-});
+const pathTemplate = z
+  .string()
+  .max(2048, 'a path has at most 2048 characters')
+  .superRefine((text, ctx) => {
+    const parsed = parseTemplate(text);
+    if (!parsed.ok) ctx.addIssue({ code: 'custom', message: `the path ${parsed.problem}` });
+  });
 
 /** Where an API is mounted: `/weather/v1`. At least one segment, plain text only. */
 export const contextPath = z
   .string()
   .max(256, 'a context has at most 256 characters')
-  .regex(/^(\/[A-Za-z0-9][A-Za-z0-9._~-]*)+$/, 'a context is one or more segments of letters, digits, dots, dashes, underscores and tildes, like /weather/v1');
+  .regex(
+    /^(\/[A-Za-z0-9][A-Za-z0-9._~-]*)+$/,
+    'a context is one or more segments of letters, digits, dots, dashes, underscores and tildes, like /weather/v1',
+  );
 
 const headerName = z
   .string()
   .max(256)
   .regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/, 'must be a header name')
-  .refine((name) => !HOP_BY_HOP.has(name.toLowerCase()), 'must not be a header that frames the message or belongs to one connection');
-const headerValue = z.string().max(8192).regex(/^[\t\x20-\x7e\x80-\xff]*$/, 'must be printable text without line breaks');
+  .refine(
+    (name) => !HOP_BY_HOP.has(name.toLowerCase()),
+    'must not be a header that frames the message or belongs to one connection',
+  );
+const headerValue = z
+  .string()
+  .max(8192)
+  .regex(/^[\t\x20-\x7e\x80-\xff]*$/, 'must be printable text without line breaks');
 
 /** `set` replaces, `add` appends, `remove` drops; applied in the order remove, set, add. */
 const headerEdits = z.strictObject({
@@ -42,7 +64,12 @@ const cidr = z.string().refine((text) => {
   return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
 }, 'must be an IP address or a CIDR block, like 10.0.0.0/8');
 
-const origin = z.string().refine((text) => text === '*' || (URL.canParse(text) && new URL(text).origin === text), 'must be * or an origin like https://app.example.com');
+const origin = z
+  .string()
+  .refine(
+    (text) => text === '*' || (URL.canParse(text) && new URL(text).origin === text),
+    'must be * or an origin like https://app.example.com',
+  );
 
 const cors = z
   .strictObject({
@@ -53,12 +80,18 @@ const cors = z
     credentials: z.boolean().optional(),
     maxAgeSeconds: z.int().min(0).max(86_400).optional(),
   })
-  .refine((value) => !(value.credentials && value.origins.includes('*')), { path: ['origins'], message: 'must name origins when credentials are allowed; * is refused by browsers' });
+  .refine((value) => !(value.credentials && value.origins.includes('*')), {
+    path: ['origins'],
+    message: 'must name origins when credentials are allowed; * is refused by browsers',
+  });
 
 /** Replaces the beginning of what goes upstream; both are paths below the context. */
 const rewrite = z.strictObject({
   prefix: z.string().regex(/^\//, 'must begin with /').max(1024),
-  with: z.string().regex(/^\/?([A-Za-z0-9\-._~!$&'()+,;=:@/]|%[0-9A-Fa-f]{2})*$/, 'must be a path').max(1024),
+  with: z
+    .string()
+    .regex(/^\/?([A-Za-z0-9\-._~!$&'()+,;=:@/]|%[0-9A-Fa-f]{2})*$/, 'must be a path')
+    .max(1024),
 });
 
 const mock = z.strictObject({
@@ -74,7 +107,9 @@ export const policies = z.strictObject({
   cors: cors.optional(),
   /** bytes; a larger body is answered 413 */
   maxBodyBytes: z.int().min(0).max(10_737_418_240).optional(),
-  ip: z.strictObject({ allow: z.array(cidr).max(1000).optional(), deny: z.array(cidr).max(1000).optional() }).optional(),
+  ip: z
+    .strictObject({ allow: z.array(cidr).max(1000).optional(), deny: z.array(cidr).max(1000).optional() })
+    .optional(),
   mock: mock.optional(),
 });
 export type Policies = z.infer<typeof policies>;
@@ -126,7 +161,10 @@ const credential = z.strictObject({
   /** default X-API-Key */
   header: headerName.optional(),
   /** none by default: keys in URLs end up in logs */
-  query: z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/, 'must be a query parameter name').optional(),
+  query: z
+    .string()
+    .regex(/^[A-Za-z0-9_.-]{1,64}$/, 'must be a query parameter name')
+    .optional(),
   /** whether the upstream gets to see the credential; default false */
   forward: z.boolean().optional(),
 });
@@ -142,7 +180,10 @@ export const definition = z
     name: apiName,
     version: apiVersion,
     context: contextPath,
-    routes: z.array(route).min(1, 'must have at least one route').max(MAX_ROUTES, `must have at most ${MAX_ROUTES} routes`),
+    routes: z
+      .array(route)
+      .min(1, 'must have at least one route')
+      .max(MAX_ROUTES, `must have at most ${MAX_ROUTES} routes`),
     upstream,
     security,
     credential: credential.optional(),
@@ -157,8 +198,14 @@ export const definition = z
       const shape = `${method} ${templateShape(path)}`;
       const first = seen.get(shape);
       if (first === undefined) seen.set(shape, index);
-      else ctx.addIssue({ code: 'custom', path: ['routes', index, 'path'], message: `is the same route as routes[${first}]: ${method} ${path}` });
+      else
+        ctx.addIssue({
+          code: 'custom',
+          path: ['routes', index, 'path'],
+          message: `is the same route as routes[${first}]: ${method} ${path}`,
+        });
     }
-    if (new Set(value.plans).size !== value.plans.length) ctx.addIssue({ code: 'custom', path: ['plans'], message: 'names a plan twice' });
+    if (new Set(value.plans).size !== value.plans.length)
+      ctx.addIssue({ code: 'custom', path: ['plans'], message: 'names a plan twice' });
   });
 export type Definition = z.infer<typeof definition>;

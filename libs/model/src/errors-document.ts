@@ -2,7 +2,9 @@ import { ERRORS } from './errors.js';
 
 /** docs/errors.md, from the table of codes. */
 export function errorsDocument(): string {
-  const rows = Object.entries(ERRORS).map(([code, e]) => `| \`${code}\` | ${e.status} | ${e.title} | ${e.cause} | ${e.action} |`);
+  const rows = Object.entries(ERRORS).map(
+    ([code, e]) => `| \`${code}\` | ${e.status} | ${e.title} | ${e.cause} | ${e.action} |`,
+  );
   return [
     '# Error codes',
     '',

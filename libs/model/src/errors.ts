@@ -1,3 +1,4 @@
+// oxlint-disable max-lines -- one table, to be read in one place
 import type { FieldFault } from '#platform';
 
 interface ErrorEntry {
@@ -9,7 +10,12 @@ interface ErrorEntry {
   action: string;
 }
 
-const entry = (status: number, title: string, cause: string, action: string): ErrorEntry => ({ status, title, cause, action });
+const entry = (status: number, title: string, cause: string, action: string): ErrorEntry => ({
+  status,
+  title,
+  cause,
+  action,
+});
 
 /**
  * The one table of codes that a caller may see, of the master and of gateways. A code never changes its meaning and is
@@ -17,54 +23,264 @@ const entry = (status: number, title: string, cause: string, action: string): Er
  */
 export const ERRORS = {
   // --- master: the request itself
-  invalid_request: entry(400, 'The request is not valid', 'A field of the body, path or query is wrong; errors[] names each.', 'Correct the named fields and send again.'),
-  malformed_json: entry(400, 'The body is not JSON', 'The body could not be parsed as JSON.', 'Send valid JSON in UTF-8 with Content-Type: application/json.'),
-  unsupported_media_type: entry(415, 'The content type is not supported', 'The Content-Type is none that this operation reads.', 'Use a content type that the detail names.'),
-  body_too_large: entry(413, 'The body is too large', 'The body has more bytes than this operation accepts.', 'Send less; large sets go through POST /v1/import.'),
-  unauthenticated: entry(401, 'No valid access token', 'The Authorization header is missing, or its token is unknown or withdrawn.', 'Send Authorization: Bearer <access token>.'),
-  forbidden: entry(403, 'The role does not allow this', 'The access token is valid, but its role may not do this.', 'Ask an admin for a token with the role that the detail names.'),
-  not_found: entry(404, 'There is no such thing', 'The path, or the item that it names, does not exist.', 'Check the id; lists show what exists.'),
-  method_not_allowed: entry(405, 'The method is not allowed here', 'The path exists, but not with this method.', 'Use a method that the Allow header names.'),
-  conflict: entry(409, 'It conflicts with what exists', 'An item with the same name, or in a state that forbids this, exists.', 'The detail names the other item; change one of the two.'),
+  invalid_request: entry(
+    400,
+    'The request is not valid',
+    'A field of the body, path or query is wrong; errors[] names each.',
+    'Correct the named fields and send again.',
+  ),
+  malformed_json: entry(
+    400,
+    'The body is not JSON',
+    'The body could not be parsed as JSON.',
+    'Send valid JSON in UTF-8 with Content-Type: application/json.',
+  ),
+  unsupported_media_type: entry(
+    415,
+    'The content type is not supported',
+    'The Content-Type is none that this operation reads.',
+    'Use a content type that the detail names.',
+  ),
+  body_too_large: entry(
+    413,
+    'The body is too large',
+    'The body has more bytes than this operation accepts.',
+    'Send less; large sets go through POST /v1/import.',
+  ),
+  unauthenticated: entry(
+    401,
+    'No valid access token',
+    'The Authorization header is missing, or its token is unknown or withdrawn.',
+    'Send Authorization: Bearer <access token>.',
+  ),
+  forbidden: entry(
+    403,
+    'The role does not allow this',
+    'The access token is valid, but its role may not do this.',
+    'Ask an admin for a token with the role that the detail names.',
+  ),
+  not_found: entry(
+    404,
+    'There is no such thing',
+    'The path, or the item that it names, does not exist.',
+    'Check the id; lists show what exists.',
+  ),
+  method_not_allowed: entry(
+    405,
+    'The method is not allowed here',
+    'The path exists, but not with this method.',
+    'Use a method that the Allow header names.',
+  ),
+  conflict: entry(
+    409,
+    'It conflicts with what exists',
+    'An item with the same name, or in a state that forbids this, exists.',
+    'The detail names the other item; change one of the two.',
+  ),
   in_use: entry(409, 'It is in use', 'Something else still refers to the item.', 'Remove what the detail names first.'),
-  context_taken: entry(409, 'The context path is taken', 'Another API serves this context path, or one that begins or ends inside it.', 'Choose another context; the detail names the API that has this one.'),
-  unknown_reference: entry(422, 'It refers to something that does not exist', 'A field names an item that does not exist; errors[] says which.', 'Create that item first, or correct the name.'),
-  definition_invalid: entry(422, 'The definition is not valid', 'The API definition breaks a rule; errors[] names each place.', 'Correct the named places and send again.'),
-  openapi_invalid: entry(422, 'The OpenAPI document cannot be used', 'The document is not OpenAPI 3.0 or 3.1, or breaks a rule that routes depend on.', 'Correct the named places; a validator for OpenAPI finds the rest.'),
-  idempotency_mismatch: entry(422, 'The Idempotency-Key was used for another request', 'The same key came with another method, path or body.', 'Use a new key for a new request.'),
-  idempotency_in_progress: entry(409, 'The first request with this Idempotency-Key is still running', 'A request with the same key has not been answered yet.', 'Wait as long as Retry-After says and send it again.'),
-  precondition_failed: entry(412, 'It was changed in the meantime', 'If-Match names another state of the item than it has now.', 'Read the item again, and send the change with its new ETag.'),
-  precondition_required: entry(428, 'If-Match is missing', 'Updates need the ETag of the state that they change.', 'Read the item, and send its ETag as If-Match.'),
-  join_token_invalid: entry(401, 'The join token is not valid', 'The join token is unknown, used up, expired, or for another region.', 'Ask an operator for a new join token.'),
-  too_many_requests: entry(429, 'Too many requests', 'The limit of requests is used up.', 'Wait as long as Retry-After says.'),
-  internal: entry(500, 'Something went wrong here', 'A fault of the master, written to its log under the request id.', 'Send again; if it stays, give the request id to an operator.'),
-  database_unavailable: entry(503, 'The database does not answer', 'PostgreSQL cannot be reached or refuses.', 'Send again later; an Idempotency-Key makes that safe.'),
-  fenced_off: entry(503, 'Another master has taken over', 'A master with a newer epoch publishes this environment.', 'Write to the other master; the detail names its epoch.'),
-  shutting_down: entry(503, 'This master is stopping', 'The process was told to end.', 'Send again; another master, or this one after its restart, answers.'),
+  context_taken: entry(
+    409,
+    'The context path is taken',
+    'Another API serves this context path, or one that begins or ends inside it.',
+    'Choose another context; the detail names the API that has this one.',
+  ),
+  unknown_reference: entry(
+    422,
+    'It refers to something that does not exist',
+    'A field names an item that does not exist; errors[] says which.',
+    'Create that item first, or correct the name.',
+  ),
+  definition_invalid: entry(
+    422,
+    'The definition is not valid',
+    'The API definition breaks a rule; errors[] names each place.',
+    'Correct the named places and send again.',
+  ),
+  openapi_invalid: entry(
+    422,
+    'The OpenAPI document cannot be used',
+    'The document is not OpenAPI 3.0 or 3.1, or breaks a rule that routes depend on.',
+    'Correct the named places; a validator for OpenAPI finds the rest.',
+  ),
+  idempotency_mismatch: entry(
+    422,
+    'The Idempotency-Key was used for another request',
+    'The same key came with another method, path or body.',
+    'Use a new key for a new request.',
+  ),
+  idempotency_in_progress: entry(
+    409,
+    'The first request with this Idempotency-Key is still running',
+    'A request with the same key has not been answered yet.',
+    'Wait as long as Retry-After says and send it again.',
+  ),
+  precondition_failed: entry(
+    412,
+    'It was changed in the meantime',
+    'If-Match names another state of the item than it has now.',
+    'Read the item again, and send the change with its new ETag.',
+  ),
+  precondition_required: entry(
+    428,
+    'If-Match is missing',
+    'Updates need the ETag of the state that they change.',
+    'Read the item, and send its ETag as If-Match.',
+  ),
+  join_token_invalid: entry(
+    401,
+    'The join token is not valid',
+    'The join token is unknown, used up, expired, or for another region.',
+    'Ask an operator for a new join token.',
+  ),
+  too_many_requests: entry(
+    429,
+    'Too many requests',
+    'The limit of requests is used up.',
+    'Wait as long as Retry-After says.',
+  ),
+  internal: entry(
+    500,
+    'Something went wrong here',
+    'A fault of the master, written to its log under the request id.',
+    'Send again; if it stays, give the request id to an operator.',
+  ),
+  database_unavailable: entry(
+    503,
+    'The database does not answer',
+    'PostgreSQL cannot be reached or refuses.',
+    'Send again later; an Idempotency-Key makes that safe.',
+  ),
+  fenced_off: entry(
+    503,
+    'Another master has taken over',
+    'A master with a newer epoch publishes this environment.',
+    'Write to the other master; the detail names its epoch.',
+  ),
+  shutting_down: entry(
+    503,
+    'This master is stopping',
+    'The process was told to end.',
+    'Send again; another master, or this one after its restart, answers.',
+  ),
   // --- gateway: the credential
-  credential_missing: entry(401, 'A credential is needed', 'The request carries no key.', 'Send the key as the detail says.'),
-  credential_unknown: entry(401, 'The credential is not known', 'No such key in this environment.', 'Check the key, and that it was issued for this environment.'),
-  credential_expired: entry(401, 'The credential has expired', 'The key was valid until a moment that has passed.', 'Use the key that replaced it, or issue a new one.'),
-  credential_revoked: entry(401, 'The credential was revoked', 'The key was revoked and never becomes valid again.', 'Issue a new key.'),
-  application_suspended: entry(403, 'The application is suspended', 'The application that owns the credential is suspended.', 'Ask the platform team to reactivate it.'),
-  not_subscribed: entry(403, 'The application is not subscribed to this API', 'The credential is valid, but its application has no active subscription to this API.', 'Subscribe the application on one of the plans of the API.'),
-  ip_denied: entry(403, 'The address is not allowed', 'The IP lists of the API exclude the address of the caller.', 'Call from an allowed address.'),
+  credential_missing: entry(
+    401,
+    'A credential is needed',
+    'The request carries no key.',
+    'Send the key as the detail says.',
+  ),
+  credential_unknown: entry(
+    401,
+    'The credential is not known',
+    'No such key in this environment.',
+    'Check the key, and that it was issued for this environment.',
+  ),
+  credential_expired: entry(
+    401,
+    'The credential has expired',
+    'The key was valid until a moment that has passed.',
+    'Use the key that replaced it, or issue a new one.',
+  ),
+  credential_revoked: entry(
+    401,
+    'The credential was revoked',
+    'The key was revoked and never becomes valid again.',
+    'Issue a new key.',
+  ),
+  application_suspended: entry(
+    403,
+    'The application is suspended',
+    'The application that owns the credential is suspended.',
+    'Ask the platform team to reactivate it.',
+  ),
+  not_subscribed: entry(
+    403,
+    'The application is not subscribed to this API',
+    'The credential is valid, but its application has no active subscription to this API.',
+    'Subscribe the application on one of the plans of the API.',
+  ),
+  ip_denied: entry(
+    403,
+    'The address is not allowed',
+    'The IP lists of the API exclude the address of the caller.',
+    'Call from an allowed address.',
+  ),
   // --- gateway: the request
-  no_such_api: entry(404, 'No API is served under this path', 'No context path of this region matches.', 'Check the path and the region; the API may not be placed here.'),
-  no_such_route: entry(404, 'The API has no such route', 'The API is served, but no route matches the rest of the path.', 'Check the path against the definition of the API.'),
-  bad_request: entry(400, 'The request cannot be understood', 'The request line, a header field or the path is malformed.', 'Correct what the detail names.'),
-  behind_min_revision: entry(425, 'This replica has not got that revision yet', 'Heliograph-Min-Revision asks for a newer state than is loaded.', 'Send again after Retry-After.'),
-  rate_limited: entry(429, 'The rate limit is used up', 'More requests than the plan of the subscription allows at a time.', 'Wait as long as Retry-After says.'),
-  quota_exhausted: entry(429, 'The quota is used up', 'The subscription has used the quota of its plan for this window.', 'Wait for the next window, or change the plan.'),
-  too_stale: entry(503, 'The state of this region is too old', 'The API refuses to be served from a state older than its maxStaleness.', 'Send to another region, or wait until the region is connected again.'),
-  not_ready: entry(503, 'This replica has no state yet', 'The replica was started with an empty disk and has not reached any source.', 'Send to another replica; the status of this one says what it waits for.'),
+  no_such_api: entry(
+    404,
+    'No API is served under this path',
+    'No context path of this region matches.',
+    'Check the path and the region; the API may not be placed here.',
+  ),
+  no_such_route: entry(
+    404,
+    'The API has no such route',
+    'The API is served, but no route matches the rest of the path.',
+    'Check the path against the definition of the API.',
+  ),
+  bad_request: entry(
+    400,
+    'The request cannot be understood',
+    'The request line, a header field or the path is malformed.',
+    'Correct what the detail names.',
+  ),
+  behind_min_revision: entry(
+    425,
+    'This replica has not got that revision yet',
+    'Heliograph-Min-Revision asks for a newer state than is loaded.',
+    'Send again after Retry-After.',
+  ),
+  rate_limited: entry(
+    429,
+    'The rate limit is used up',
+    'More requests than the plan of the subscription allows at a time.',
+    'Wait as long as Retry-After says.',
+  ),
+  quota_exhausted: entry(
+    429,
+    'The quota is used up',
+    'The subscription has used the quota of its plan for this window.',
+    'Wait for the next window, or change the plan.',
+  ),
+  too_stale: entry(
+    503,
+    'The state of this region is too old',
+    'The API refuses to be served from a state older than its maxStaleness.',
+    'Send to another region, or wait until the region is connected again.',
+  ),
+  not_ready: entry(
+    503,
+    'This replica has no state yet',
+    'The replica was started with an empty disk and has not reached any source.',
+    'Send to another replica; the status of this one says what it waits for.',
+  ),
   // --- gateway: the upstream
-  upstream_failed: entry(502, 'The upstream did not answer properly', 'The connection to the upstream was refused or broke, or its answer was malformed.', 'Look at the upstream; the access log names the target.'),
-  no_healthy_upstream: entry(503, 'No healthy upstream', 'The API has no target that can be reached in this region.', 'Look at the targets of the API in this region.'),
-  upstream_timeout: entry(504, 'The upstream took too long', 'The upstream did not answer within the timeout of the API.', 'Look at the upstream, or raise its responseTimeoutMs.'),
+  upstream_failed: entry(
+    502,
+    'The upstream did not answer properly',
+    'The connection to the upstream was refused or broke, or its answer was malformed.',
+    'Look at the upstream; the access log names the target.',
+  ),
+  no_healthy_upstream: entry(
+    503,
+    'No healthy upstream',
+    'The API has no target that can be reached in this region.',
+    'Look at the targets of the API in this region.',
+  ),
+  upstream_timeout: entry(
+    504,
+    'The upstream took too long',
+    'The upstream did not answer within the timeout of the API.',
+    'Look at the upstream, or raise its responseTimeoutMs.',
+  ),
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERRORS;
+
+/** The `type` of a problem document: a name, since a gateway has no page of its own to point to. */
+export function problemType(code: ErrorCode): string {
+  return `urn:heliograph:error:${code}`;
+}
 
 /** What `errors.ts` makes of a failure on its way to the caller: everything in it may be shown. */
 export class HelioError extends Error {

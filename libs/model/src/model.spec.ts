@@ -1,7 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import fc from 'fast-check';
 import { faultsOf } from '#platform';
-import { decodeKeyRecord, definition, encodeKeyRecord, isWellFormedKey, newKeySecret, parseTemplate, placementKey, splitPlacementKey } from './index.js';
+import {
+  decodeKeyRecord,
+  definition,
+  encodeKeyRecord,
+  isWellFormedKey,
+  newKeySecret,
+  parseTemplate,
+  placementKey,
+  splitPlacementKey,
+} from './index.js';
 
 const weather = {
   name: 'weather',
@@ -25,15 +34,43 @@ describe('definition', () => {
 
   it.each([
     ['an unknown field', { ...weather, upstrem: {} }, /upstrem: is not a known field/],
-    ['a path without a slash', { ...weather, routes: [{ method: 'GET', path: 'today' }] }, /routes\[0\].path: the path must begin with \//],
-    ['the same route twice', { ...weather, routes: [...weather.routes, { method: 'GET', path: '/today/{town}' }] }, /routes\[1\].path: is the same route as routes\[0\]/],
+    [
+      'a path without a slash',
+      { ...weather, routes: [{ method: 'GET', path: 'today' }] },
+      /routes\[0\].path: the path must begin with \//,
+    ],
+    [
+      'the same route twice',
+      { ...weather, routes: [...weather.routes, { method: 'GET', path: '/today/{town}' }] },
+      /routes\[1\].path: is the same route as routes\[0\]/,
+    ],
     ['a context that is not a path', { ...weather, context: 'weather' }, /context: a context is/],
-    ['a target with credentials', { ...weather, upstream: { targets: [{ url: 'http://u:p@host' }] } }, /must be an http\(s\) URL without credentials/],
+    [
+      'a target with credentials',
+      { ...weather, upstream: { targets: [{ url: 'http://u:p@host' }] } },
+      /must be an http\(s\) URL without credentials/,
+    ],
     ['no target', { ...weather, upstream: { targets: [] } }, /must have at least one target/],
-    ['a header that frames messages', { ...weather, policies: { requestHeaders: { set: { 'Content-Length': '1' } } } }, /Content-Length: the name must not be a header that frames/],
-    ['a line break in a header', { ...weather, policies: { responseHeaders: { add: { 'X-A': 'a\r\nb' } } } }, /without line breaks/],
-    ['a CIDR of 33 bits', { ...weather, policies: { ip: { allow: ['10.0.0.0/33'] } } }, /must be an IP address or a CIDR block/],
-    ['credentials for any origin', { ...weather, policies: { cors: { origins: ['*'], credentials: true } } }, /must name origins/],
+    [
+      'a header that frames messages',
+      { ...weather, policies: { requestHeaders: { set: { 'Content-Length': '1' } } } },
+      /Content-Length: the name must not be a header that frames/,
+    ],
+    [
+      'a line break in a header',
+      { ...weather, policies: { responseHeaders: { add: { 'X-A': 'a\r\nb' } } } },
+      /without line breaks/,
+    ],
+    [
+      'a CIDR of 33 bits',
+      { ...weather, policies: { ip: { allow: ['10.0.0.0/33'] } } },
+      /must be an IP address or a CIDR block/,
+    ],
+    [
+      'credentials for any origin',
+      { ...weather, policies: { cors: { origins: ['*'], credentials: true } } },
+      /must name origins/,
+    ],
   ])('refuses %s', (_, value, message) => {
     expect(faultsIn(value).join('\n')).toMatch(message);
   });
@@ -51,15 +88,28 @@ describe('path templates', () => {
 describe('key records', () => {
   it('come back as they were, the expiry in whole seconds rounded up', () => {
     fc.assert(
-      fc.property(fc.uuid(), fc.boolean(), fc.option(fc.integer({ min: 1, max: 0xffff_ffff })), (application, revoked, seconds) => {
-        const record = { application: application.toLowerCase(), revoked, expiresAt: seconds === null ? null : seconds * 1000 };
-        expect(decodeKeyRecord(encodeKeyRecord(record))).toEqual(record);
-      }),
+      fc.property(
+        fc.uuid(),
+        fc.boolean(),
+        fc.option(fc.integer({ min: 1, max: 0xffff_ffff })),
+        (application, revoked, seconds) => {
+          const record = {
+            application: application.toLowerCase(),
+            revoked,
+            expiresAt: seconds === null ? null : seconds * 1000,
+          };
+          expect(decodeKeyRecord(encodeKeyRecord(record))).toEqual(record);
+        },
+      ),
     );
   });
 
   it('of another length or version are refused', () => {
-    const bytes = encodeKeyRecord({ application: '7f0b2f4e-0d0c-4f1e-9a55-0f6b4b6f8a10', revoked: false, expiresAt: null });
+    const bytes = encodeKeyRecord({
+      application: '7f0b2f4e-0d0c-4f1e-9a55-0f6b4b6f8a10',
+      revoked: false,
+      expiresAt: null,
+    });
     expect(() => decodeKeyRecord(bytes.subarray(1))).toThrow(/21 bytes/);
     expect(() => decodeKeyRecord(Buffer.concat([Buffer.of(0x20), bytes.subarray(1)]))).toThrow(/version 2/);
   });

@@ -30,7 +30,10 @@ export function parseTemplate(template: string): TemplateResult {
     } else if (FIXED.test(segment)) {
       parts.push({ kind: 'fixed', text: segment });
     } else {
-      return { ok: false, problem: `has a segment "${segment}" that is neither plain text, one {parameter}, nor a last *` };
+      return {
+        ok: false,
+        problem: `has a segment "${segment}" that is neither plain text, one {parameter}, nor a last *`,
+      };
     }
   }
   return { ok: true, parts };

@@ -1,6 +1,9 @@
 import { z } from 'zod';
 
-const count = z.int('must be a whole number').min(1, 'must be at least 1').max(1_000_000_000, 'must be at most 1000000000');
+const count = z
+  .int('must be a whole number')
+  .min(1, 'must be at least 1')
+  .max(1_000_000_000, 'must be at most 1000000000');
 
 /** `limit` requests per period on average, `burst` of them at once (default: `limit`). */
 export const rateLimit = z.strictObject({

@@ -1,6 +1,7 @@
 /** The 16 bytes of a UUID's text. @throws RangeError for anything else */
 export function parse(text: string): Buffer {
-  if (!/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i.test(text)) throw new RangeError(`"${text}" is not a UUID`);
+  if (!/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i.test(text))
+    throw new RangeError(`"${text}" is not a UUID`);
   return Buffer.from(text.replaceAll('-', ''), 'hex');
 }
 

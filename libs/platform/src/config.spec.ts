@@ -18,7 +18,9 @@ function faultsOf(env: Record<string, string>): string[] {
     return [];
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    return error.faults.map((fault) => `${fault.field}: ${fault.problem}${fault.expected ? `; ${fault.expected}` : ''}`);
+    return error.faults.map(
+      (fault) => `${fault.field}: ${fault.problem}${fault.expected ? `; ${fault.expected}` : ''}`,
+    );
   }
 }
 
@@ -30,7 +32,9 @@ describe('loadConfig', () => {
   });
 
   it('reports every fault together: wrong, missing, and unknown names with the nearest known one', () => {
-    expect(faultsOf({ PORT: '70000', HELIO_WORKERS: 'many', HELIO_REGIOM: 'x', HELIO_MASTER_URL: 'master:80' })).toEqual([
+    expect(
+      faultsOf({ PORT: '70000', HELIO_WORKERS: 'many', HELIO_REGIOM: 'x', HELIO_MASTER_URL: 'master:80' }),
+    ).toEqual([
       'HELIO_REGIOM: is not a setting; did you mean HELIO_REGION?',
       'HELIO_REGION: Invalid input: expected string, received undefined',
       'HELIO_MASTER_URL: must be a URL like http://host:port',

@@ -6,7 +6,9 @@ import { type FieldFault, faultsOf } from './problem.js';
 /** Everything that is wrong with a configuration, all at once. */
 export class ConfigError extends Error {
   constructor(readonly faults: FieldFault[]) {
-    super(`configuration: ${faults.length} ${faults.length === 1 ? 'fault' : 'faults'}\n${faults.map(faultLine).join('\n')}`);
+    super(
+      `configuration: ${faults.length} ${faults.length === 1 ? 'fault' : 'faults'}\n${faults.map(faultLine).join('\n')}`,
+    );
     this.name = 'ConfigError';
   }
 }
@@ -53,13 +55,20 @@ function readFile(path: string | undefined, known: Set<string>, faults: FieldFau
   try {
     parsed = parseYaml(readFileSync(path, 'utf8'));
   } catch (error) {
-    const why = error instanceof YAMLParseError ? `is not YAML: ${error.message.split('\n')[0]}` : `cannot be read: ${String((error as Error).message)}`;
+    const why =
+      error instanceof YAMLParseError
+        ? `is not YAML: ${error.message.split('\n')[0]}`
+        : `cannot be read: ${String((error as Error).message)}`;
     faults.push({ field: 'HELIO_CONFIG', problem: `the file ${path} ${why}` });
     return {};
   }
   if (parsed === null || parsed === undefined) return {};
   if (typeof parsed !== 'object' || Array.isArray(parsed)) {
-    faults.push({ field: 'HELIO_CONFIG', problem: `the file ${path} is not a map`, expected: 'lines of the form NAME: value' });
+    faults.push({
+      field: 'HELIO_CONFIG',
+      problem: `the file ${path} is not a map`,
+      expected: 'lines of the form NAME: value',
+    });
     return {};
   }
   const settings: Record<string, unknown> = {};

@@ -16,7 +16,17 @@ export function createLog(app: string, level: LogLevel): Logger {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       redact: {
-        paths: ['secret', 'token', 'key', 'password', 'authorization', '*.secret', '*.token', '*.password', '*.authorization'],
+        paths: [
+          'secret',
+          'token',
+          'key',
+          'password',
+          'authorization',
+          '*.secret',
+          '*.token',
+          '*.password',
+          '*.authorization',
+        ],
         censor: '[removed]',
       },
     },

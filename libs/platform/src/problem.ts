@@ -47,7 +47,8 @@ function faultsOfIssue(issue: z.core.$ZodIssue, root: string): FieldFault[] {
       return best.flatMap((inner) => faultsOfIssue({ ...inner, path: [...issue.path, ...inner.path] }, root));
     }
   }
-  if (issue.code === 'invalid_key') return issue.issues.map((inner) => ({ field, problem: `the name ${inner.message}` }));
+  if (issue.code === 'invalid_key')
+    return issue.issues.map((inner) => ({ field, problem: `the name ${inner.message}` }));
   return [{ field, problem: issue.message }];
 }
 

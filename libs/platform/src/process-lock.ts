@@ -33,14 +33,14 @@ interface Holder {
 export function takeProcessLock(path: string): ProcessLock {
   const mine = JSON.stringify({ pid: process.pid, began: beganAt(process.pid) } satisfies Holder);
   const staged = `${path}.${randomUUID()}`;
-  // Linked when it is whole: a lock that can be read says who has it.
-  writeFileSync(staged, mine, { mode: 0o600 });
   try {
+    // Linked when it is whole: a lock that can be read says who has it.
+    writeFileSync(staged, mine, { mode: 0o600 });
     let broken = false;
     while (!tryLink(staged, path)) broken = breakStale(path) || broken;
     return { broken, release: () => release(path, mine) };
   } finally {
-    rmSync(staged);
+    rmSync(staged, { force: true });
   }
 }
 

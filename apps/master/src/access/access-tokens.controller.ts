@@ -8,7 +8,13 @@ import { Input, type InputOf, Route } from '../http/endpoint.js';
 import { decodeCursor, type Page, toPage, UUID } from '../http/paging.js';
 import { type Answer, type Caller, created, noContent, ok } from '../http/request.js';
 import { Writes } from '../writes/writes.js';
-import { type AccessTokenView, createAccessToken, deleteAccessToken, type IssuedAccessTokenView, listAccessTokens } from './access-tokens.endpoints.js';
+import {
+  type AccessTokenView,
+  createAccessToken,
+  deleteAccessToken,
+  type IssuedAccessTokenView,
+  listAccessTokens,
+} from './access-tokens.endpoints.js';
 import { AccessTokens } from './access-tokens.js';
 import { CurrentCaller } from './caller.decorator.js';
 
@@ -21,7 +27,10 @@ export class AccessTokensController {
   ) {}
 
   @Route(createAccessToken)
-  create(@Input() { body }: InputOf<typeof createAccessToken>, @CurrentCaller() caller: Caller): Promise<Answer<IssuedAccessTokenView>> {
+  create(
+    @Input() { body }: InputOf<typeof createAccessToken>,
+    @CurrentCaller() caller: Caller,
+  ): Promise<Answer<IssuedAccessTokenView>> {
     return this.writes.run(caller, async (tx) => {
       const token = newToken('hgt');
       const id = randomUUID();
@@ -42,12 +51,19 @@ export class AccessTokensController {
   @Route(listAccessTokens)
   async list(@Input() { query }: InputOf<typeof listAccessTokens>): Promise<Answer<Page<AccessTokenView>>> {
     const after = decodeCursor(query.cursor, 1, [UUID]);
-    const rows = await this.source.manager.find(AccessTokenRow, { where: after ? { id: MoreThan(after[0] ?? '') } : {}, order: { id: 'ASC' }, take: query.limit + 1 });
+    const rows = await this.source.manager.find(AccessTokenRow, {
+      where: after ? { id: MoreThan(after[0] ?? '') } : {},
+      order: { id: 'ASC' },
+      take: query.limit + 1,
+    });
     return ok(toPage(rows, query.limit, (row) => [row.id], viewOf));
   }
 
   @Route(deleteAccessToken)
-  async delete(@Input() { params }: InputOf<typeof deleteAccessToken>, @CurrentCaller() caller: Caller): Promise<Answer<undefined>> {
+  async delete(
+    @Input() { params }: InputOf<typeof deleteAccessToken>,
+    @CurrentCaller() caller: Caller,
+  ): Promise<Answer<undefined>> {
     const answer = await this.writes.run(caller, async (tx) => {
       const row = await tx.manager.findOneBy(AccessTokenRow, { id: params.token });
       if (!row) throw fail('not_found', `there is no access token "${params.token}"`);
@@ -61,5 +77,12 @@ export class AccessTokensController {
 }
 
 function viewOf(row: AccessTokenRow): AccessTokenView {
-  return { id: row.id, name: row.name, role: row.role, createdAt: row.createdAt.toISOString(), createdBy: row.createdBy, expiresAt: row.expiresAt?.toISOString() ?? null };
+  return {
+    id: row.id,
+    name: row.name,
+    role: row.role,
+    createdAt: row.createdAt.toISOString(),
+    createdBy: row.createdBy,
+    expiresAt: row.expiresAt?.toISOString() ?? null,
+  };
 }

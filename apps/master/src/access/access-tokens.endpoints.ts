@@ -4,14 +4,27 @@ import { ADMINS, endpoint } from '../http/endpoint.js';
 import { pageOf, pageQuery } from '../http/paging.js';
 
 const tag = 'access';
-const name = z.string().min(1, 'must not be empty').max(100, 'must have at most 100 characters').regex(/^[\x20-\x7e]+$/, 'must be printable ASCII');
+const name = z
+  .string()
+  .min(1, 'must not be empty')
+  .max(100, 'must have at most 100 characters')
+  .regex(/^[\x20-\x7e]+$/, 'must be printable ASCII');
 const role = z.enum(ROLES, `must be one of ${ROLES.join(', ')}`);
 
 export const accessTokenView = z
-  .object({ id: z.uuid(), name, role, createdAt: z.iso.datetime(), createdBy: z.string(), expiresAt: z.iso.datetime().nullable() })
+  .object({
+    id: z.uuid(),
+    name,
+    role,
+    createdAt: z.iso.datetime(),
+    createdBy: z.string(),
+    expiresAt: z.iso.datetime().nullable(),
+  })
   .meta({ id: 'AccessToken' });
 export type AccessTokenView = z.infer<typeof accessTokenView>;
-export const issuedAccessTokenView = accessTokenView.extend({ token: z.string().meta({ description: 'Shown this once, and kept nowhere.' }) }).meta({ id: 'IssuedAccessToken' });
+export const issuedAccessTokenView = accessTokenView
+  .extend({ token: z.string().meta({ description: 'Shown this once, and kept nowhere.' }) })
+  .meta({ id: 'IssuedAccessToken' });
 export type IssuedAccessTokenView = z.infer<typeof issuedAccessTokenView>;
 
 export const createAccessToken = endpoint({
@@ -31,7 +44,15 @@ export const createAccessToken = endpoint({
   answers: { 201: issuedAccessTokenView },
 });
 
-export const listAccessTokens = endpoint({ method: 'GET', path: '/access-tokens', tag, summary: 'List access tokens, without the tokens', access: ADMINS, query: z.strictObject(pageQuery), answers: { 200: pageOf(accessTokenView) } });
+export const listAccessTokens = endpoint({
+  method: 'GET',
+  path: '/access-tokens',
+  tag,
+  summary: 'List access tokens, without the tokens',
+  access: ADMINS,
+  query: z.strictObject(pageQuery),
+  answers: { 200: pageOf(accessTokenView) },
+});
 
 export const deleteAccessToken = endpoint({
   method: 'DELETE',

@@ -23,7 +23,8 @@ export class Authentication {
 
   private async identify(access: Access, token: string | null): Promise<Pick<Caller, 'actor' | 'role'>> {
     if (access === 'public') return { actor: 'public', role: 'public' };
-    if (token === null) throw unauthenticated('the Authorization header is missing, or is not of the form "Bearer <token>"');
+    if (token === null)
+      throw unauthenticated('the Authorization header is missing, or is not of the form "Bearer <token>"');
     if (access === 'replica') {
       const replica = await this.tokens.replica(secretHash(token));
       if (!replica) throw unauthenticated('the token is not that of a replica which has joined');
@@ -32,7 +33,10 @@ export class Authentication {
     const found = await this.tokens.person(secretHash(token));
     if (!found) throw unauthenticated('the access token is unknown, expired or withdrawn');
     if (found.role !== 'admin' && !access.includes(found.role)) {
-      throw fail('forbidden', `the token "${found.actor}" has the role ${found.role}; this needs ${['admin', ...access].join(' or ')}`);
+      throw fail(
+        'forbidden',
+        `the token "${found.actor}" has the role ${found.role}; this needs ${['admin', ...access].join(' or ')}`,
+      );
     }
     return found;
   }
@@ -71,13 +75,23 @@ function idempotencyOf(request: MasterRequest, token: string): IdempotencyKey | 
   if (key === undefined) return null;
   if (typeof key !== 'string' || !IDEMPOTENCY_KEY.test(key)) {
     throw fail('invalid_request', 'Idempotency-Key: must be 1 to 255 printable characters without spaces', {
-      fields: [{ field: 'Idempotency-Key', problem: 'is not 1 to 255 printable characters without spaces', expected: 'a UUID does well' }],
+      fields: [
+        {
+          field: 'Idempotency-Key',
+          problem: 'is not 1 to 255 printable characters without spaces',
+          expected: 'a UUID does well',
+        },
+      ],
     });
   }
   const material = `${token}\n${key}`;
   return {
     id: hash('sha256', `id\n${material}`, 'buffer'),
-    requestHash: hash('sha256', Buffer.concat([Buffer.from(`${request.method} ${request.url}\n`), request.bodyHash ?? Buffer.alloc(0)]), 'buffer'),
+    requestHash: hash(
+      'sha256',
+      Buffer.concat([Buffer.from(`${request.method} ${request.url}\n`), request.bodyHash ?? Buffer.alloc(0)]),
+      'buffer',
+    ),
     answerKey: Buffer.from(hkdfSync('sha256', material, 'heliograph', 'idempotent answer', 32)),
   };
 }
@@ -88,7 +102,13 @@ function ifMatchOf(request: MasterRequest): string | null {
   const match = /^\s*(?:W\/)?"([^"]*)"\s*$|^\s*(\*)\s*$/.exec(header);
   if (!match) {
     throw fail('invalid_request', 'If-Match: must be one ETag in double quotes, or *', {
-      fields: [{ field: 'If-Match', problem: `"${header.slice(0, 100)}" is not one ETag in double quotes, or *`, expected: 'the ETag of the item as you have read it' }],
+      fields: [
+        {
+          field: 'If-Match',
+          problem: `"${header.slice(0, 100)}" is not one ETag in double quotes, or *`,
+          expected: 'the ETag of the item as you have read it',
+        },
+      ],
     });
   }
   return match[1] ?? '*';

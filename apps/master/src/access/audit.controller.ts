@@ -22,7 +22,8 @@ const auditView = z
   .meta({ id: 'AuditLine' });
 type AuditView = z.infer<typeof auditView>;
 
-const filter = (what: string): z.ZodOptional<z.ZodString> => z.string().min(1).max(300).optional().meta({ description: what });
+const filter = (what: string): z.ZodOptional<z.ZodString> =>
+  z.string().min(1).max(300).optional().meta({ description: what });
 
 export const listAudit = endpoint({
   method: 'GET',
@@ -30,7 +31,12 @@ export const listAudit = endpoint({
   tag: 'access',
   summary: 'Who changed what, newest first',
   access: OPERATORS,
-  query: z.strictObject({ ...pageQuery, actor: filter('Name of the access token.'), action: filter('Like plan.create.'), target: filter('Like plan/gold.') }),
+  query: z.strictObject({
+    ...pageQuery,
+    actor: filter('Name of the access token.'),
+    action: filter('Like plan.create.'),
+    target: filter('Like plan/gold.'),
+  }),
   answers: { 200: pageOf(auditView) },
 });
 
@@ -67,5 +73,16 @@ export class AuditController {
 
 function viewOf(row: AuditRow): AuditView {
   const { request_id: requestId, at, ...rest } = row;
-  return { id: rest.id, at: at.toISOString(), actor: rest.actor, role: rest.role, action: rest.action, target: rest.target, before: rest.before, after: rest.after, requestId, revisions: rest.revisions };
+  return {
+    id: rest.id,
+    at: at.toISOString(),
+    actor: rest.actor,
+    role: rest.role,
+    action: rest.action,
+    target: rest.target,
+    before: rest.before,
+    after: rest.after,
+    requestId,
+    revisions: rest.revisions,
+  };
 }

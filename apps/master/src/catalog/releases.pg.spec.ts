@@ -280,7 +280,7 @@ async function chunked(path: string, times: number): Promise<number> {
     headers: { authorization: `Bearer ${app.admin}`, 'content-type': 'application/json' },
     body: ReadableStream.from(blanks()),
     duplex: 'half',
-  } as RequestInit);
+  });
   await response.arrayBuffer();
   return response.status;
 }

@@ -7,7 +7,10 @@ import { z } from 'zod';
 const schema = z.strictObject({
   DATABASE_URL: z
     .string('must be given: a PostgreSQL URL like postgres://user:password@host:5432/database')
-    .refine((text) => /^postgres(ql)?:\/\/./.test(text) && URL.canParse(text), 'must be a PostgreSQL URL like postgres://user:password@host:5432/database'),
+    .refine(
+      (text) => /^postgres(ql)?:\/\/./.test(text) && URL.canParse(text),
+      'must be a PostgreSQL URL like postgres://user:password@host:5432/database',
+    ),
   ARTIFACT_STORE: z
     .string('must be given: s3://bucket/prefix or file:///directory')
     .regex(/^(s3|file):\/\/./, 'must be s3://bucket/prefix or file:///directory'),
@@ -15,7 +18,9 @@ const schema = z.strictObject({
   S3_ACCESS_KEY: z.string().optional(),
   S3_SECRET_KEY: z.string().optional(),
   S3_REGION: z.string().optional(),
-  HELIO_SIGNING_KEY: z.string('must be given: the path of an Ed25519 private key in PEM; `openssl genpkey -algorithm ed25519` makes one'),
+  HELIO_SIGNING_KEY: z.string(
+    'must be given: the path of an Ed25519 private key in PEM; `openssl genpkey -algorithm ed25519` makes one',
+  ),
   HELIO_BOOTSTRAP_ADMIN_TOKEN: z
     .string()
     .min(20, 'must have at least 20 characters; `openssl rand -hex 20` makes one')
@@ -52,7 +57,10 @@ export function masterConfig(env: Record<string, string | undefined>): MasterCon
   try {
     signer = signerFromPem(readFileSync(settings.HELIO_SIGNING_KEY, 'utf8'));
   } catch (error) {
-    const problem = error instanceof TypeError ? `the file ${settings.HELIO_SIGNING_KEY} ${error.message}` : `cannot be read: ${(error as Error).message}`;
+    const problem =
+      error instanceof TypeError
+        ? `the file ${settings.HELIO_SIGNING_KEY} ${error.message}`
+        : `cannot be read: ${(error as Error).message}`;
     faults.push({ field: 'HELIO_SIGNING_KEY', problem });
   }
   if (faults.length > 0 || !signer) throw new ConfigError(faults);

@@ -11,7 +11,14 @@ export const applicationFields = z.strictObject({ name, owner: owner.nullable().
 const status = z.enum(['active', 'suspended'], 'must be active or suspended');
 
 export const applicationView = z
-  .object({ id: z.uuid(), name, owner: owner.nullable(), status, createdAt: z.iso.datetime(), updatedAt: z.iso.datetime() })
+  .object({
+    id: z.uuid(),
+    name,
+    owner: owner.nullable(),
+    status,
+    createdAt: z.iso.datetime(),
+    updatedAt: z.iso.datetime(),
+  })
   .meta({ id: 'Application' });
 export type ApplicationView = z.infer<typeof applicationView>;
 
@@ -31,18 +38,33 @@ export const listApplications = endpoint({
   tag,
   summary: 'List applications, oldest first',
   access: VIEWERS,
-  query: z.strictObject({ ...pageQuery, name: z.string().max(200).optional(), owner: z.string().max(200).optional(), status: status.optional() }),
+  query: z.strictObject({
+    ...pageQuery,
+    name: z.string().max(200).optional(),
+    owner: z.string().max(200).optional(),
+    status: status.optional(),
+  }),
   answers: { 200: pageOf(applicationView) },
 });
 
-export const getApplication = endpoint({ method: 'GET', path: '/applications/:application', tag, summary: 'One application', access: VIEWERS, params, answers: { 200: applicationView }, errors: ['not_found'] });
+export const getApplication = endpoint({
+  method: 'GET',
+  path: '/applications/:application',
+  tag,
+  summary: 'One application',
+  access: VIEWERS,
+  params,
+  answers: { 200: applicationView },
+  errors: ['not_found'],
+});
 
 export const updateApplication = endpoint({
   method: 'PATCH',
   path: '/applications/:application',
   tag,
   summary: 'Rename, hand over, suspend or reactivate an application',
-  description: 'A suspended application keeps its keys and subscriptions; its requests are answered 403 `application_suspended`.',
+  description:
+    'A suspended application keeps its keys and subscriptions; its requests are answered 403 `application_suspended`.',
   access: WRITERS,
   params,
   body: z.strictObject({ name: name.optional(), owner: owner.nullable().optional(), status: status.optional() }),

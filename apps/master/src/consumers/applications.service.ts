@@ -34,14 +34,25 @@ export class ApplicationsService {
 
   async list(filter: ApplicationFilter, page: PageRequest): Promise<Answer<Page<ApplicationView>>> {
     const after = decodeCursor(page.cursor, 2, AGE_AND_ID);
-    const query = this.source.manager.createQueryBuilder(ApplicationRow, 'a').orderBy('a.created_at').addOrderBy('a.id').limit(page.limit + 1);
-    for (const [column, value] of Object.entries(filter)) {
-      if (value !== undefined) query.andWhere(`a.${column} = :${column}`, { [column]: value });
+    const query = this.source.manager
+      .createQueryBuilder(ApplicationRow, 'a')
+      .orderBy('a.created_at')
+      .addOrderBy('a.id')
+      .limit(page.limit + 1);
+    for (const column of ['name', 'owner', 'status'] as const) {
+      if (filter[column] !== undefined) query.andWhere(`a.${column} = :${column}`, { [column]: filter[column] });
     }
     if (after) query.andWhere('(a.created_at, a.id) > (:at::timestamptz, :id::uuid)', { at: after[0], id: after[1] });
     const rows = await query.addSelect('a.created_at::text', 'at').getRawAndEntities<{ at: string }>();
     const items = rows.entities.map((row, index) => ({ row, at: rows.raw[index]?.at ?? '' }));
-    return ok(toPage(items, page.limit, ({ row, at }) => [at, row.id], ({ row }) => viewOf(row)));
+    return ok(
+      toPage(
+        items,
+        page.limit,
+        ({ row, at }) => [at, row.id],
+        ({ row }) => viewOf(row),
+      ),
+    );
   }
 
   async get(id: string): Promise<Answer<ApplicationView>> {
@@ -50,7 +61,11 @@ export class ApplicationsService {
     return ok(viewOf(row), String(row.version));
   }
 
-  update(caller: Caller, id: string, change: { name?: string; owner?: string | null; status?: 'active' | 'suspended' }): Promise<Answer<ApplicationView>> {
+  update(
+    caller: Caller,
+    id: string,
+    change: { name?: string; owner?: string | null; status?: 'active' | 'suspended' },
+  ): Promise<Answer<ApplicationView>> {
     return this.writes.run(caller, async (tx) => {
       const row = await lockApplication(tx.manager, id);
       requireMatch(caller, String(row.version));
@@ -70,17 +85,28 @@ export class ApplicationsService {
     return this.writes.run(caller, async (tx) => {
       const row = await lockApplication(tx.manager, id);
       matchIfGiven(caller, String(row.version));
-      const keys: { environment_id: string; chain_id: Buffer }[] = await tx.manager.query('SELECT environment_id, chain_id FROM api_key WHERE application_id = $1', [id]);
+      const keys: { environment_id: string; chain_id: Buffer }[] = await tx.manager.query(
+        'SELECT environment_id, chain_id FROM api_key WHERE application_id = $1',
+        [id],
+      );
       for (const key of keys) tx.mark([key.environment_id], keyMark(key.chain_id), applicationMark(id));
       await tx.manager.delete(ApplicationRow, { id });
-      tx.audit({ action: 'application.delete', target: `application/${id}`, before: { ...viewOf(row), keys: keys.length } });
+      tx.audit({
+        action: 'application.delete',
+        target: `application/${id}`,
+        before: { ...viewOf(row), keys: keys.length },
+      });
       return noContent();
     });
   }
 }
 
 /** Also used by the bulk import, which brings its own ids. */
-export async function insertApplication(tx: WriteTx, id: string, fields: { name: string; owner?: string | null }): Promise<ApplicationView> {
+export async function insertApplication(
+  tx: WriteTx,
+  id: string,
+  fields: { name: string; owner?: string | null },
+): Promise<ApplicationView> {
   await tx.manager.insert(ApplicationRow, { id, name: fields.name, owner: fields.owner ?? null, status: 'active' });
   const view = viewOf(await tx.manager.findOneByOrFail(ApplicationRow, { id }));
   // nothing is marked: an application is published where it has a key, and it has none yet
@@ -92,13 +118,19 @@ export async function insertApplication(tx: WriteTx, id: string, fields: { name:
 export async function lockApplication(manager: EntityManager, id: string, field?: string): Promise<ApplicationRow> {
   const row = await manager.findOne(ApplicationRow, { where: { id }, lock: { mode: 'for_no_key_update' } });
   if (row) return row;
-  if (field) throw fail('unknown_reference', `there is no application "${id}"`, { fields: [{ field, problem: `no application has the id ${id}` }] });
+  if (field)
+    throw fail('unknown_reference', `there is no application "${id}"`, {
+      fields: [{ field, problem: `no application has the id ${id}` }],
+    });
   throw noSuchApplication(id);
 }
 
 /** The environments whose chains carry the application: those in which it has keys. Read after `lockApplication`. */
 export async function environmentsOf(manager: EntityManager, application: string): Promise<string[]> {
-  const rows: { environment_id: string }[] = await manager.query('SELECT DISTINCT environment_id FROM api_key WHERE application_id = $1', [application]);
+  const rows: { environment_id: string }[] = await manager.query(
+    'SELECT DISTINCT environment_id FROM api_key WHERE application_id = $1',
+    [application],
+  );
   return rows.map((row) => row.environment_id);
 }
 
@@ -107,5 +139,12 @@ function noSuchApplication(id: string): Error {
 }
 
 function viewOf(row: ApplicationRow): ApplicationView {
-  return { id: row.id, name: row.name, owner: row.owner, status: row.status, createdAt: row.createdAt.toISOString(), updatedAt: row.updatedAt.toISOString() };
+  return {
+    id: row.id,
+    name: row.name,
+    owner: row.owner,
+    status: row.status,
+    createdAt: row.createdAt.toISOString(),
+    updatedAt: row.updatedAt.toISOString(),
+  };
 }

@@ -3,7 +3,15 @@ import { CurrentCaller } from '../access/caller.decorator.js';
 import { Input, type InputOf, Route } from '../http/endpoint.js';
 import type { Page } from '../http/paging.js';
 import type { Answer, Caller } from '../http/request.js';
-import { getKey, type IssuedKeyView, issueKey, type KeyView, listKeys, revokeKey, rotateKey } from './keys.endpoints.js';
+import {
+  getKey,
+  type IssuedKeyView,
+  issueKey,
+  type KeyView,
+  listKeys,
+  revokeKey,
+  rotateKey,
+} from './keys.endpoints.js';
 import { KeysService } from './keys.service.js';
 
 @Controller()
@@ -11,7 +19,10 @@ export class KeysController {
   constructor(private readonly keys: KeysService) {}
 
   @Route(issueKey)
-  issue(@Input() { params, body }: InputOf<typeof issueKey>, @CurrentCaller() caller: Caller): Promise<Answer<IssuedKeyView>> {
+  issue(
+    @Input() { params, body }: InputOf<typeof issueKey>,
+    @CurrentCaller() caller: Caller,
+  ): Promise<Answer<IssuedKeyView>> {
     return this.keys.issue(caller, { ...body, application: params.application });
   }
 
@@ -26,12 +37,18 @@ export class KeysController {
   }
 
   @Route(rotateKey)
-  rotate(@Input() { params, body }: InputOf<typeof rotateKey>, @CurrentCaller() caller: Caller): Promise<Answer<IssuedKeyView>> {
+  rotate(
+    @Input() { params, body }: InputOf<typeof rotateKey>,
+    @CurrentCaller() caller: Caller,
+  ): Promise<Answer<IssuedKeyView>> {
     return this.keys.rotate(caller, params.application, params.key, body.overlapSeconds, body.expiresAt);
   }
 
   @Route(revokeKey)
-  revoke(@Input() { params, body }: InputOf<typeof revokeKey>, @CurrentCaller() caller: Caller): Promise<Answer<KeyView>> {
+  revoke(
+    @Input() { params, body }: InputOf<typeof revokeKey>,
+    @CurrentCaller() caller: Caller,
+  ): Promise<Answer<KeyView>> {
     return this.keys.revoke(caller, params.application, params.key, body?.reason);
   }
 }

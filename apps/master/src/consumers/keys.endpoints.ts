@@ -21,7 +21,10 @@ export const keyView = z
     application,
     environment: z.string(),
     name: z.string().nullable(),
-    hint: z.string().nullable().meta({ description: 'The beginning of the secret, to tell keys apart; null for imported hashes.' }),
+    hint: z
+      .string()
+      .nullable()
+      .meta({ description: 'The beginning of the secret, to tell keys apart; null for imported hashes.' }),
     status: z.enum(['active', 'expired', 'revoked']),
     expiresAt: z.iso.datetime().nullable(),
     revokedAt: z.iso.datetime().nullable(),
@@ -33,7 +36,9 @@ export const keyView = z
   .meta({ id: 'Key' });
 export type KeyView = z.infer<typeof keyView>;
 
-export const issuedKeyView = keyView.extend({ secret: z.string().meta({ description: 'The key itself. It is shown this once and kept nowhere.' }) }).meta({ id: 'IssuedKey' });
+export const issuedKeyView = keyView
+  .extend({ secret: z.string().meta({ description: 'The key itself. It is shown this once and kept nowhere.' }) })
+  .meta({ id: 'IssuedKey' });
 export type IssuedKeyView = z.infer<typeof issuedKeyView>;
 
 export const issueKey = endpoint({
@@ -41,10 +46,13 @@ export const issueKey = endpoint({
   path: '/applications/:application/keys',
   tag,
   summary: 'Issue a key for one environment',
-  description: 'The answer shows the secret, once. It works in every region of the environment within the replicas\' poll interval.',
+  description:
+    "The answer shows the secret, once. It works in every region of the environment within the replicas' poll interval.",
   access: WRITERS,
   params: z.strictObject({ application }),
-  body: z.strictObject({ environment: environmentId, name: name.optional(), expiresAt: futureExpiry.optional() }).meta({ example: { environment: 'prod', name: 'ci' } }),
+  body: z
+    .strictObject({ environment: environmentId, name: name.optional(), expiresAt: futureExpiry.optional() })
+    .meta({ example: { environment: 'prod', name: 'ci' } }),
   answers: { 201: issuedKeyView },
   errors: ['not_found', 'unknown_reference'],
 });
@@ -61,7 +69,16 @@ export const listKeys = endpoint({
   errors: ['not_found'],
 });
 
-export const getKey = endpoint({ method: 'GET', path: '/applications/:application/keys/:key', tag, summary: 'One key, without its secret', access: VIEWERS, params, answers: { 200: keyView }, errors: ['not_found'] });
+export const getKey = endpoint({
+  method: 'GET',
+  path: '/applications/:application/keys/:key',
+  tag,
+  summary: 'One key, without its secret',
+  access: VIEWERS,
+  params,
+  answers: { 200: keyView },
+  errors: ['not_found'],
+});
 
 export const rotateKey = endpoint({
   method: 'POST',
@@ -71,7 +88,12 @@ export const rotateKey = endpoint({
   access: WRITERS,
   params,
   body: z.strictObject({
-    overlapSeconds: z.int('must be a whole number of seconds').min(0).max(90 * 86_400, 'must be at most 90 days').default(86_400).meta({ description: 'How long the old key goes on working; default one day.' }),
+    overlapSeconds: z
+      .int('must be a whole number of seconds')
+      .min(0)
+      .max(90 * 86_400, 'must be at most 90 days')
+      .default(86_400)
+      .meta({ description: 'How long the old key goes on working; default one day.' }),
     expiresAt: futureExpiry.optional().meta({ description: 'Of the new key.' }),
   }),
   answers: { 201: issuedKeyView },

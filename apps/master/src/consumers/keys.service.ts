@@ -38,7 +38,8 @@ export class KeysService {
   }
 
   async list(application: string, environment: string | undefined, page: PageRequest): Promise<Answer<Page<KeyView>>> {
-    if (!(await this.source.manager.existsBy(ApplicationRow, { id: application }))) throw fail('not_found', `there is no application "${application}"`);
+    if (!(await this.source.manager.existsBy(ApplicationRow, { id: application })))
+      throw fail('not_found', `there is no application "${application}"`);
     const after = decodeCursor(page.cursor, 2, AGE_AND_ID);
     const query = this.source.manager
       .createQueryBuilder(ApiKeyRow, 'k')
@@ -50,7 +51,14 @@ export class KeysService {
     if (after) query.andWhere('(k.created_at, k.id) > (:at::timestamptz, :id::uuid)', { at: after[0], id: after[1] });
     const rows = await query.addSelect('k.created_at::text', 'at').getRawAndEntities<{ at: string }>();
     const items = rows.entities.map((row, index) => ({ row, at: rows.raw[index]?.at ?? '' }));
-    return ok(toPage(items, page.limit, ({ row, at }) => [at, row.id], ({ row }) => viewOf(row)));
+    return ok(
+      toPage(
+        items,
+        page.limit,
+        ({ row, at }) => [at, row.id],
+        ({ row }) => viewOf(row),
+      ),
+    );
   }
 
   async get(application: string, id: string): Promise<Answer<KeyView>> {
@@ -58,12 +66,19 @@ export class KeysService {
     return ok(viewOf(row), String(row.version));
   }
 
-  rotate(caller: Caller, application: string, id: string, overlapSeconds: number, expiresAt?: string): Promise<Answer<IssuedKeyView>> {
+  rotate(
+    caller: Caller,
+    application: string,
+    id: string,
+    overlapSeconds: number,
+    expiresAt?: string,
+  ): Promise<Answer<IssuedKeyView>> {
     return this.writes.run(caller, async (tx) => {
       await lockApplication(tx.manager, application);
       const old = await one(tx.manager, application, id);
       const before = viewOf(old);
-      if (before.status !== 'active') throw fail('conflict', `the key ${id} is ${before.status}; only an active key can be rotated: issue a new one`);
+      if (before.status !== 'active')
+        throw fail('conflict', `the key ${id} is ${before.status}; only an active key can be rotated: issue a new one`);
       if (old.replacedBy) throw fail('conflict', `the key ${id} was rotated before: ${old.replacedBy} replaces it`);
       const issued = await insertSecret(tx, { application, environment: old.environment, name: old.name, expiresAt });
       const end = new Date(Date.now() + overlapSeconds * 1000);
@@ -91,7 +106,9 @@ export class KeysService {
   }
 
   private async save(tx: WriteTx, row: ApiKeyRow): Promise<ApiKeyRow> {
-    const [found]: { chain_id: Buffer }[] = await tx.manager.query('SELECT chain_id FROM api_key WHERE id = $1', [row.id]);
+    const [found]: { chain_id: Buffer }[] = await tx.manager.query('SELECT chain_id FROM api_key WHERE id = $1', [
+      row.id,
+    ]);
     if (!found) throw new Error(`the key ${row.id} is gone while its application is locked`);
     tx.mark([row.environment], keyMark(found.chain_id));
     return tx.manager.save(row);
@@ -101,7 +118,9 @@ export class KeysService {
 /** A new secret for an application whose lock the caller holds. */
 async function insertSecret(tx: WriteTx, fields: KeyFields): Promise<IssuedKeyView> {
   if (!(await tx.manager.existsBy(EnvironmentRow, { id: fields.environment }))) {
-    throw fail('unknown_reference', `there is no environment "${fields.environment}"`, { fields: [{ field: 'environment', problem: `there is no environment "${fields.environment}"` }] });
+    throw fail('unknown_reference', `there is no environment "${fields.environment}"`, {
+      fields: [{ field: 'environment', problem: `there is no environment "${fields.environment}"` }],
+    });
   }
   const secret = newKeySecret();
   const hash = secretHash(secret);

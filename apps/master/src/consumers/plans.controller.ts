@@ -26,7 +26,10 @@ export class PlansController {
   }
 
   @Route(updatePlan)
-  update(@Input() { params, body }: InputOf<typeof updatePlan>, @CurrentCaller() caller: Caller): Promise<Answer<PlanView>> {
+  update(
+    @Input() { params, body }: InputOf<typeof updatePlan>,
+    @CurrentCaller() caller: Caller,
+  ): Promise<Answer<PlanView>> {
     return this.plans.update(caller, params.plan, body);
   }
 

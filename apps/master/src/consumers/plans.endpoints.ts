@@ -22,9 +22,16 @@ export const createPlan = endpoint({
   path: '/plans',
   tag,
   summary: 'Make a plan',
-  description: 'Limits hold per subscription and per region. `burst` is how many requests may come at once; it defaults to `limit`.',
+  description:
+    'Limits hold per subscription and per region. `burst` is how many requests may come at once; it defaults to `limit`.',
   access: OPERATORS,
-  body: planLimits.extend({ id: planId }).meta({ example: { id: 'gold', rate: { limit: 100, per: 'second', burst: 200 }, quota: { limit: 1_000_000, per: 'month' } } }),
+  body: planLimits.extend({ id: planId }).meta({
+    example: {
+      id: 'gold',
+      rate: { limit: 100, per: 'second', burst: 200 },
+      quota: { limit: 1_000_000, per: 'month' },
+    },
+  }),
   answers: { 201: planView },
   errors: ['conflict'],
 });
@@ -39,7 +46,16 @@ export const listPlans = endpoint({
   answers: { 200: pageOf(planView) },
 });
 
-export const getPlan = endpoint({ method: 'GET', path: '/plans/:plan', tag, summary: 'One plan', access: VIEWERS, params, answers: { 200: planView }, errors: ['not_found'] });
+export const getPlan = endpoint({
+  method: 'GET',
+  path: '/plans/:plan',
+  tag,
+  summary: 'One plan',
+  access: VIEWERS,
+  params,
+  answers: { 200: planView },
+  errors: ['not_found'],
+});
 
 export const updatePlan = endpoint({
   method: 'PATCH',

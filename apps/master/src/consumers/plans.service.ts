@@ -26,7 +26,10 @@ export class PlansService {
     return this.writes.run(caller, async (tx) => {
       const { manager } = tx;
       const taken = await manager.existsBy(PlanRow, { id: plan.id });
-      if (taken) throw fail('conflict', `a plan "${plan.id}" exists already`, { fields: [{ field: 'id', problem: `"${plan.id}" is taken` }] });
+      if (taken)
+        throw fail('conflict', `a plan "${plan.id}" exists already`, {
+          fields: [{ field: 'id', problem: `"${plan.id}" is taken` }],
+        });
       await manager.insert(PlanRow, plan);
       const view = viewOf(await one(manager, plan.id));
       tx.mark('all', planMark(plan.id));
@@ -69,8 +72,15 @@ export class PlansService {
     return this.writes.run(caller, async (tx) => {
       const row = await one(tx.manager, id, true);
       matchIfGiven(caller, String(row.version));
-      const [uses]: { n: string; example: string }[] = await tx.manager.query('SELECT count(*) AS n, min(id::text) AS example FROM subscription WHERE plan_id = $1', [id]);
-      if (Number(uses?.n) > 0) throw fail('in_use', `the plan "${id}" has ${uses?.n} subscriptions, ${uses?.example} among them; move or delete them first`);
+      const [uses]: { n: string; example: string }[] = await tx.manager.query(
+        'SELECT count(*) AS n, min(id::text) AS example FROM subscription WHERE plan_id = $1',
+        [id],
+      );
+      if (Number(uses?.n) > 0)
+        throw fail(
+          'in_use',
+          `the plan "${id}" has ${uses?.n} subscriptions, ${uses?.example} among them; move or delete them first`,
+        );
       await tx.manager.delete(PlanRow, { id });
       tx.mark('all', planMark(id));
       tx.audit({ action: 'plan.delete', target: `plan/${id}`, before: viewOf(row) });
@@ -80,11 +90,20 @@ export class PlansService {
 }
 
 async function one(manager: EntityManager, id: string, lock = false): Promise<PlanRow> {
-  const row = await manager.findOne(PlanRow, { where: { id }, ...(lock ? { lock: { mode: 'pessimistic_write' } } : {}) });
+  const row = await manager.findOne(PlanRow, {
+    where: { id },
+    ...(lock ? { lock: { mode: 'pessimistic_write' } } : {}),
+  });
   if (!row) throw fail('not_found', `there is no plan "${id}"`);
   return row;
 }
 
 function viewOf(row: PlanRow): PlanView {
-  return { id: row.id, rate: row.rate, quota: row.quota, createdAt: row.createdAt.toISOString(), updatedAt: row.updatedAt.toISOString() };
+  return {
+    id: row.id,
+    rate: row.rate,
+    quota: row.quota,
+    createdAt: row.createdAt.toISOString(),
+    updatedAt: row.updatedAt.toISOString(),
+  };
 }

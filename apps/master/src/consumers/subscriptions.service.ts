@@ -36,14 +36,25 @@ export class SubscriptionsService {
 
   async list(filter: Partial<SubscriptionFields>, page: PageRequest): Promise<Answer<Page<SubscriptionView>>> {
     const after = decodeCursor(page.cursor, 2, AGE_AND_ID);
-    const query = this.source.manager.createQueryBuilder(SubscriptionRow, 's').orderBy('s.created_at').addOrderBy('s.id').limit(page.limit + 1);
+    const query = this.source.manager
+      .createQueryBuilder(SubscriptionRow, 's')
+      .orderBy('s.created_at')
+      .addOrderBy('s.id')
+      .limit(page.limit + 1);
     for (const [column, value] of Object.entries(filter)) {
       if (value !== undefined) query.andWhere(`s.${column}_id = :${column}`, { [column]: value });
     }
     if (after) query.andWhere('(s.created_at, s.id) > (:at::timestamptz, :id::uuid)', { at: after[0], id: after[1] });
     const rows = await query.addSelect('s.created_at::text', 'at').getRawAndEntities<{ at: string }>();
     const items = rows.entities.map((row, index) => ({ row, at: rows.raw[index]?.at ?? '' }));
-    return ok(toPage(items, page.limit, ({ row, at }) => [at, row.id], ({ row }) => viewOf(row)));
+    return ok(
+      toPage(
+        items,
+        page.limit,
+        ({ row, at }) => [at, row.id],
+        ({ row }) => viewOf(row),
+      ),
+    );
   }
 
   async get(id: string): Promise<Answer<SubscriptionView>> {
@@ -74,7 +85,11 @@ export class SubscriptionsService {
   }
 
   /** Locks the application first, then reads the subscription again: it may have changed while we waited. */
-  private change<T>(caller: Caller, id: string, work: (tx: WriteTx, row: SubscriptionRow) => Promise<Answer<T>>): Promise<Answer<T>> {
+  private change<T>(
+    caller: Caller,
+    id: string,
+    work: (tx: WriteTx, row: SubscriptionRow) => Promise<Answer<T>>,
+  ): Promise<Answer<T>> {
     return this.writes.run(caller, async (tx) => {
       const { application } = await one(tx.manager, id);
       await lockApplication(tx.manager, application);
@@ -86,11 +101,19 @@ export class SubscriptionsService {
 }
 
 /** For callers that hold the application's lock. */
-export async function insertSubscription(tx: WriteTx, id: string, fields: SubscriptionFields): Promise<SubscriptionView> {
+export async function insertSubscription(
+  tx: WriteTx,
+  id: string,
+  fields: SubscriptionFields,
+): Promise<SubscriptionView> {
   const { manager } = tx;
   await requireOffered(manager, fields.api, fields.plan);
   const existing = await manager.findOneBy(SubscriptionRow, { application: fields.application, api: fields.api });
-  if (existing) throw fail('conflict', `the application is subscribed to ${fields.api} already, on the plan "${existing.plan}": subscription ${existing.id}`);
+  if (existing)
+    throw fail(
+      'conflict',
+      `the application is subscribed to ${fields.api} already, on the plan "${existing.plan}": subscription ${existing.id}`,
+    );
   await manager.insert(SubscriptionRow, { id, ...fields });
   const view = viewOf(await one(manager, id));
   tx.mark(await environmentsOf(manager, fields.application), applicationMark(fields.application));
@@ -106,12 +129,22 @@ async function requireOffered(manager: EntityManager, api: string, plan: string)
             (SELECT array_agg(DISTINCT p ORDER BY p) FROM release, unnest(plans) p WHERE api_id = $1) AS plans`,
     [api, plan],
   );
-  if (!found?.api) throw fail('unknown_reference', `there is no API "${api}"`, { fields: [{ field: 'api', problem: `there is no API "${api}"` }] });
+  if (!found?.api)
+    throw fail('unknown_reference', `there is no API "${api}"`, {
+      fields: [{ field: 'api', problem: `there is no API "${api}"` }],
+    });
   const locked: unknown[] = await manager.query('SELECT 1 FROM plan WHERE id = $1 FOR KEY SHARE', [plan]);
-  if (locked.length === 0) throw fail('unknown_reference', `there is no plan "${plan}"`, { fields: [{ field: 'plan', problem: `there is no plan "${plan}"` }] });
+  if (locked.length === 0)
+    throw fail('unknown_reference', `there is no plan "${plan}"`, {
+      fields: [{ field: 'plan', problem: `there is no plan "${plan}"` }],
+    });
   if (!found.offered) {
-    const offers = found.plans?.length ? `its releases offer ${found.plans.join(', ')}` : 'it has no release that offers a plan yet';
-    throw fail('unknown_reference', `the API ${api} does not offer the plan "${plan}"; ${offers}`, { fields: [{ field: 'plan', problem: `is not offered by ${api}`, expected: offers }] });
+    const offers = found.plans?.length
+      ? `its releases offer ${found.plans.join(', ')}`
+      : 'it has no release that offers a plan yet';
+    throw fail('unknown_reference', `the API ${api} does not offer the plan "${plan}"; ${offers}`, {
+      fields: [{ field: 'plan', problem: `is not offered by ${api}`, expected: offers }],
+    });
   }
 }
 
@@ -122,5 +155,12 @@ async function one(manager: EntityManager, id: string): Promise<SubscriptionRow>
 }
 
 function viewOf(row: SubscriptionRow): SubscriptionView {
-  return { id: row.id, application: row.application, api: row.api, plan: row.plan, createdAt: row.createdAt.toISOString(), updatedAt: row.updatedAt.toISOString() };
+  return {
+    id: row.id,
+    application: row.application,
+    api: row.api,
+    plan: row.plan,
+    createdAt: row.createdAt.toISOString(),
+    updatedAt: row.updatedAt.toISOString(),
+  };
 }

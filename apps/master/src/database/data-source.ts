@@ -17,7 +17,12 @@ export function dataSourceOptions(url: string, poolSize: number): DataSourceOpti
     logging: false,
     poolSize,
     applicationName: 'helio-master',
-    extra: { connectionTimeoutMillis: 5000, statement_timeout: 30_000, lock_timeout: 10_000, idle_in_transaction_session_timeout: 60_000 },
+    extra: {
+      connectionTimeoutMillis: 5000,
+      statement_timeout: 30_000,
+      lock_timeout: 10_000,
+      idle_in_transaction_session_timeout: 60_000,
+    },
   };
 }
 

@@ -58,18 +58,26 @@ export class DocsController {
   @Header('content-type', 'text/html; charset=utf-8')
   @Header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'")
   errors(): Answer<string> {
-    const rows = Object.entries(ERRORS).map(([code, e]) => `<tr id="${code}"><td><code>${code}</code><td>${e.status}<td>${e.title}<td>${e.cause}<td>${e.action}`);
+    const rows = Object.entries(ERRORS).map(
+      ([code, e]) =>
+        `<tr id="${code}"><td><code>${code}</code><td>${e.status}<td>${e.title}<td>${e.cause}<td>${e.action}`,
+    );
     return ok(`<!doctype html><html lang="en"><meta charset="utf-8"><title>Heliograph error codes</title><style>body{font:15px sans-serif}td,th{padding:.4em .8em;text-align:left;vertical-align:top}tr:target{background:#ffd}</style>
 <h1>Error codes</h1><table><tr><th>code<th>status<th>title<th>cause<th>what to do${rows.join('\n')}</table></html>\n`);
   }
 
   @Get('docs/:asset')
   asset(@Param('asset') asset: string): Answer<Buffer | string> {
-    if (asset === 'start.js') return { status: 200, body: START, headers: { 'content-type': 'text/javascript; charset=utf-8' } };
+    if (asset === 'start.js')
+      return { status: 200, body: START, headers: { 'content-type': 'text/javascript; charset=utf-8' } };
     const type = Object.hasOwn(ASSETS, asset) ? ASSETS[asset] : undefined;
     if (!type) throw fail('not_found', `there is no GET /docs/${asset.slice(0, 100)}`);
     const path = createRequire(import.meta.url).resolve(`swagger-ui-dist/${asset}`);
-    return { status: 200, body: readFileSync(path), headers: { 'content-type': type, 'cache-control': 'max-age=3600' } };
+    return {
+      status: 200,
+      body: readFileSync(path),
+      headers: { 'content-type': type, 'cache-control': 'max-age=3600' },
+    };
   }
 
   private specs(): EndpointSpec[] {

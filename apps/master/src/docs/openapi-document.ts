@@ -1,6 +1,6 @@
 import { type ErrorCode, ERRORS } from '#model';
 import { z } from 'zod';
-import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject, type ZodOpenApiResponsesObject } from 'zod-openapi';
+import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiResponsesObject } from 'zod-openapi';
 import type { EndpointSpec } from '../http/endpoint.js';
 
 const TITLE = 'Heliograph master';
@@ -30,10 +30,11 @@ export function openApiDocument(specs: readonly EndpointSpec[], version: string)
     info: {
       title: TITLE,
       version,
-      description: 'The one place to write. Every POST takes an Idempotency-Key; updates take If-Match; every write that reaches a chain answers with Heliograph-Revision.',
+      description:
+        'The one place to write. Every POST takes an Idempotency-Key; updates take If-Match; every write that reaches a chain answers with Heliograph-Revision.',
     },
     components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
-    paths: paths as ZodOpenApiPathsObject,
+    paths: paths,
   });
 }
 
@@ -46,7 +47,11 @@ function operationOf(spec: EndpointSpec): ZodOpenApiOperationObject {
     summary: spec.summary,
     description: [spec.description, accessText(spec)].filter(Boolean).join('\n\n'),
     security: isPublic ? [] : [{ token: [] }],
-    requestParams: { ...(spec.params && { path: spec.params }), ...(spec.query && { query: spec.query }), ...(write && { header: writeHeaders(spec) }) },
+    requestParams: {
+      ...(spec.params && { path: spec.params }),
+      ...(spec.query && { query: spec.query }),
+      ...(write && { header: writeHeaders(spec) }),
+    },
     requestBody: spec.body || spec.streamed ? { required: true, content: bodyOf(spec) } : undefined,
     responses: { ...answersOf(spec, write), ...problemsOf(spec, isPublic) } as ZodOpenApiResponsesObject,
   };
@@ -56,41 +61,70 @@ function operationOf(spec: EndpointSpec): ZodOpenApiOperationObject {
 function operationIdOf(spec: EndpointSpec): string {
   const words = spec.path.split(/[/-]/).filter((part) => part !== '' && !part.startsWith(':'));
   const byItem = /\/:\w+$/.test(spec.path) ? 'One' : '';
-  return spec.method.toLowerCase() + words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('') + byItem;
+  return (
+    spec.method.toLowerCase() + words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('') + byItem
+  );
 }
 
 function accessText(spec: EndpointSpec): string {
   if (spec.access === 'public') return '';
-  return spec.access === 'replica' ? 'For replicas, with the token that joining gave them.' : `Roles: ${['admin', ...spec.access].join(', ')}.`;
+  return spec.access === 'replica'
+    ? 'For replicas, with the token that joining gave them.'
+    : `Roles: ${['admin', ...spec.access].join(', ')}.`;
 }
 
 function writeHeaders(spec: EndpointSpec): z.ZodObject {
   const header: Record<string, z.ZodType> = {};
-  if (spec.method === 'POST') header['Idempotency-Key'] = z.string().optional().meta({ description: 'Makes the request safe to send again.' });
+  if (spec.method === 'POST')
+    header['Idempotency-Key'] = z.string().optional().meta({ description: 'Makes the request safe to send again.' });
   else header['If-Match'] = z.string().optional().meta({ description: 'The ETag of the state that is changed.' });
   return z.object(header);
 }
 
 function bodyOf(spec: EndpointSpec): Record<string, { schema?: z.ZodType }> {
   const types = spec.consumes ?? ['application/json'];
-  return Object.fromEntries(types.map((type) => [type, type === 'application/json' && spec.body ? { schema: spec.body } : { schema: z.string() }]));
+  return Object.fromEntries(
+    types.map((type) => [
+      type,
+      type === 'application/json' && spec.body ? { schema: spec.body } : { schema: z.string() },
+    ]),
+  );
 }
 
 function answersOf(spec: EndpointSpec, write: boolean): Record<string, object> {
-  const headers = write ? { 'Heliograph-Revision': { description: 'Where the write stands in each chain: prod@184.', schema: { type: 'string' as const } } } : undefined;
+  const headers = write
+    ? {
+        'Heliograph-Revision': {
+          description: 'Where the write stands in each chain: prod@184.',
+          schema: { type: 'string' as const },
+        },
+      }
+    : undefined;
   return Object.fromEntries(
     Object.entries(spec.answers).map(([status, schema]) => [
       status,
-      { description: status === '201' ? 'Made.' : 'Done.', headers, ...(schema ? { content: { [spec.produces ?? 'application/json']: { schema } } } : {}) },
+      {
+        description: status === '201' ? 'Made.' : 'Done.',
+        headers,
+        ...(schema ? { content: { [spec.produces ?? 'application/json']: { schema } } } : {}),
+      },
     ]),
   );
 }
 
 function problemsOf(spec: EndpointSpec, isPublic: boolean): Record<string, object> {
-  const codes = new Set<ErrorCode>([...(isPublic ? [] : (['unauthenticated'] as const)), ...(Array.isArray(spec.access) ? (['forbidden'] as const) : []), 'invalid_request', ...(spec.errors ?? [])]);
+  const codes = new Set<ErrorCode>([
+    ...(isPublic ? [] : (['unauthenticated'] as const)),
+    ...(Array.isArray(spec.access) ? (['forbidden'] as const) : []),
+    'invalid_request',
+    ...(spec.errors ?? []),
+  ]);
   const byStatus: Record<string, ErrorCode[]> = {};
   for (const code of codes) (byStatus[ERRORS[code].status] ??= []).push(code);
   return Object.fromEntries(
-    Object.entries(byStatus).map(([status, list]) => [status, { description: list.join(', '), content: { 'application/problem+json': { schema: problem } } }]),
+    Object.entries(byStatus).map(([status, list]) => [
+      status,
+      { description: list.join(', '), content: { 'application/problem+json': { schema: problem } } },
+    ]),
   );
 }

@@ -27,7 +27,15 @@ export class HealthController {
   async ready(): Promise<Answer> {
     const database = await this.databaseAnswers();
     const environments = database ? await this.publishing.environments() : [];
-    return { status: database ? 200 : 503, body: { status: database ? 'ok' : 'unavailable', version: VERSION, database: database ? 'ok' : 'does not answer', environments } };
+    return {
+      status: database ? 200 : 503,
+      body: {
+        status: database ? 'ok' : 'unavailable',
+        version: VERSION,
+        database: database ? 'ok' : 'does not answer',
+        environments,
+      },
+    };
   }
 
   @Get('metrics')

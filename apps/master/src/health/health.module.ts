@@ -3,5 +3,10 @@ import { PublishingModule } from '../publishing/index.js';
 import { HealthController } from './health.controller.js';
 import { MasterMetrics } from './master-metrics.js';
 
-@Module({ imports: [PublishingModule], controllers: [HealthController], providers: [MasterMetrics], exports: [MasterMetrics] })
+@Module({
+  imports: [PublishingModule],
+  controllers: [HealthController],
+  providers: [MasterMetrics],
+  exports: [MasterMetrics],
+})
 export class HealthModule {}

@@ -20,15 +20,24 @@ export class MasterMetrics {
     collectDefaultMetrics({ register: this.registry });
     this.chainGauge('heliograph_chain_revision', 'Newest revision of the environment.', (e) => e.revision);
     this.chainGauge('heliograph_chain_epoch', 'Term of office of the environment.', (e) => e.epoch);
-    this.chainGauge('heliograph_chain_stored_revision', 'Newest revision that the artifact store has.', (e) => e.storedRevision);
-    this.chainGauge('heliograph_chain_leader', '1 where this process publishes the environment.', (e) => (e.leader ? 1 : 0));
+    this.chainGauge(
+      'heliograph_chain_stored_revision',
+      'Newest revision that the artifact store has.',
+      (e) => e.storedRevision,
+    );
+    this.chainGauge('heliograph_chain_leader', '1 where this process publishes the environment.', (e) =>
+      e.leader ? 1 : 0,
+    );
     this.chainGauge('heliograph_outbox_markers', 'Markers that wait to be published.', (e) => e.outbox);
   }
 
   /** Times every request, under its route's pattern (never its path: ids would make a series each). */
   install(fastify: FastifyInstance): void {
     fastify.addHook('onResponse', (request, reply, done) => {
-      this.requests.observe({ method: request.method, route: request.routeOptions.url ?? 'unknown', status: String(reply.statusCode) }, reply.elapsedTime / 1000);
+      this.requests.observe(
+        { method: request.method, route: request.routeOptions.url ?? 'unknown', status: String(reply.statusCode) },
+        reply.elapsedTime / 1000,
+      );
       done();
     });
   }
@@ -37,7 +46,11 @@ export class MasterMetrics {
     return this.registry.metrics();
   }
 
-  private chainGauge(name: string, help: string, value: (environment: Awaited<ReturnType<PublishingHealth['environments']>>[number]) => number): void {
+  private chainGauge(
+    name: string,
+    help: string,
+    value: (environment: Awaited<ReturnType<PublishingHealth['environments']>>[number]) => number,
+  ): void {
     const { publishing } = this;
     new Gauge({
       name,

@@ -27,11 +27,15 @@ export function installBodyParser(fastify: FastifyInstance): void {
     if (request.headers['content-length'] === '0') return undefined;
     if (!consumes.includes(type)) {
       await read(payload, 0);
-      throw fail('unsupported_media_type', `Content-Type ${type === '' ? 'is missing' : `"${type.slice(0, 100)}" is not read here`}; send ${consumes.join(' or ')}`);
+      throw fail(
+        'unsupported_media_type',
+        `Content-Type ${type === '' ? 'is missing' : `"${type.slice(0, 100)}" is not read here`}; send ${consumes.join(' or ')}`,
+      );
     }
     if (route.streamed) return payload;
     const bytes = await read(payload, limit);
-    if (bytes === null) throw fail('body_too_large', `the body is larger than ${limit} bytes, which is the most this operation reads`);
+    if (bytes === null)
+      throw fail('body_too_large', `the body is larger than ${limit} bytes, which is the most this operation reads`);
     request.bodyHash = hash('sha256', bytes, 'buffer');
     return type === 'application/json' ? parseJson(bytes) : bytes;
   });

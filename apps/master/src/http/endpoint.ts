@@ -1,4 +1,14 @@
-import { applyDecorators, createParamDecorator, Delete, type ExecutionContext, Get, Patch, Post, Put, SetMetadata } from '@nestjs/common';
+import {
+  applyDecorators,
+  createParamDecorator,
+  Delete,
+  type ExecutionContext,
+  Get,
+  Patch,
+  Post,
+  Put,
+  SetMetadata,
+} from '@nestjs/common';
 import { RouteConfig } from '@nestjs/platform-fastify';
 import { type ErrorCode, fail } from '#model';
 import { type FieldFault, faultsOf } from '#platform';
@@ -18,7 +28,11 @@ export const ADMINS: Access = [];
 type ObjectSchema = z.ZodObject;
 
 /** All that is to be said of one route: validation, access, and the OpenAPI document are made from it. */
-export interface EndpointSpec<P extends ObjectSchema = ObjectSchema, Q extends ObjectSchema = ObjectSchema, B extends z.ZodType = z.ZodType> {
+export interface EndpointSpec<
+  P extends ObjectSchema = ObjectSchema,
+  Q extends ObjectSchema = ObjectSchema,
+  B extends z.ZodType = z.ZodType,
+> {
   method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** below `/v1`, with `:params` */
   path: string;
@@ -44,7 +58,9 @@ export interface EndpointSpec<P extends ObjectSchema = ObjectSchema, Q extends O
 }
 
 /** Keeps the schemas' types, so that handlers get theirs inferred. */
-export function endpoint<P extends ObjectSchema, Q extends ObjectSchema, B extends z.ZodType>(spec: EndpointSpec<P, Q, B>): EndpointSpec<P, Q, B> {
+export function endpoint<P extends ObjectSchema, Q extends ObjectSchema, B extends z.ZodType>(
+  spec: EndpointSpec<P, Q, B>,
+): EndpointSpec<P, Q, B> {
   return spec;
 }
 
@@ -60,7 +76,12 @@ export const DEFAULT_BODY_LIMIT = 1024 * 1024;
 
 /** Mounts a handler on the route that `spec` describes. */
 export function Route(spec: EndpointSpec): MethodDecorator {
-  const config = { bodyLimit: spec.body || spec.streamed ? (spec.bodyLimit ?? DEFAULT_BODY_LIMIT) : 64 * 1024, consumes: spec.consumes ?? ['application/json'], streamed: spec.streamed ?? false, endpoint: spec };
+  const config = {
+    bodyLimit: spec.body || spec.streamed ? (spec.bodyLimit ?? DEFAULT_BODY_LIMIT) : 64 * 1024,
+    consumes: spec.consumes ?? ['application/json'],
+    streamed: spec.streamed ?? false,
+    endpoint: spec,
+  };
   return applyDecorators(SetMetadata(ENDPOINT, spec), VERBS[spec.method](`/v1${spec.path}`), RouteConfig(config));
 }
 
@@ -86,8 +107,12 @@ export const Input = createParamDecorator((_: unknown, context: ExecutionContext
 });
 
 function refuseUnknownQuery(request: MasterRequest, faults: FieldFault[]): void {
-  for (const name of Object.keys((request.query ?? {}) as object)) {
-    faults.push({ field: name, problem: 'is not a known query parameter', expected: 'leave it out; this operation has none' });
+  for (const name of Object.keys(request.query ?? {})) {
+    faults.push({
+      field: name,
+      problem: 'is not a known query parameter',
+      expected: 'leave it out; this operation has none',
+    });
   }
 }
 

@@ -5,7 +5,13 @@ const limitText = 'must be a whole number from 1 to 200';
 
 /** `?limit=&cursor=`; spread into the query schema of a list. */
 export const pageQuery = {
-  limit: z.coerce.number(limitText).int(limitText).min(1, limitText).max(200, limitText).default(50).meta({ description: 'How many items at the most.' }),
+  limit: z.coerce
+    .number(limitText)
+    .int(limitText)
+    .min(1, limitText)
+    .max(200, limitText)
+    .default(50)
+    .meta({ description: 'How many items at the most.' }),
   cursor: z.string().max(1000).optional().meta({ description: 'Where the page before ended: its `next`.' }),
 };
 
@@ -42,19 +48,34 @@ export function decodeCursor(cursor: string | undefined, parts: number, form: re
   try {
     const value: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'));
     // PostgreSQL takes no text with a NUL
-    const isPart = (part: unknown, i: number): boolean => typeof part === 'string' && !part.includes('\0') && (form[i]?.test(part) ?? true);
+    const isPart = (part: unknown, i: number): boolean =>
+      typeof part === 'string' && !part.includes('\0') && (form[i]?.test(part) ?? true);
     if (Array.isArray(value) && value.length === parts && value.every(isPart)) return value as string[];
   } catch {
     // falls through to the one error below
   }
   throw fail('invalid_request', 'cursor: is not one that this list gave out', {
-    fields: [{ field: 'cursor', problem: 'is not one that this list gave out', expected: 'the `next` of the page before, unchanged' }],
+    fields: [
+      {
+        field: 'cursor',
+        problem: 'is not one that this list gave out',
+        expected: 'the `next` of the page before, unchanged',
+      },
+    ],
   });
 }
 
 /** Cuts one row too many (ask the database for `limit + 1`) into a page. */
-export function toPage<R, T>(rows: R[], limit: number, cursorOf: (row: R) => readonly string[], view: (row: R) => T): Page<T> {
+export function toPage<R, T>(
+  rows: R[],
+  limit: number,
+  cursorOf: (row: R) => readonly string[],
+  view: (row: R) => T,
+): Page<T> {
   const page = rows.slice(0, limit);
   const last = page.at(-1);
-  return { items: page.map(view), next: rows.length > limit && last !== undefined ? encodeCursor(cursorOf(last)) : null };
+  return {
+    items: page.map(view),
+    next: rows.length > limit && last !== undefined ? encodeCursor(cursorOf(last)) : null,
+  };
 }

@@ -8,13 +8,18 @@ import type { Caller } from './request.js';
  * @throws HelioError `precondition_required`, `precondition_failed`
  */
 export function requireMatch(caller: Caller, current: string): void {
-  if (caller.ifMatch === null) throw fail('precondition_required', `send If-Match: "${current}", the ETag of the item as you have read it`);
+  if (caller.ifMatch === null)
+    throw fail('precondition_required', `send If-Match: "${current}", the ETag of the item as you have read it`);
   matchIfGiven(caller, current);
 }
 
 /** For what may also be done unseen, such as a delete. */
 export function matchIfGiven(caller: Caller, current: string): void {
   if (caller.ifMatch !== null && caller.ifMatch !== '*' && caller.ifMatch !== current) {
-    throw fail('precondition_failed', `If-Match names "${caller.ifMatch.slice(0, 100)}", but the item is now at "${current}"`, { headers: { etag: `"${current}"` } });
+    throw fail(
+      'precondition_failed',
+      `If-Match names "${caller.ifMatch.slice(0, 100)}", but the item is now at "${current}"`,
+      { headers: { etag: `"${current}"` } },
+    );
   }
 }

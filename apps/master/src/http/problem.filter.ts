@@ -1,6 +1,6 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Inject } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
-import { type ErrorCode, ERRORS, fail, HelioError } from '#model';
+import { type ErrorCode, ERRORS, fail, HelioError, problemType } from '#model';
 import { type Logger, PROBLEM_TYPE, type ProblemDocument } from '#platform';
 import { QueryFailedError } from 'typeorm';
 import { LOG } from '../config/tokens.js';
@@ -16,8 +16,13 @@ export class ProblemFilter implements ExceptionFilter {
     const request = http.getRequest<MasterRequest>();
     const reply = http.getResponse<FastifyReply>();
     const error = asHelioError(thrown, request);
-    if (error.code === 'internal') this.log.error({ err: thrown, requestId: request.id, path: pathOf(request) }, 'a request failed');
-    else if (error.code === 'database_unavailable') this.log.warn({ requestId: request.id, cause: String((thrown as Error).message) }, 'the database does not answer');
+    if (error.code === 'internal')
+      this.log.error({ err: thrown, requestId: request.id, path: pathOf(request) }, 'a request failed');
+    else if (error.code === 'database_unavailable')
+      this.log.warn(
+        { requestId: request.id, cause: String((thrown as Error).message) },
+        'the database does not answer',
+      );
     if (reply.sent) return;
     void reply
       .status(error.status)
@@ -29,7 +34,7 @@ export class ProblemFilter implements ExceptionFilter {
 
 function problemOf(error: HelioError, request: MasterRequest): ProblemDocument {
   return {
-    type: `/docs/errors#${error.code}`,
+    type: problemType(error.code),
     title: ERRORS[error.code].title,
     status: error.status,
     code: error.code,
@@ -52,12 +57,30 @@ const LOCK_TIMEOUT = '55P03';
 export function asHelioError(thrown: unknown, request?: MasterRequest): HelioError {
   if (thrown instanceof HelioError) return thrown;
   if (thrown instanceof QueryFailedError || isSystemError(thrown)) {
-    const code = (thrown as { code?: string; driverError?: { code?: string } }).driverError?.code ?? (thrown as { code?: string }).code ?? '';
-    if (code === LOCK_TIMEOUT) return fail('database_unavailable', 'another write holds the same item for too long; send again', { headers: { 'retry-after': '1' } });
-    if (CONNECTION_LOST.test(code) || /^E[A-Z]+$/.test(code)) return fail('database_unavailable', 'the database does not answer; nothing was written', { headers: { 'retry-after': '1' } });
+    const code =
+      (thrown as { code?: string; driverError?: { code?: string } }).driverError?.code ??
+      (thrown as { code?: string }).code ??
+      '';
+    if (code === LOCK_TIMEOUT)
+      return fail('database_unavailable', 'another write holds the same item for too long; send again', {
+        headers: { 'retry-after': '1' },
+      });
+    if (CONNECTION_LOST.test(code) || /^E[A-Z]+$/.test(code))
+      return fail('database_unavailable', 'the database does not answer; nothing was written', {
+        headers: { 'retry-after': '1' },
+      });
   }
-  if (thrown instanceof Error && /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error/.test(thrown.message)) {
-    return fail('database_unavailable', 'the connection to the database broke; whether a write arrived is known by its Idempotency-Key', { headers: { 'retry-after': '1' } });
+  if (
+    thrown instanceof Error &&
+    /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error/.test(
+      thrown.message,
+    )
+  ) {
+    return fail(
+      'database_unavailable',
+      'the connection to the database broke; whether a write arrived is known by its Idempotency-Key',
+      { headers: { 'retry-after': '1' } },
+    );
   }
   if (thrown instanceof HttpException || hasStatus(thrown)) return ofStatus(thrown, request);
   return fail('internal', `a fault of the master; its log says more under request id ${request?.id ?? 'unknown'}`);
@@ -72,10 +95,23 @@ function hasStatus(thrown: unknown): thrown is { statusCode: number; message: st
 }
 
 /** Errors of Nest and Fastify themselves: unknown paths, malformed URLs, broken bodies. */
-function ofStatus(thrown: HttpException | { statusCode: number; message: string }, request?: MasterRequest): HelioError {
+function ofStatus(
+  thrown: HttpException | { statusCode: number; message: string },
+  request?: MasterRequest,
+): HelioError {
   const status = thrown instanceof HttpException ? thrown.getStatus() : thrown.statusCode;
-  const byStatus: Record<number, ErrorCode> = { 400: 'invalid_request', 404: 'not_found', 405: 'method_not_allowed', 413: 'body_too_large', 415: 'unsupported_media_type' };
+  const byStatus: Record<number, ErrorCode> = {
+    400: 'invalid_request',
+    404: 'not_found',
+    405: 'method_not_allowed',
+    413: 'body_too_large',
+    415: 'unsupported_media_type',
+  };
   const code = byStatus[status];
-  if (code === 'not_found') return fail('not_found', `there is no ${request?.method ?? ''} ${request ? pathOf(request) : ''}; /docs lists what there is`);
+  if (code === 'not_found')
+    return fail(
+      'not_found',
+      `there is no ${request?.method ?? ''} ${request ? pathOf(request) : ''}; /docs lists what there is`,
+    );
   return code ? fail(code, thrown.message) : fail('internal', 'a fault of the master; its log says more');
 }

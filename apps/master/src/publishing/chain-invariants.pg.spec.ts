@@ -1,44 +1,18 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import fc from 'fast-check';
-import type pg from 'pg';
-import { afterEach, beforeEach, expect, it } from 'vitest';
-import { type ArtifactStore, openStore } from '#artifacts';
-import { type FreshDatabase, freshDatabase, until } from '#harness';
+import { expect, it } from 'vitest';
 import { sleep } from '#platform';
 import { auditChain, entriesOfRows } from '../testing/chain-audit.js';
-import { type ChainTx, ChainWriter } from '../testing/chain-writer.js';
-import { openPool, startPublishing } from '../testing/publishing-master.js';
-import { auditStore } from '../testing/store-audit.js';
+import type { ChainTx } from '../testing/chain-writer.js';
+import { PublishingScene } from '../testing/publishing-scene.js';
 
-let database: FreshDatabase;
-let pool: pg.Pool;
-let writer: ChainWriter;
-let directory: string;
-let store: ArtifactStore;
-
-beforeEach(async () => {
-  database = await freshDatabase();
-  pool = openPool(database.url);
-  writer = new ChainWriter(pool);
-  directory = mkdtempSync(join(tmpdir(), 'helio-publishing-'));
-  store = openStore(`file://${directory}`);
-  await writer.environment('prod');
-});
-
-afterEach(async () => {
-  await pool.end();
-  await database.drop();
-  rmSync(directory, { recursive: true, force: true });
-});
+const scene = PublishingScene.forEachTest();
 
 /** Enough of them to hit each statement of a round. */
 const TERMS = 25;
 
 /** Ends a connection of a master, the leader's where there is one. */
 async function killOne(application: string): Promise<void> {
-  await pool.query(
+  await scene.pool.query(
     `SELECT pg_terminate_backend(pid) FROM pg_stat_activity a WHERE datname = current_database() AND application_name LIKE $1
      ORDER BY EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'advisory' AND l.granted) DESC LIMIT 1`,
     [application],
@@ -48,10 +22,10 @@ async function killOne(application: string): Promise<void> {
 it('R1 revisions are 1..n, none missing and none twice, with 16 writers and three masters whose connections are killed at random', {
   timeout: 90_000,
 }, async () => {
-  const masters = await Promise.all([1, 2, 3].map((n) => startPublishing(database.url, store, { instance: `m${n}` })));
+  const masters = await Promise.all([1, 2, 3].map((n) => scene.start(scene.store, { instance: `m${n}` })));
   const xids = new Set<string>();
   const epoch = async (): Promise<number> =>
-    (await pool.query<{ epoch: number }>('SELECT epoch FROM chain')).rows[0]?.epoch ?? 0;
+    (await scene.pool.query<{ epoch: number }>('SELECT epoch FROM chain')).rows[0]?.epoch ?? 0;
   let writing = true;
   const killing = (async () => {
     for (let kills = 0; (await epoch()) < TERMS; kills++) {
@@ -64,7 +38,7 @@ it('R1 revisions are 1..n, none missing and none twice, with 16 writers and thre
     Array.from({ length: 16 }, async (_, n) => {
       let application = '';
       for (let round = 0; writing; round++) {
-        const xid = await writer.write(async (tx) => {
+        const xid = await scene.writer.write(async (tx) => {
           if (round === 0) application = await tx.application(`app ${n}`);
           await tx.plan('prod', `p${round % 3}`, n * 1000 + round + 1);
           const { chainId } = await tx.key('prod', application);
@@ -77,20 +51,17 @@ it('R1 revisions are 1..n, none missing and none twice, with 16 writers and thre
     }),
   );
   await killing;
-  await until(async () => (await pool.query('SELECT FROM outbox')).rowCount === 0, { what: 'all markers to be taken' });
+  await scene.drained();
 
-  const { revisions, entries } = await auditChain(pool);
-  expect(entries).toEqual(await entriesOfRows(pool));
+  const { revisions, entries } = await auditChain(scene.pool);
+  expect(entries).toEqual(await entriesOfRows(scene.pool));
   const carried = revisions.flatMap((revision) => revision.xids);
   expect(new Set(carried).size, 'no transaction is carried twice').toBe(carried.length);
   expect(new Set(carried), 'every transaction is carried, for each wrote a new key').toEqual(xids);
   const epochs = revisions.map(({ epoch }) => epoch);
   expect(epochs, 'epochs only rise').toEqual([...epochs].sort((a, b) => a - b));
   expect(new Set(epochs).size, 'the office changed hands between revisions').toBeGreaterThan(5);
-  await until(async () => (await auditStore(store, pool)).revision === revisions.length, {
-    what: 'the store to have it all',
-  });
-  await Promise.all(masters.map((master) => master.stop()));
+  await scene.stored();
 });
 
 type Command = (tx: ChainTx, world: World) => Promise<void>;
@@ -155,33 +126,29 @@ const COMMANDS = fc.oneof(
 it('R2 whatever is written, at every revision the state root is that of the state, and at the end the state is that of the rows', {
   timeout: 60_000,
 }, async () => {
-  const apis = [await writer.api('a'), await writer.api('b')];
+  const apis = [await scene.writer.api('a'), await scene.writer.api('b')];
   const releases = await Promise.all(
     [0, 1, 2, 3, 4, 5].map(async (n) => ({
       api: apis[n % 2] ?? '',
-      digest: await writer.release(apis[n % 2] ?? '', { n }),
+      digest: await scene.writer.release(apis[n % 2] ?? '', { n }),
     })),
   );
   const world: World = { applications: [], releases };
-  const master = await startPublishing(database.url, store);
+  const master = await scene.start();
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.array(COMMANDS, { minLength: 1, maxLength: 6 }), { minLength: 1, maxLength: 12 }),
       async (transactions) => {
         for (const commands of transactions) {
-          await writer.write(async (tx) => {
+          await scene.writer.write(async (tx) => {
             for (const command of commands) await command(tx, world);
           });
           master.publishers.hint(['prod']);
         }
-        await until(async () => (await pool.query('SELECT FROM outbox')).rowCount === 0, {
-          what: 'all markers to be taken',
-          every: 5,
-        });
-        expect((await auditChain(pool)).entries).toEqual(await entriesOfRows(pool));
+        await scene.drained();
+        expect((await auditChain(scene.pool)).entries).toEqual(await entriesOfRows(scene.pool));
       },
     ),
     { numRuns: 25, endOnFailure: true },
   );
-  await master.stop();
 });

@@ -1,7 +1,6 @@
 export {
   type ChainHead,
   ChainReader,
-  type OpSummary,
   type RevisionDetail,
   type RevisionSummary,
 } from './chain-reader.js';
@@ -9,6 +8,6 @@ export type { Entry } from './entries.js';
 export { applicationMark, keyMark, markEnvironment, placementMark, planMark } from './marks.js';
 export { Publications, type Published } from './publications.js';
 export { PublisherHint } from './publisher-hint.js';
-export { type EnvironmentHealth, PublishingHealth } from './publishing-health.js';
+export { PublishingHealth } from './publishing-health.js';
 export { PublishingModule } from './publishing.module.js';
 export { RevisionLookup } from './revision-lookup.js';

@@ -1,4 +1,12 @@
+import { describe, expect, it } from 'vitest';
+import { until } from '#harness';
+import { encodeText, TABLE } from '#model';
+import { auditChain } from '../testing/chain-audit.js';
+import type { PublishingMaster } from '../testing/publishing-master.js';
 import { PublishingScene } from '../testing/publishing-scene.js';
+import { markEnvironment, planMark } from './marks.js';
+import { PublishingHealth } from './publishing-health.js';
+import { RevisionLookup } from './revision-lookup.js';
 
 const scene = PublishingScene.forEachTest();
 
@@ -74,6 +82,64 @@ describe('masters', () => {
     await scene.writer.write((tx) => tx.plan('prod', 'gold', 1));
     await until(async () => (await auditChain(scene.pool)).revisions.length === 1, { what: 'the plan' });
     expect((await scene.pool.query('SELECT table_id FROM outbox')).rows).toEqual([{ table_id: 99 }]);
+  });
+});
+
+describe('a leader', () => {
+  it('publishes nothing more in a term that was ended by somebody else, and begins a new one', async () => {
+    const master = await scene.start();
+    await scene.publish(2);
+    await scene.pool.query('UPDATE chain SET epoch = epoch + 1');
+    await scene.publish(1);
+    expect((await scene.revisions()).map(({ epoch }) => epoch)).toEqual([1, 1, 3]);
+    expect(master.complaints.filter(({ level }) => level === 50)).toEqual([]);
+  });
+
+  it('is told about in the health of each master', async () => {
+    const one = await scene.start(scene.store, { instance: 'one' });
+    await one.leads('prod');
+    const other = await scene.start(scene.store, { instance: 'other' });
+    await scene.publish(2);
+    await scene.stored();
+    const healthOf = (master: PublishingMaster) =>
+      new PublishingHealth(master.options, master.publishers).environments();
+    await until(async () => (await healthOf(other))[0]?.storedRevision === 2, {
+      what: 'the progress of the store to be kept',
+    });
+    const same = {
+      environment: 'prod',
+      leaderInstance: 'one',
+      epoch: 1,
+      revision: 2,
+      storedRevision: 2,
+      outbox: 0,
+      outboxAgeSeconds: 0,
+      error: null,
+    };
+    expect(await healthOf(one)).toEqual([{ ...same, leader: true, store: { state: 'ok', error: null } }]);
+    expect(await healthOf(other)).toEqual([{ ...same, leader: false, store: null }]);
+  });
+
+  it('hands over within moments when it stops', async () => {
+    const one = await scene.start();
+    await one.leads('prod');
+    const other = await scene.start();
+    await scene.publish(1);
+    await one.stop();
+    await other.leads('prod');
+    await scene.publish(1);
+    expect((await scene.revisions()).map(({ epoch }) => epoch)).toEqual([1, 2]);
+  });
+
+  it('publishes what waits, and goes on, when PostgreSQL ends all connections', async () => {
+    const master = await scene.start();
+    await scene.publish(1);
+    await scene.pool.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`,
+    );
+    await scene.publish(1);
+    expect(await scene.revisions()).toHaveLength(2);
+    await until(() => master.publishers.standing('prod')?.error === null, { what: 'it to be well again' });
   });
 });
 

@@ -1,3 +1,7 @@
+import { describe, expect, it } from 'vitest';
+import { until } from '#harness';
+import { decodeKeyRecord, type Op, TABLE } from '#model';
+import { auditChain, entriesOfRows } from '../testing/chain-audit.js';
 import { PublishingScene } from '../testing/publishing-scene.js';
 
 const scene = PublishingScene.forEachTest();
@@ -145,4 +149,3 @@ describe('the order of commits', () => {
     }
   });
 });
-

@@ -91,7 +91,14 @@ export async function publishRound(
     const buckets = await applyChanges(root, chosen.changes, session, environment);
     const sealed = sealRevision(term, chosen.changes, root.root(), now, signer);
     const puts = chosen.changes.filter((change): change is Change & { value: Buffer } => change.value !== null);
-    const revisionRow = [sealed.hash, sealed.header.root, new Date(now), chosen.changes.length, sealed.bytes, chosen.xids];
+    const revisionRow = [
+      sealed.hash,
+      sealed.header.root,
+      new Date(now),
+      chosen.changes.length,
+      sealed.bytes,
+      chosen.xids,
+    ];
     const putRows = [...columns(puts), puts.map(({ value }) => value)];
     const deletedRows = columns(chosen.changes.filter(({ value }) => value === null));
     const sumRows = [buckets, buckets.map((bucket) => root.sum(bucket))];

@@ -1,43 +1,23 @@
 import { hash } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import type pg from 'pg';
-import { afterEach, beforeEach, expect, it } from 'vitest';
-import { LIMITS, openStore } from '#artifacts';
-import { type FreshDatabase, freshDatabase, until } from '#harness';
+import { beforeEach, expect, it } from 'vitest';
+import { LIMITS } from '#artifacts';
+import { until } from '#harness';
 import { decodeKeyRecord, encodeText, placementKey, TABLE } from '#model';
 import { auditChain } from '../testing/chain-audit.js';
-import { ChainWriter } from '../testing/chain-writer.js';
-import { openPool, type PublishingMaster, startPublishing } from '../testing/publishing-master.js';
+import type { PublishingMaster } from '../testing/publishing-master.js';
+import { PublishingScene } from '../testing/publishing-scene.js';
 import { applicationMark } from './marks.js';
 
-let database: FreshDatabase;
-let pool: pg.Pool;
-let writer: ChainWriter;
-let directory: string;
+const scene = PublishingScene.forEachTest();
 let master: PublishingMaster;
-
 beforeEach(async () => {
-  database = await freshDatabase();
-  pool = openPool(database.url);
-  writer = new ChainWriter(pool);
-  directory = mkdtempSync(join(tmpdir(), 'helio-publishing-'));
-  await writer.environment('prod');
-  master = await startPublishing(database.url, openStore(`file://${directory}`));
-});
-
-afterEach(async () => {
-  await master.stop();
-  await pool.end();
-  await database.drop();
-  rmSync(directory, { recursive: true, force: true });
+  master = await scene.start();
 });
 
 /** The chain once all markers are taken: what it says of an entry, in hexadecimal. */
 async function chain(): Promise<(table: number, key: Buffer) => string | undefined> {
-  await until(async () => (await pool.query('SELECT FROM outbox')).rowCount === 0, { what: 'the markers to be taken' });
-  const { entries } = await auditChain(pool);
+  await scene.drained();
+  const { entries } = await auditChain(scene.pool);
   return (table, key) => entries.get(`${table}:${key.toString('hex')}`);
 }
 
@@ -49,15 +29,15 @@ const complaint = (text: string): Promise<unknown> =>
 it('R6 a revocation is published although another entry of its transaction cannot be, which keeps what the chain says of it', async () => {
   let application = '';
   let chainId: Buffer = Buffer.alloc(0);
-  await writer.api('weather');
-  await writer.write(async (tx) => {
+  await scene.writer.api('weather');
+  await scene.writer.write(async (tx) => {
     await tx.plan('prod', 'gold', 1);
     application = await tx.application('app');
     await tx.subscribe('prod', application, 'weather:v1', 'gold');
     ({ chainId } = await tx.key('prod', application));
   });
   const before = (await chain())(TABLE.plan, encodeText('gold'));
-  await writer.write(async (tx) => {
+  await scene.writer.write(async (tx) => {
     await tx.client.query(`UPDATE plan SET rate = '{"limit": "many"}' WHERE id = 'gold'`);
     await tx.mark('prod', { table: TABLE.plan, key: encodeText('gold') });
     await tx.revoke('prod', chainId);
@@ -70,20 +50,20 @@ it('R6 a revocation is published although another entry of its transaction canno
 });
 
 it('a placement of a release that cannot be published keeps the one that it had', async () => {
-  const api = await writer.api('weather');
-  const good = await writer.release(api);
-  await writer.write((tx) => tx.place('prod', api, 'eu', good));
+  const api = await scene.writer.api('weather');
+  const good = await scene.writer.release(api);
+  await scene.writer.write((tx) => tx.place('prod', api, 'eu', good));
   await chain();
   const huge = Buffer.alloc(LIMITS.valueBytes + 1);
   for (const [digest, definition] of [
     [hash('sha256', huge, 'buffer'), huge],
     [hash('sha256', 'something else', 'buffer'), Buffer.from('{}')],
   ] as const) {
-    await pool.query(
+    await scene.pool.query(
       `INSERT INTO release (digest, api_id, definition, plans, routes, created_by) VALUES ($1, $2, $3, '{}', 1, 'ann')`,
       [digest, api, definition],
     );
-    await writer.write(async (tx) => {
+    await scene.writer.write(async (tx) => {
       await tx.place('prod', api, 'eu', digest);
       await tx.plan('prod', 'gold', 1);
     });
@@ -98,15 +78,15 @@ it('a placement of a release that cannot be published keeps the one that it had'
 
 it('a plan whose row is gone stays as long as a value refers to it that could not be replaced', async () => {
   let application = '';
-  await writer.api('weather');
-  await writer.write(async (tx) => {
+  await scene.writer.api('weather');
+  await scene.writer.write(async (tx) => {
     await tx.plan('prod', 'gold', 1);
     application = await tx.application('app');
     await tx.subscribe('prod', application, 'weather:v1', 'gold');
     await tx.key('prod', application);
   });
   await chain();
-  await writer.write(async (tx) => {
+  await scene.writer.write(async (tx) => {
     await tx.plan('prod', 'Not a plan id', 1);
     await tx.subscribe('prod', application, 'weather:v1', 'Not a plan id');
     await tx.client.query(`DELETE FROM plan WHERE id = 'gold'`);
@@ -118,16 +98,16 @@ it('a plan whose row is gone stays as long as a value refers to it that could no
 
 it('a row that PostgreSQL cannot read does not hold up the others', { timeout: 60_000 }, async () => {
   const ids: string[] = [];
-  await writer.write(async (tx) => {
+  await scene.writer.write(async (tx) => {
     for (let n = 0; n < 9; n++) ids.push(await tx.application(`app ${n}`));
   });
   // as a damaged page does: reading this one row fails
-  await pool.query('ALTER TABLE application RENAME TO application_rows');
-  await pool.query(
+  await scene.pool.query('ALTER TABLE application RENAME TO application_rows');
+  await scene.pool.query(
     `CREATE VIEW application AS SELECT id, name, CASE WHEN id = '${ids[4]}' THEN lpad(status, -1 + 0 / (length(name) - length(name)), 'x') ELSE status END AS status FROM application_rows`,
   );
   const keys: Buffer[] = [];
-  await writer.write(async (tx) => {
+  await scene.writer.write(async (tx) => {
     for (const id of ids) keys.push((await tx.key('prod', id)).chainId);
   });
   const says = await chain();
@@ -139,20 +119,20 @@ it('a row that PostgreSQL cannot read does not hold up the others', { timeout: 6
 });
 
 it('a chain that contradicts itself is not continued; sums that were lost are made again from the entries', async () => {
-  await writer.write((tx) => tx.plan('prod', 'gold', 1));
+  await scene.writer.write((tx) => tx.plan('prod', 'gold', 1));
   await chain();
   await master.stop();
-  await pool.query(`UPDATE chain_bucket SET sum = decode(repeat('00', 32), 'hex')`);
-  master = await startPublishing(database.url, openStore(`file://${directory}`));
-  await writer.write((tx) => tx.plan('prod', 'silver', 1));
+  await scene.pool.query(`UPDATE chain_bucket SET sum = decode(repeat('00', 32), 'hex')`);
+  master = await scene.start();
+  await scene.writer.write((tx) => tx.plan('prod', 'silver', 1));
   await chain();
   expect(master.complaints.map(({ msg }) => msg)).toEqual([
     'the bucket sums did not fit the state root, and were made again from the entries',
   ]);
   await master.stop();
-  await pool.query(`DELETE FROM published_entry WHERE key = 'gold'`);
-  await pool.query('DELETE FROM chain_bucket');
-  master = await startPublishing(database.url, openStore(`file://${directory}`));
+  await scene.pool.query(`DELETE FROM published_entry WHERE key = 'gold'`);
+  await scene.pool.query('DELETE FROM chain_bucket');
+  master = await scene.start();
   await until(
     () => master.complaints.find(({ level, cause }) => level === 50 && String(cause).includes('restore the database')),
     { what: 'it to say so' },

@@ -65,7 +65,9 @@ export class PublishingScene {
   }
 
   async revision(): Promise<number> {
-    const { rows } = await this.pool.query<{ revision: string }>(`SELECT revision FROM chain WHERE environment_id = 'prod'`);
+    const { rows } = await this.pool.query<{ revision: string }>(
+      `SELECT revision FROM chain WHERE environment_id = 'prod'`,
+    );
     return Number(rows[0]?.revision ?? 0);
   }
 

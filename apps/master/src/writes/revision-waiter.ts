@@ -32,13 +32,16 @@ export class RevisionWaiter implements OnModuleDestroy {
 
   /** To be called before the transaction commits: its revision may be out before the caller knows of the commit. */
   expect(xid: string, environments: readonly string[]): void {
-    for (const environment of environments) this.waiting.set(`${environment}/${xid}`, { since: Date.now(), revision: null, settle: null });
+    for (const environment of environments)
+      this.waiting.set(`${environment}/${xid}`, { since: Date.now(), revision: null, settle: null });
   }
 
   /** @returns `prod@184` for each environment whose revision is known within two seconds, in order */
   async revisionsOf(xid: string, environments: readonly string[]): Promise<string[]> {
     const revisions = await Promise.all(environments.map((environment) => this.revisionOf(xid, environment)));
-    return environments.flatMap((environment, index) => (revisions[index] === null ? [] : [`${environment}@${revisions[index]}`]));
+    return environments.flatMap((environment, index) =>
+      revisions[index] === null ? [] : [`${environment}@${revisions[index]}`],
+    );
   }
 
   private async revisionOf(xid: string, environment: string): Promise<number | null> {

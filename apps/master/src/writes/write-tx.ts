@@ -32,7 +32,8 @@ export class WriteTx {
   /** Marks entries as changed in the given environments, or in all that exist. */
   mark(environments: readonly string[] | typeof ALL, ...marks: Mark[]): void {
     for (const { table, key } of marks) {
-      for (const environment of environments === ALL ? [ALL] : environments) this.marks.push({ environment, table, key: key.toString('hex') });
+      for (const environment of environments === ALL ? [ALL] : environments)
+        this.marks.push({ environment, table, key: key.toString('hex') });
     }
   }
 

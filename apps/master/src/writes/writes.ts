@@ -37,15 +37,22 @@ export class Writes {
   async run<T>(caller: Caller, work: (tx: WriteTx) => Promise<Answer<T>>): Promise<Answer<T>> {
     const { answer, revisions } = await this.commit(caller, work);
     const published = await revisions();
-    return published.length === 0 ? answer : { ...answer, headers: { ...answer.headers, 'heliograph-revision': published.join(', ') } };
+    return published.length === 0
+      ? answer
+      : { ...answer, headers: { ...answer.headers, 'heliograph-revision': published.join(', ') } };
   }
 
   /** As `run`, but leaves it to the caller whether and when to wait for the revisions that carry the write. */
-  async commit<T>(caller: Caller, work: (tx: WriteTx) => Promise<Answer<T>>): Promise<{ answer: Answer<T>; revisions: () => Promise<string[]> }> {
+  async commit<T>(
+    caller: Caller,
+    work: (tx: WriteTx) => Promise<Answer<T>>,
+  ): Promise<{ answer: Answer<T>; revisions: () => Promise<string[]> }> {
     const { answer, replayed, xid, environments } = await this.withRetries(caller, work);
     if (!replayed) this.hint.hint(environments);
     return {
-      answer: replayed ? { ...(answer as Answer<T>), headers: { ...answer.headers, 'idempotent-replayed': 'true' } } : (answer as Answer<T>),
+      answer: replayed
+        ? { ...(answer as Answer<T>), headers: { ...answer.headers, 'idempotent-replayed': 'true' } }
+        : (answer as Answer<T>),
       revisions: () => this.waiter.revisionsOf(xid, environments),
     };
   }
@@ -68,11 +75,20 @@ export class Writes {
     if (key) {
       // two requests with one key: the second waits here until the first has committed or rolled back
       await manager.query('SELECT pg_advisory_xact_lock($1::bigint)', [key.id.readBigInt64BE(0).toString()]);
-      const rows: { request_hash: Buffer; answer: Buffer }[] = await manager.query('SELECT request_hash, answer FROM idempotency WHERE id = $1', [key.id]);
+      const rows: { request_hash: Buffer; answer: Buffer }[] = await manager.query(
+        'SELECT request_hash, answer FROM idempotency WHERE id = $1',
+        [key.id],
+      );
       if (rows[0]) {
         if (!rows[0].request_hash.equals(key.requestHash)) {
           throw fail('idempotency_mismatch', 'this Idempotency-Key came before with another method, path or body', {
-            fields: [{ field: 'Idempotency-Key', problem: 'was used for another request', expected: 'a new key for a new request' }],
+            fields: [
+              {
+                field: 'Idempotency-Key',
+                problem: 'was used for another request',
+                expected: 'a new key for a new request',
+              },
+            ],
           });
         }
         return { ...openAnswer(rows[0].answer, key.answerKey), replayed: true };
@@ -83,7 +99,11 @@ export class Writes {
     const { xid, environments } = await tx.flush();
     const outcome: Outcome = { answer, xid, environments, replayed: false };
     if (key) {
-      await manager.query('INSERT INTO idempotency (id, request_hash, answer) VALUES ($1, $2, $3)', [key.id, key.requestHash, sealAnswer({ answer, xid, environments }, key.answerKey)]);
+      await manager.query('INSERT INTO idempotency (id, request_hash, answer) VALUES ($1, $2, $3)', [
+        key.id,
+        key.requestHash,
+        sealAnswer({ answer, xid, environments }, key.answerKey),
+      ]);
     }
     this.waiter.expect(xid, environments);
     return outcome;

@@ -89,7 +89,7 @@ function verdictOf({ decision, revision }: Answer): Verdict {
   const { api, consumer } = decision;
   if (decision.kind === 'respond' && decision.code !== null)
     return { valid: false, status: decision.status, code: decision.code };
-  const expiresAt = consumer?.expiresAt == null ? null : new Date(consumer.expiresAt).toISOString();
+  const expiresAt = consumer?.expiresAt ? new Date(consumer.expiresAt).toISOString() : null;
   const { name = '', version = '' } = api ?? {};
   return {
     valid: true,

@@ -4,8 +4,8 @@ import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fa
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createLog } from '#platform';
 import { LocalCounterStore, systemClock } from '#throttle';
-import { MemoryState } from '../gateway/testing/memory-state.js';
-import { APPLICATION, applicationOp, definitionOf, keyOp, placed } from '../gateway/testing/ops.js';
+import { MemoryState } from '../testing/memory-state.js';
+import { APPLICATION, applicationOp, definitionOf, keyOp, placed } from '../testing/gateway-ops.js';
 import { planOp } from '../testing/sample-ops.js';
 import { AskModule } from './ask.module.js';
 import { Ask } from './ask.service.js';

@@ -1,6 +1,6 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { type ErrorCode, ERRORS, fail, HelioError } from '#model';
+import { type ErrorCode, ERRORS, fail, HelioError, problemType } from '#model';
 import { type Logger, PROBLEM_TYPE, type ProblemDocument } from '#platform';
 
 /** Turns whatever was thrown into a problem document. What is not meant for callers goes to the log alone. */
@@ -16,7 +16,7 @@ export class ProblemFilter implements ExceptionFilter {
     if (error.code === 'internal') this.log.error({ err: thrown, path }, 'a request to the admin port failed');
     if (reply.sent) return;
     const problem: ProblemDocument = {
-      type: `urn:heliograph:error:${error.code}`,
+      type: problemType(error.code),
       title: ERRORS[error.code].title,
       status: error.status,
       code: error.code,

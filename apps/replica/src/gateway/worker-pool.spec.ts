@@ -11,8 +11,8 @@ import type { Op } from '#model';
 import { createLog } from '#platform';
 import { planOp } from '../testing/sample-ops.js';
 import { StateFixture } from '../testing/state-fixture.js';
-import { call } from './testing/clients.js';
-import { applicationOp, definitionOf, keyOp, placed, SUBSCRIPTION } from './testing/ops.js';
+import { call } from '../testing/clients.js';
+import { applicationOp, definitionOf, keyOp, placed, SUBSCRIPTION } from '../testing/gateway-ops.js';
 import type { WorkerPool, WorkerPoolOptions } from './worker-pool.js';
 
 // Workers are processes of compiled files: the pool has to come from where these are.
@@ -42,7 +42,16 @@ afterEach(async () => {
 });
 
 function newPool(more: Partial<WorkerPoolOptions> = {}): WorkerPool {
-  return new Pool({ workers: 2, port: 0, host: '127.0.0.1', stateDir: state.directory, region: 'eu-west', accessLog: false, log: createLog('test', 'silent'), ...more });
+  return new Pool({
+    workers: 2,
+    port: 0,
+    host: '127.0.0.1',
+    stateDir: state.directory,
+    region: 'eu-west',
+    accessLog: false,
+    log: createLog('test', 'silent'),
+    ...more,
+  });
 }
 
 async function start(more: Partial<WorkerPoolOptions> = {}): Promise<void> {
@@ -53,7 +62,8 @@ async function start(more: Partial<WorkerPoolOptions> = {}): Promise<void> {
 const weather = (): Op[] => placed(definitionOf({ upstream: { targets: [{ url: upstream.url }] } }));
 const customer = (): Op[] => [applicationOp({ 'weather:v1': 'gold' }), keyOp(KEY)];
 const get = () => call(port, 'GET', '/weather/v1/today', { 'x-api-key': KEY });
-const revision = (number: number) => until(() => pool.loadedRevision() === number, { what: `revision ${number} in every worker`, every: 5 });
+const revision = (number: number) =>
+  until(() => pool.loadedRevision() === number, { what: `revision ${number} in every worker`, every: 5 });
 const listening = () => pool.status().filter((worker) => worker.listening);
 
 function gone(pid: number): boolean {
@@ -74,7 +84,10 @@ describe('WorkerPool', () => {
     pool.announce();
     await revision(1);
     expect((await get()).status).toBe(200);
-    expect(pool.status()).toMatchObject([{ listening: true, revision: 1 }, { listening: true, revision: 1 }]);
+    expect(pool.status()).toMatchObject([
+      { listening: true, revision: 1 },
+      { listening: true, revision: 1 },
+    ]);
   });
 
   it('serves what is on the disk when it starts', async () => {
@@ -135,9 +148,19 @@ describe('WorkerPool', () => {
     const clients = Array.from({ length: 8 }, client);
     for (let i = 0; i < rounds; i++) {
       current = i;
-      const api = definitionOf({ name: `api-${i}`, context: `/api-${i}`, plans: [`plan-${i}`], upstream: { targets: [{ url: upstream.url }] } });
+      const api = definitionOf({
+        name: `api-${i}`,
+        context: `/api-${i}`,
+        plans: [`plan-${i}`],
+        upstream: { targets: [{ url: upstream.url }] },
+      });
       const subscriptions = [{ id: id(i, 'f1'), api: `api-${i}:v1` as const, plan: `plan-${i}` }];
-      await state.apply(...placed(api), planOp(`plan-${i}`, { rate: { limit: 1_000_000, per: 'second' }, quota: null }), applicationOp({}, id(i, 'a1'), { subscriptions }), keyOp(`key-${i}`, { application: id(i, 'a1') }));
+      await state.apply(
+        ...placed(api),
+        planOp(`plan-${i}`, { rate: { limit: 1_000_000, per: 'second' }, quota: null }),
+        applicationOp({}, id(i, 'a1'), { subscriptions }),
+        keyOp(`key-${i}`, { application: id(i, 'a1') }),
+      );
       pool.announce();
       await revision(i + 2);
     }
@@ -154,12 +177,20 @@ describe('WorkerPool', () => {
     let done = false;
     const results: string[] = [];
     const client = async (): Promise<void> => {
-      while (!done) results.push(await get().then(({ status }) => `${status}`, (error: NodeJS.ErrnoException) => error.code ?? error.message));
+      while (!done)
+        results.push(
+          await get().then(
+            ({ status }) => `${status}`,
+            (error: unknown) => (error as NodeJS.ErrnoException).code ?? String(error),
+          ),
+        );
     };
     const clients = Array.from({ length: 6 }, client);
     await until(() => results.length > 50, { what: 'load' });
     process.kill(first.pid, 'SIGKILL');
-    await until(() => listening().length === 2 && listening().every(({ pid }) => pid !== first.pid), { what: 'a new worker' });
+    await until(() => listening().length === 2 && listening().every(({ pid }) => pid !== first.pid), {
+      what: 'a new worker',
+    });
     const replaced = results.length;
     await until(() => results.length > replaced + 200, { what: 'more load' });
     done = true;
@@ -191,17 +222,30 @@ describe('WorkerPool', () => {
     await until(() => listening().length === 1 && listening()[0]?.pid !== worker?.pid, { what: 'a new worker' });
     const answers = await Promise.all(Array.from({ length: 20 }, get));
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(6);
-    expect(pool.counters.take('test', { kind: 'quota', subscription: SUBSCRIPTION, limit: { limit: 12, per: 'month' } }, 1).granted).toBe(0);
+    expect(
+      pool.counters.take('test', { kind: 'quota', subscription: SUBSCRIPTION, limit: { limit: 12, per: 'month' } }, 1)
+        .granted,
+    ).toBe(0);
   });
 
   it('refuses what is too old by the freshness that it is told, also in workers that start later', async () => {
-    await state.apply(...placed(definitionOf({ security: 'open', maxStaleness: { seconds: 3600, past: 'refuse' }, upstream: { targets: [{ url: upstream.url }] } })));
+    await state.apply(
+      ...placed(
+        definitionOf({
+          security: 'open',
+          maxStaleness: { seconds: 3600, past: 'refuse' },
+          upstream: { targets: [{ url: upstream.url }] },
+        }),
+      ),
+    );
     pool = newPool();
     pool.setFreshness(Date.now());
     port = await pool.start();
     expect((await get()).status).toBe(200);
     pool.setFreshness(Date.now() - 3_601_000);
-    await until(async () => (await get()).code === 'too_stale' && (await get()).code === 'too_stale', { what: 'both workers to refuse' });
+    await until(async () => (await get()).code === 'too_stale' && (await get()).code === 'too_stale', {
+      what: 'both workers to refuse',
+    });
   });
 
   it('adds the numbers of all workers up', async () => {
@@ -260,9 +304,16 @@ describe('WorkerPool', () => {
   });
 });
 
-async function keptCall(agent: Agent, path: string, key: string): Promise<{ status: number; code: string | undefined }> {
+async function keptCall(
+  agent: Agent,
+  path: string,
+  key: string,
+): Promise<{ status: number; code: string | undefined }> {
   const request = httpRequest({ agent, port, host: '127.0.0.1', path, headers: { 'x-api-key': key } }).end();
   const [response] = (await once(request, 'response')) as [IncomingMessage];
   const text = Buffer.concat(await response.toArray()).toString();
-  return { status: response.statusCode ?? 0, code: response.statusCode === 200 ? undefined : (JSON.parse(text) as { code: string }).code };
+  return {
+    status: response.statusCode ?? 0,
+    code: response.statusCode === 200 ? undefined : (JSON.parse(text) as { code: string }).code,
+  };
 }

@@ -105,14 +105,23 @@ export class WorkerPool {
   }
 
   status(): WorkerStatus[] {
-    return [...this.slots.values()].map(({ name, process, listening, revision }) => ({ name, pid: process.process.pid ?? null, listening, revision }));
+    return [...this.slots.values()].map(({ name, process, listening, revision }) => ({
+      name,
+      pid: process.process.pid ?? null,
+      listening,
+      revision,
+    }));
   }
 
   /** Prometheus text of all workers together; of those that do not answer in a second, nothing. */
   async metrics(): Promise<string> {
     const id = this.nextQuestion++;
     const listening = [...this.slots.values()].filter((slot) => slot.listening);
-    const question = { missing: new Set(listening.map(({ name }) => name)), answers: [] as object[][], done: deferred<void>() };
+    const question = {
+      missing: new Set(listening.map(({ name }) => name)),
+      answers: [] as object[][],
+      done: deferred<void>(),
+    };
     if (listening.length === 0) return '';
     this.questions.set(id, question);
     for (const slot of listening) tell(slot, { type: 'metrics', id });
@@ -128,7 +137,10 @@ export class WorkerPool {
     this.stopping = true;
     clearInterval(this.sweeper);
     for (const timer of this.restarts) clearTimeout(timer);
-    const ended = [...this.slots.values()].map(({ process }) => new Promise<void>((resolve) => (process.isDead() ? resolve() : process.once('exit', () => resolve()))));
+    const ended = [...this.slots.values()].map(
+      ({ process }) =>
+        new Promise<void>((resolve) => (process.isDead() ? resolve() : process.once('exit', () => resolve()))),
+    );
     for (const slot of this.slots.values()) slot.listening = false;
     this.tellAll({ type: 'drain', graceMs });
     // a worker's own end of the time comes first; this is for one that does not react
@@ -146,7 +158,9 @@ export class WorkerPool {
     slot.process.on('message', (message: FromWorker) => this.receive(slot, message));
     slot.process.on('exit', (code, signal) => this.onExit(slot, code, signal));
     // a channel that breaks is followed by the end of the process
-    slot.process.on('error', (error) => this.options.log.warn({ err: error, worker: name }, 'the channel to a gateway worker failed'));
+    slot.process.on('error', (error) =>
+      this.options.log.warn({ err: error, worker: name }, 'the channel to a gateway worker failed'),
+    );
   }
 
   private optionsOf({ name }: Slot): WorkerOptions {
@@ -162,7 +176,8 @@ export class WorkerPool {
       case 'listening':
         slot.listening = true;
         slot.revision = message.revision;
-        if (this.slots.size === this.options.workers && [...this.slots.values()].every(({ listening }) => listening)) this.started?.resolve(message.port);
+        if (this.slots.size === this.options.workers && [...this.slots.values()].every(({ listening }) => listening))
+          this.started?.resolve(message.port);
         return;
       case 'failed':
         if (this.started) this.started.reject(startError(this.port, message));
@@ -172,7 +187,11 @@ export class WorkerPool {
         slot.revision = message.revision;
         return;
       case 'take':
-        tell(slot, { type: 'granted', id: message.id, grant: this.counters.take(slot.name, message.bucket, message.want) });
+        tell(slot, {
+          type: 'granted',
+          id: message.id,
+          grant: this.counters.take(slot.name, message.bucket, message.want),
+        });
         return;
       case 'give':
         this.counters.give(slot.name, message.bucket, message.unused, message.window);
@@ -197,10 +216,16 @@ export class WorkerPool {
     this.counters.forget(slot.name);
     for (const id of this.questions.keys()) this.answer(slot, id, null);
     if (this.stopping) return;
-    this.started?.reject(new Error(`a gateway worker ended while it started (${signal ?? `exit code ${code}`}); its log says more`));
+    this.started?.reject(
+      new Error(`a gateway worker ended while it started (${signal ?? `exit code ${code}`}); its log says more`),
+    );
     this.shortLives = performance.now() - slot.startedAt < STEADY_MS ? this.shortLives + 1 : 0;
-    const pauseMs = this.shortLives === 0 ? 0 : backoffMs(this.shortLives - 1, RESTART_BASE_MS, RESTART_MAX_MS, Math.random);
-    this.options.log.error({ worker: slot.name, pid: slot.process.process.pid, code, signal, pauseMs }, 'a gateway worker died and is replaced');
+    const pauseMs =
+      this.shortLives === 0 ? 0 : backoffMs(this.shortLives - 1, RESTART_BASE_MS, RESTART_MAX_MS, Math.random);
+    this.options.log.error(
+      { worker: slot.name, pid: slot.process.process.pid, code, signal, pauseMs },
+      'a gateway worker died and is replaced',
+    );
     const timer = setTimeout(() => {
       this.restarts.delete(timer);
       this.fork();
@@ -218,8 +243,12 @@ function tell({ process }: Slot, message: ToWorker): void {
 }
 
 function startError(port: number, { message, code }: { message: string; code: string | null }): Error {
-  if (code === 'EADDRINUSE') return new Error(`the gateway port ${port} is taken: stop what listens there, or set GATEWAY_PORT to another`);
-  if (code === 'EACCES') return new Error(`the gateway port ${port} may not be opened by this user: set GATEWAY_PORT to one above 1023, or allow it`);
+  if (code === 'EADDRINUSE')
+    return new Error(`the gateway port ${port} is taken: stop what listens there, or set GATEWAY_PORT to another`);
+  if (code === 'EACCES')
+    return new Error(
+      `the gateway port ${port} may not be opened by this user: set GATEWAY_PORT to one above 1023, or allow it`,
+    );
   return new Error(`a gateway worker could not start: ${message}`);
 }
 

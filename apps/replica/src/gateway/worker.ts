@@ -66,7 +66,9 @@ class Worker {
       case 'granted':
         return this.counters.granted(message.id, message.grant);
       case 'metrics':
-        void this.metrics.registry.getMetricsAsJSON().then((metrics) => send({ type: 'metrics', id: message.id, metrics }));
+        void this.metrics.registry
+          .getMetricsAsJSON()
+          .then((metrics) => send({ type: 'metrics', id: message.id, metrics }));
         return;
       case 'drain':
         void this.end(message.graceMs, 0);
@@ -93,7 +95,10 @@ class Worker {
       send({ type: 'loaded', revision: this.state.revision });
       this.reportFaults();
     } catch (error) {
-      this.log.error({ err: error, revision: this.state.revision }, 'a revision could not be loaded; the one before goes on serving');
+      this.log.error(
+        { err: error, revision: this.state.revision },
+        'a revision could not be loaded; the one before goes on serving',
+      );
       setTimeout(() => this.load(), RELOAD_MS).unref();
     }
   }
@@ -103,7 +108,11 @@ class Worker {
     const text = JSON.stringify(faults);
     if (text === this.reported) return;
     this.reported = text;
-    if (faults.length > 0) this.log.error({ faults: faults.slice(0, 20), count: faults.length }, 'parts of the revision cannot be served; what served before goes on');
+    if (faults.length > 0)
+      this.log.error(
+        { faults: faults.slice(0, 20), count: faults.length },
+        'parts of the revision cannot be served; what served before goes on',
+      );
   }
 }
 

@@ -23,7 +23,6 @@ const identity = z.strictObject({
 
 /** Who this replica is, kept in its state directory. */
 export type Identity = z.infer<typeof identity>;
-export type Joined = z.infer<typeof joined>;
 
 const FILE = 'identity.json';
 

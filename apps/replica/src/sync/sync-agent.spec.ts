@@ -55,6 +55,18 @@ describe('SyncAgent', () => {
     expect(f.state.position.root).toBe(rootOf(f.chain.entries));
   });
 
+  it('asks for the head by its tag, gets it once, and again only when it was signed anew', async () => {
+    await f.chain.publish(f.store, [keyOp('a')]);
+    f.start();
+    await f.reaches(1);
+    await until(() => f.looks.length >= 5, { what: 'five looks' });
+    expect(f.looks.map(({ answer }) => answer).slice(0, 5)).toEqual(['head', ...Array<string>(4).fill('unchanged')]);
+    await f.chain.putHead(f.store, f.chain.head({ issuedAt: Date.now() + 1, expiresAt: Date.now() + 5000 }));
+    const { expiresAt } = f.agent.head ?? { expiresAt: 0 };
+    await until(() => f.agent.head?.expiresAt !== expiresAt, { what: 'the newer head' });
+    expect(f.state.head).toEqual(f.agent.head);
+  });
+
   it('says that there is no head yet, and that the store is gone, and goes on by itself when it is back', async () => {
     f.start();
     expect(await f.faults('head_missing')).toContain('has no head of the environment prod');
@@ -235,6 +247,9 @@ describe('R4 nothing is applied that is', () => {
     ];
     for (const [bytes, code] of wrong) {
       f.overwrite(HEAD, bytes);
+      await f.faults(code);
+      const looks = f.looks.length;
+      await until(() => f.looks.length > looks + 1 || code === 'store_too_large', { what: 'another look' });
       await f.faults(code);
       expect(f.agent.sync).toMatchObject({ revision: 1, head: 1 });
       expect(isServed(keyOp('a'))).toBe(true);

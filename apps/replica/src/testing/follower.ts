@@ -6,7 +6,7 @@ import { ChainMaker } from '#artifacts/testing';
 import { until } from '#harness';
 import { createLog } from '#platform';
 import { StateStore } from '../state/state-store.js';
-import { StoreSource } from '../sync/revision-source.js';
+import { type RevisionSource, StoreSource } from '../sync/revision-source.js';
 import { SyncAgent } from '../sync/sync-agent.js';
 import { lastFault } from '../sync/sync-machine.js';
 import { temporaryDirectory } from './state-fixture.js';
@@ -18,6 +18,8 @@ export class Follower {
   readonly stateDirectory = temporaryDirectory();
   readonly store: ArtifactStore = openStore(pathToFileURL(this.storeDirectory).href, { create: true });
   readonly refused: string[] = [];
+  /** what each look at the head was told that is known already, and what it was answered */
+  readonly looks: { etag: string | null; answer: string }[] = [];
   state = StateStore.open(this.stateDirectory, 'prod');
   agent = this.#newAgent();
   #stop = new AbortController();
@@ -70,7 +72,7 @@ export class Follower {
   #newAgent(): SyncAgent {
     return new SyncAgent({
       state: this.state,
-      source: new StoreSource(this.store, 'prod'),
+      source: this.#watched(new StoreSource(this.store, 'prod')),
       trusted: new TrustedKeys([this.chain.signer.publicKey]),
       log: createLog('test', 'silent'),
       pollMs: 20,
@@ -79,5 +81,18 @@ export class Follower {
       onChange: () => undefined,
       onRefused: (code) => void this.refused.push(code),
     });
+  }
+
+  #watched(source: StoreSource): RevisionSource {
+    return {
+      kind: source.kind,
+      description: source.description,
+      head: async (etag, signal) => {
+        const answer = await source.head(etag, signal);
+        this.looks.push({ etag, answer: answer.kind });
+        return answer;
+      },
+      revision: (revision, limitBytes, signal) => source.revision(revision, limitBytes, signal),
+    };
   }
 }

@@ -5,7 +5,15 @@ import { newSigningKeyPem, signerFromPem, TrustedKeys } from './signing.js';
 
 const signer = signerFromPem(newSigningKeyPem());
 const trusted = new TrustedKeys([signer.publicKey]);
-const head = { environment: 'prod', epoch: 2, revision: 7, hash: 'ab'.repeat(32), root: 'cd'.repeat(32), issuedAt: 1000, expiresAt: 91_000 };
+const head = {
+  environment: 'prod',
+  epoch: 2,
+  revision: 7,
+  hash: 'ab'.repeat(32),
+  root: 'cd'.repeat(32),
+  issuedAt: 1000,
+  expiresAt: 91_000,
+};
 
 function faultOf(bytes: Buffer, environment = 'prod'): string {
   try {

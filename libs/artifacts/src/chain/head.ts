@@ -38,7 +38,8 @@ export function sealHead(head: Omit<Head, 'format' | 'keyId'>, signer: Signer): 
  * @throws FormatError
  */
 export function verifyHead(bytes: Buffer, environment: string, trusted: TrustedKeys): Head {
-  if (bytes.length > LIMITS.headBytes) throw new FormatError('too_large', `a head of ${bytes.length} bytes is larger than ${LIMITS.headBytes}`);
+  if (bytes.length > LIMITS.headBytes)
+    throw new FormatError('too_large', `a head of ${bytes.length} bytes is larger than ${LIMITS.headBytes}`);
   let json: unknown;
   try {
     json = JSON.parse(bytes.toString('utf8'));
@@ -46,12 +47,22 @@ export function verifyHead(bytes: Buffer, environment: string, trusted: TrustedK
     throw new FormatError('malformed', 'the head is not JSON');
   }
   const parsed = signedHead.safeParse(json);
-  if (!parsed.success) throw new FormatError('malformed', `the head is not as it should be: ${parsed.error.issues[0]?.path.join('.')} ${parsed.error.issues[0]?.message}`);
+  if (!parsed.success)
+    throw new FormatError(
+      'malformed',
+      `the head is not as it should be: ${parsed.error.issues[0]?.path.join('.')} ${parsed.error.issues[0]?.message}`,
+    );
   const { signature, ...fields } = parsed.data;
   const keyId = Buffer.from(fields.keyId, 'hex');
-  if (!trusted.has(keyId)) throw new FormatError('untrusted_key', `the head is signed by the key ${fields.keyId}, which is not trusted here`);
+  if (!trusted.has(keyId))
+    throw new FormatError('untrusted_key', `the head is signed by the key ${fields.keyId}, which is not trusted here`);
   const text = Buffer.from(CONTEXT + canonicalJson(fields));
-  if (!trusted.verify(keyId, text, Buffer.from(signature, 'hex'))) throw new FormatError('bad_signature', 'the signature does not fit the head');
-  if (fields.environment !== environment) throw new FormatError('wrong_environment', `the head belongs to the environment ${fields.environment}, not ${environment}`);
+  if (!trusted.verify(keyId, text, Buffer.from(signature, 'hex')))
+    throw new FormatError('bad_signature', 'the signature does not fit the head');
+  if (fields.environment !== environment)
+    throw new FormatError(
+      'wrong_environment',
+      `the head belongs to the environment ${fields.environment}, not ${environment}`,
+    );
   return fields;
 }

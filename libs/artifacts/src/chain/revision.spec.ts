@@ -63,7 +63,9 @@ describe('a signed revision', () => {
     expect(faultOf(second.bytes, start)).toBe('wrong_revision');
     expect(faultOf(first.bytes, positionAfter(first))).toBe('wrong_revision');
     expect(faultOf(second.bytes, { ...positionAfter(first), hash: Buffer.alloc(32, 1) })).toBe('wrong_previous');
-    expect(faultOf(first.bytes, start, new TrustedKeys([signerFromPem(newSigningKeyPem()).publicKey]))).toBe('untrusted_key');
+    expect(faultOf(first.bytes, start, new TrustedKeys([signerFromPem(newSigningKeyPem()).publicKey]))).toBe(
+      'untrusted_key',
+    );
     expect(faultOf(second.bytes, { ...positionAfter(first), epoch: 2 })).toBe('none'); // a newer epoch continues the chain
   });
 

@@ -31,7 +31,13 @@ export interface SealedRevision {
  * @param root the state root after `ops`
  * @param issuedAt milliseconds since 1970
  */
-export function sealRevision(position: ChainPosition, ops: readonly Op[], root: Buffer, issuedAt: number, signer: Signer): SealedRevision {
+export function sealRevision(
+  position: ChainPosition,
+  ops: readonly Op[],
+  root: Buffer,
+  issuedAt: number,
+  signer: Signer,
+): SealedRevision {
   const body = encodeBody(ops);
   const header: RevisionHeader = {
     minReader: 1,
@@ -63,21 +69,42 @@ export interface VerifiedRevision extends SealedRevision {
  */
 export function verifyRevision(bytes: Buffer, position: ChainPosition, trusted: TrustedKeys): VerifiedRevision {
   const { header, signed, signature, length } = decodeHeader(bytes);
-  if (!trusted.has(header.keyId)) throw new FormatError('untrusted_key', `it is signed by the key ${header.keyId.toString('hex')}, which is not trusted here`);
-  if (!trusted.verify(header.keyId, signed, signature)) throw new FormatError('bad_signature', 'the signature does not fit the header');
+  if (!trusted.has(header.keyId))
+    throw new FormatError(
+      'untrusted_key',
+      `it is signed by the key ${header.keyId.toString('hex')}, which is not trusted here`,
+    );
+  if (!trusted.verify(header.keyId, signed, signature))
+    throw new FormatError('bad_signature', 'the signature does not fit the header');
   checkPlace(header, position);
-  if (header.minReader > READER_VERSION) throw new FormatError('reader_too_old', `it needs reader version ${header.minReader}; this build has ${READER_VERSION}`);
-  if (bytes.length !== length + header.bodyLength) throw new FormatError('truncated', `the body has ${bytes.length - length} bytes instead of ${header.bodyLength}`);
+  if (header.minReader > READER_VERSION)
+    throw new FormatError(
+      'reader_too_old',
+      `it needs reader version ${header.minReader}; this build has ${READER_VERSION}`,
+    );
+  if (bytes.length !== length + header.bodyLength)
+    throw new FormatError('truncated', `the body has ${bytes.length - length} bytes instead of ${header.bodyLength}`);
   const body = bytes.subarray(length);
-  if (!hash('sha256', body, 'buffer').equals(header.bodyHash)) throw new FormatError('bad_hash', 'the body does not have the hash that the header says');
+  if (!hash('sha256', body, 'buffer').equals(header.bodyHash))
+    throw new FormatError('bad_hash', 'the body does not have the hash that the header says');
   return { header, hash: hash('sha256', signed, 'buffer'), bytes, body };
 }
 
 function checkPlace(header: RevisionHeader, position: ChainPosition): void {
-  if (header.environment !== position.environment) throw new FormatError('wrong_environment', `it belongs to the environment ${header.environment}, not ${position.environment}`);
-  if (header.epoch < position.epoch) throw new FormatError('older_epoch', `its epoch ${header.epoch} is older than ${position.epoch}`);
-  if (header.revision !== position.revision + 1) throw new FormatError('wrong_revision', `it is revision ${header.revision}; the next one is ${position.revision + 1}`);
-  if (!header.previous.equals(position.hash)) throw new FormatError('wrong_previous', `it does not continue revision ${position.revision} as it is known here`);
+  if (header.environment !== position.environment)
+    throw new FormatError(
+      'wrong_environment',
+      `it belongs to the environment ${header.environment}, not ${position.environment}`,
+    );
+  if (header.epoch < position.epoch)
+    throw new FormatError('older_epoch', `its epoch ${header.epoch} is older than ${position.epoch}`);
+  if (header.revision !== position.revision + 1)
+    throw new FormatError(
+      'wrong_revision',
+      `it is revision ${header.revision}; the next one is ${position.revision + 1}`,
+    );
+  if (!header.previous.equals(position.hash))
+    throw new FormatError('wrong_previous', `it does not continue revision ${position.revision} as it is known here`);
 }
 
 /** The ops of a verified revision. @throws FormatError */

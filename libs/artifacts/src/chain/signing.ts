@@ -1,4 +1,12 @@
-import { createPrivateKey, createPublicKey, generateKeyPairSync, hash, type KeyObject, sign, verify } from 'node:crypto';
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  hash,
+  type KeyObject,
+  sign,
+  verify,
+} from 'node:crypto';
 import { KEY_ID_LENGTH } from '../format/header.js';
 
 /** The DER prefix of an Ed25519 public key: SubjectPublicKeyInfo without its 32 bytes (RFC 8410). */
@@ -20,7 +28,8 @@ export function signerFromPem(pem: string): Signer {
   } catch {
     throw new TypeError('is not a private key in PEM (PKCS#8); `openssl genpkey -algorithm ed25519` makes one');
   }
-  if (key.asymmetricKeyType !== 'ed25519') throw new TypeError(`is an ${key.asymmetricKeyType ?? 'unknown'} key; it has to be Ed25519`);
+  if (key.asymmetricKeyType !== 'ed25519')
+    throw new TypeError(`is an ${key.asymmetricKeyType ?? 'unknown'} key; it has to be Ed25519`);
   const raw = rawPublicKey(createPublicKey(key));
   return { keyId: keyIdOf(raw), publicKey: raw.toString('base64'), sign: (bytes) => sign(null, bytes, key) };
 }

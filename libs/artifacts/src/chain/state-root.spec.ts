@@ -7,7 +7,10 @@ const entry = fc.record({
   key: fc.uint8Array({ minLength: 1, maxLength: 20 }).map((array) => Buffer.from(array)),
   value: fc.uint8Array({ maxLength: 40 }).map((array) => Buffer.from(array)),
 });
-const entries = fc.uniqueArray(entry, { maxLength: 40, selector: (item) => `${item.table} ${item.key.toString('hex')}` });
+const entries = fc.uniqueArray(entry, {
+  maxLength: 40,
+  selector: (item) => `${item.table} ${item.key.toString('hex')}`,
+});
 
 describe('state root', () => {
   it('R2 depends on what the state holds, not on the way that led there', () => {
@@ -17,9 +20,11 @@ describe('state root', () => {
         for (const { table, key, value } of kept) straight.change(table, key, null, value);
         const detour = StateRoot.empty();
         for (const { table, key, value } of gone) detour.change(table, key, null, value);
-        for (const { table, key, value } of [...kept].reverse()) detour.change(table, key, null, Buffer.concat([value, Buffer.of(1)]));
+        for (const { table, key, value } of [...kept].reverse())
+          detour.change(table, key, null, Buffer.concat([value, Buffer.of(1)]));
         for (const { table, key, value } of gone) detour.change(table, key, value, null);
-        for (const { table, key, value } of kept) detour.change(table, key, Buffer.concat([value, Buffer.of(1)]), value);
+        for (const { table, key, value } of kept)
+          detour.change(table, key, Buffer.concat([value, Buffer.of(1)]), value);
         expect(detour.root()).toEqual(straight.root());
       }),
     );
@@ -31,7 +36,14 @@ describe('state root', () => {
       state.change(table, Buffer.from(key), null, Buffer.from(value));
       return state.root().toString('hex');
     };
-    const roots = [rootOf(1, 'a', 'b'), rootOf(2, 'a', 'b'), rootOf(1, 'b', 'b'), rootOf(1, 'a', 'c'), rootOf(1, 'ab', ''), rootOf(1, 'a', '')];
+    const roots = [
+      rootOf(1, 'a', 'b'),
+      rootOf(2, 'a', 'b'),
+      rootOf(1, 'b', 'b'),
+      rootOf(1, 'a', 'c'),
+      rootOf(1, 'ab', ''),
+      rootOf(1, 'a', ''),
+    ];
     expect(new Set(roots).size).toBe(roots.length);
   });
 
@@ -53,6 +65,8 @@ describe('state root', () => {
   });
 
   it('the root of nothing is one known value', () => {
-    expect(StateRoot.empty().root().toString('hex')).toBe('c35020473aed1b4642cd726cad727b63fff2824ad68cedd7ffb73c7cbd890479');
+    expect(StateRoot.empty().root().toString('hex')).toBe(
+      'c35020473aed1b4642cd726cad727b63fff2824ad68cedd7ffb73c7cbd890479',
+    );
   });
 });

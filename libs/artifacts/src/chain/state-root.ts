@@ -57,7 +57,8 @@ export class StateRoot {
 
   /** Puts back a sum that was kept somewhere. */
   load(bucket: number, sum: Uint8Array): void {
-    if (bucket < 0 || bucket >= BUCKETS || sum.length !== SUM_BYTES) throw new RangeError(`bucket ${bucket} with ${sum.length} bytes`);
+    if (bucket < 0 || bucket >= BUCKETS || sum.length !== SUM_BYTES)
+      throw new RangeError(`bucket ${bucket} with ${sum.length} bytes`);
     this.sums.set(sum, bucket * SUM_BYTES);
   }
 

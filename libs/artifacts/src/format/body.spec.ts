@@ -4,8 +4,13 @@ import { encodeKeyRecord, type Op, TABLE } from '#model';
 import { compareOps, decodeBody, encodeBody } from './body.js';
 import { FormatError, LIMITS } from './limits.js';
 
-const bytes = (max: number, min = 0): fc.Arbitrary<Buffer> => fc.uint8Array({ minLength: min, maxLength: max }).map((array) => Buffer.from(array));
-const op: fc.Arbitrary<Op> = fc.record({ table: fc.integer({ min: 1, max: 127 }), key: bytes(40, 1), value: fc.option(bytes(300)) });
+const bytes = (max: number, min = 0): fc.Arbitrary<Buffer> =>
+  fc.uint8Array({ minLength: min, maxLength: max }).map((array) => Buffer.from(array));
+const op: fc.Arbitrary<Op> = fc.record({
+  table: fc.integer({ min: 1, max: 127 }),
+  key: bytes(40, 1),
+  value: fc.option(bytes(300)),
+});
 const ops = fc.uniqueArray(op, { maxLength: 50, selector: (item) => `${item.table} ${item.key.toString('hex')}` });
 
 function faultOf(run: () => unknown): string {
@@ -58,15 +63,23 @@ describe('body of a revision', () => {
     expect(faultOf(() => decodeBody(Buffer.concat([body, Buffer.of(0)])))).toBe('malformed');
     const [first, second] = [Buffer.from('026101', 'hex'), Buffer.from('026101', 'hex')];
     expect(faultOf(() => decodeBody(Buffer.concat([Buffer.of(2), first, second])))).not.toBe('none');
-    expect(faultOf(() => encodeBody([1, 2].map(() => ({ table: 1, key: Buffer.from('a'), value: null }))))).toBe('malformed');
+    expect(faultOf(() => encodeBody([1, 2].map(() => ({ table: 1, key: Buffer.from('a'), value: null }))))).toBe(
+      'malformed',
+    );
     expect(faultOf(() => encodeBody([{ table: 0, key: Buffer.from('a'), value: null }]))).toBe('malformed');
-    expect(faultOf(() => encodeBody([{ table: 1, key: Buffer.alloc(LIMITS.keyBytes + 1), value: null }]))).toBe('too_large');
+    expect(faultOf(() => encodeBody([{ table: 1, key: Buffer.alloc(LIMITS.keyBytes + 1), value: null }]))).toBe(
+      'too_large',
+    );
     expect(faultOf(() => decodeBody(Buffer.from('ffffff7f', 'hex')))).toBe('too_large'); // a count that no body can hold
     expect(faultOf(() => decodeBody(Buffer.from('8000', 'hex')))).toBe('malformed'); // zero in two bytes
   });
 
   it('spends at most 64 bytes on a key', () => {
-    const value = encodeKeyRecord({ application: '7f0b2f4e-0d0c-4f1e-9a55-0f6b4b6f8a10', revoked: true, expiresAt: 4_000_000_000_000 });
+    const value = encodeKeyRecord({
+      application: '7f0b2f4e-0d0c-4f1e-9a55-0f6b4b6f8a10',
+      revoked: true,
+      expiresAt: 4_000_000_000_000,
+    });
     const one = encodeBody([{ table: TABLE.key, key: Buffer.alloc(16, 7), value }]).length - encodeBody([]).length;
     expect(one).toBeLessThanOrEqual(64);
   });

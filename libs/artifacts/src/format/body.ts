@@ -16,7 +16,8 @@ const MAX_TABLE = 127;
  */
 export function encodeBody(ops: readonly Op[]): Buffer {
   const sorted = [...ops].sort(compareOps);
-  if (sorted.length > LIMITS.ops) throw new FormatError('too_large', `${sorted.length} ops are more than ${LIMITS.ops}`);
+  if (sorted.length > LIMITS.ops)
+    throw new FormatError('too_large', `${sorted.length} ops are more than ${LIMITS.ops}`);
   const parts: Buffer[] = [varint(sorted.length)];
   let previous: Op | undefined;
   for (const op of sorted) {
@@ -26,7 +27,8 @@ export function encodeBody(ops: readonly Op[]): Buffer {
     previous = op;
   }
   const body = Buffer.concat(parts);
-  if (body.length > LIMITS.bodyBytes) throw new FormatError('too_large', `a body of ${body.length} bytes is larger than ${LIMITS.bodyBytes}`);
+  if (body.length > LIMITS.bodyBytes)
+    throw new FormatError('too_large', `a body of ${body.length} bytes is larger than ${LIMITS.bodyBytes}`);
   return body;
 }
 
@@ -39,7 +41,8 @@ export function decodeBody(body: Buffer): Op[] {
   const reader = new Reader(body);
   const count = reader.varint();
   // an op has at least three bytes: a count that cannot be true allocates nothing
-  if (count > LIMITS.ops || count * 3 > body.length) throw new FormatError('too_large', `a count of ${count} ops does not fit a body of ${body.length} bytes`);
+  if (count > LIMITS.ops || count * 3 > body.length)
+    throw new FormatError('too_large', `a count of ${count} ops does not fit a body of ${body.length} bytes`);
   const ops: Op[] = [];
   for (let i = 0; i < count; i++) {
     const head = reader.byte();
@@ -59,11 +62,15 @@ export function compareOps(a: Op, b: Op): number {
 }
 
 function checkOp(op: Op, previous: Op | undefined): void {
-  if (!Number.isInteger(op.table) || op.table < 1 || op.table > MAX_TABLE) throw new FormatError('malformed', `table ${op.table} is not from 1 to ${MAX_TABLE}`);
+  if (!Number.isInteger(op.table) || op.table < 1 || op.table > MAX_TABLE)
+    throw new FormatError('malformed', `table ${op.table} is not from 1 to ${MAX_TABLE}`);
   if (op.key.length === 0) throw new FormatError('malformed', 'an op has an empty key');
-  if (op.key.length > LIMITS.keyBytes) throw new FormatError('too_large', `a key of ${op.key.length} bytes is larger than ${LIMITS.keyBytes}`);
-  if (op.value && op.value.length > LIMITS.valueBytes) throw new FormatError('too_large', `a value of ${op.value.length} bytes is larger than ${LIMITS.valueBytes}`);
-  if (previous && compareOps(previous, op) >= 0) throw new FormatError('malformed', 'ops are out of order, or name an entry twice');
+  if (op.key.length > LIMITS.keyBytes)
+    throw new FormatError('too_large', `a key of ${op.key.length} bytes is larger than ${LIMITS.keyBytes}`);
+  if (op.value && op.value.length > LIMITS.valueBytes)
+    throw new FormatError('too_large', `a value of ${op.value.length} bytes is larger than ${LIMITS.valueBytes}`);
+  if (previous && compareOps(previous, op) >= 0)
+    throw new FormatError('malformed', 'ops are out of order, or name an entry twice');
 }
 
 function varint(value: number): Buffer {

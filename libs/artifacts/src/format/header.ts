@@ -81,14 +81,21 @@ export interface DecodedHeader {
  */
 export function decodeHeader(bytes: Buffer): DecodedHeader {
   if (bytes.length < 7) throw new FormatError('truncated', `${bytes.length} bytes are too few for a revision`);
-  if (!bytes.subarray(0, 3).equals(MAGIC.subarray(0, 3))) throw new FormatError('malformed', 'the bytes do not begin like a revision');
-  if (bytes[3] !== MAGIC[3]) throw new FormatError('unknown_format', `format ${String.fromCharCode(bytes[3] ?? 0)} of revisions is not known to this build`);
+  if (!bytes.subarray(0, 3).equals(MAGIC.subarray(0, 3)))
+    throw new FormatError('malformed', 'the bytes do not begin like a revision');
+  if (bytes[3] !== MAGIC[3])
+    throw new FormatError(
+      'unknown_format',
+      `format ${String.fromCharCode(bytes[3] ?? 0)} of revisions is not known to this build`,
+    );
   const e = bytes.readUInt8(6);
   if (e < 1 || e > MAX_ENVIRONMENT) throw new FormatError('malformed', `an environment's id of ${e} bytes`);
   const length = FIXED + e;
-  if (bytes.length < length) throw new FormatError('truncated', `the header ends after ${bytes.length} of ${length} bytes`);
+  if (bytes.length < length)
+    throw new FormatError('truncated', `the header ends after ${bytes.length} of ${length} bytes`);
   const bodyLength = bytes.readUInt32BE(49 + e);
-  if (bodyLength > LIMITS.bodyBytes) throw new FormatError('too_large', `a body of ${bodyLength} bytes is larger than ${LIMITS.bodyBytes}`);
+  if (bodyLength > LIMITS.bodyBytes)
+    throw new FormatError('too_large', `a body of ${bodyLength} bytes is larger than ${LIMITS.bodyBytes}`);
   return {
     length,
     signed: bytes.subarray(0, length - SIGNATURE_BYTES),

@@ -16,13 +16,17 @@ describe('the quota window', () => {
 
   it('holds every moment in exactly one window, and windows follow each other without a gap', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 0, max: at('2100-01-01T00:00:00Z') }), fc.constantFrom('day' as const, 'month' as const), (moment, per) => {
-        const window = quotaWindow({ limit: 1, per }, moment);
-        expect(window.start).toBeLessThanOrEqual(moment);
-        expect(window.end).toBeGreaterThan(moment);
-        expect(quotaWindow({ limit: 1, per }, window.end).start).toBe(window.end);
-        expect(quotaWindow({ limit: 1, per }, window.end - 1)).toEqual(window);
-      }),
+      fc.property(
+        fc.integer({ min: 0, max: at('2100-01-01T00:00:00Z') }),
+        fc.constantFrom('day' as const, 'month' as const),
+        (moment, per) => {
+          const window = quotaWindow({ limit: 1, per }, moment);
+          expect(window.start).toBeLessThanOrEqual(moment);
+          expect(window.end).toBeGreaterThan(moment);
+          expect(quotaWindow({ limit: 1, per }, window.end).start).toBe(window.end);
+          expect(quotaWindow({ limit: 1, per }, window.end - 1)).toEqual(window);
+        },
+      ),
     );
   });
 
@@ -31,6 +35,9 @@ describe('the quota window', () => {
     const today = { start: at('2026-05-02T00:00:00Z'), used: 5 };
     expect(settleQuota(today, limit, at('2026-05-02T23:00:00Z'))).toBe(today);
     expect(settleQuota(today, limit, at('2026-05-01T23:00:00Z'))).toBe(today);
-    expect(settleQuota(today, limit, at('2026-05-03T00:00:00Z'))).toEqual({ start: at('2026-05-03T00:00:00Z'), used: 0 });
+    expect(settleQuota(today, limit, at('2026-05-03T00:00:00Z'))).toEqual({
+      start: at('2026-05-03T00:00:00Z'),
+      used: 0,
+    });
   });
 });

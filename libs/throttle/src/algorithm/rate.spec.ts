@@ -8,7 +8,9 @@ const TICK = { second: 1, minute: 60, hour: 3600 } as const;
 const limits = fc.record({
   limit: fc.oneof(fc.integer({ min: 1, max: 50 }), fc.integer({ min: 1, max: 1_000_000_000 })),
   per: fc.constantFrom('second' as const, 'minute' as const, 'hour' as const),
-  burst: fc.option(fc.oneof(fc.integer({ min: 1, max: 50 }), fc.integer({ min: 1, max: 1_000_000_000 })), { nil: undefined }),
+  burst: fc.option(fc.oneof(fc.integer({ min: 1, max: 50 }), fc.integer({ min: 1, max: 1_000_000_000 })), {
+    nil: undefined,
+  }),
 });
 
 /** Takes up to `want` tokens at `now`. */
@@ -20,7 +22,10 @@ function take(state: ReturnType<typeof newRateState>, limit: RateLimit, want: nu
 
 describe('the rate', () => {
   it('T1 in no interval are more tokens taken than the burst and what the interval pays back', () => {
-    const steps = fc.array(fc.record({ pause: fc.integer({ min: 0, max: 5_000_000 }), want: fc.integer({ min: 1, max: 100 }) }), { maxLength: 40 });
+    const steps = fc.array(
+      fc.record({ pause: fc.integer({ min: 0, max: 5_000_000 }), want: fc.integer({ min: 1, max: 100 }) }),
+      { maxLength: 40 },
+    );
     fc.assert(
       fc.property(limits, steps, fc.integer({ min: 0, max: 1_000_000 }), (limit, takes, start) => {
         let now = start;

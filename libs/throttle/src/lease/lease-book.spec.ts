@@ -74,7 +74,11 @@ describe('LeaseBook', () => {
     expect(results).toEqual(['spent', 'spent', 'spent', 'quota', 'quota', 'quota', 'quota', 'quota']);
     // what the quota refused has cost the rate nothing: four are left of five, less three, and one may lie on the lease
     const raised: Limits = { ...limits, quota: { limit: 100, per: 'day' } };
-    expect([await request(a, raised), await request(a, raised), await request(a, raised)]).toEqual(['spent', 'spent', 'rate']);
+    expect([await request(a, raised), await request(a, raised), await request(a, raised)]).toEqual([
+      'spent',
+      'spent',
+      'rate',
+    ]);
   });
 
   it('gives an idle lease back, so that another holder can spend it', async () => {
@@ -97,7 +101,13 @@ describe('LeaseBook', () => {
     const a = book('a');
     expect([await request(a, perSecond(1)), await request(a, perSecond(1))]).toEqual(['spent', 'rate']);
     const refused = a.spend('s', perSecond(1));
-    expect(refused).toMatchObject({ kind: 'refused', by: 'rate', retryMs: 1000, unknown: false, rate: { remaining: 0 } });
+    expect(refused).toMatchObject({
+      kind: 'refused',
+      by: 'rate',
+      retryMs: 1000,
+      unknown: false,
+      rate: { remaining: 0 },
+    });
     time.ms = 1000;
     expect(await request(a, perSecond(1))).toBe('spent');
   });
@@ -106,7 +116,11 @@ describe('LeaseBook', () => {
     const { book } = world();
     const a = book('a');
     const day = (limit: number): Limits => ({ rate: null, quota: { limit, per: 'day' } });
-    expect([await request(a, day(1)), await request(a, day(1)), await request(a, day(2))]).toEqual(['spent', 'quota', 'spent']);
+    expect([await request(a, day(1)), await request(a, day(1)), await request(a, day(2))]).toEqual([
+      'spent',
+      'quota',
+      'spent',
+    ]);
   });
 
   it('spends no token of a window that has ended', async () => {
@@ -145,34 +159,50 @@ describe('LeaseBook', () => {
   });
 
   it('T1 however holders race, no interval admits more than the burst and what it pays back, and no window more than its quota', async () => {
-    const step = fc.record({ pauseMs: fc.integer({ min: 0, max: 900 }), holder: fc.integer({ min: 0, max: 3 }), requests: fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 300 })), sweep: fc.boolean() });
+    const step = fc.record({
+      pauseMs: fc.integer({ min: 0, max: 900 }),
+      holder: fc.integer({ min: 0, max: 3 }),
+      requests: fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 300 })),
+      sweep: fc.boolean(),
+    });
     // bursts that are full again within a pause, so that what is lent meanwhile would come on top
-    const rates = fc.record({ limit: fc.integer({ min: 1, max: 2000 }), per: fc.constantFrom('second' as const, 'minute' as const), burst: fc.integer({ min: 1, max: 150 }) });
+    const rates = fc.record({
+      limit: fc.integer({ min: 1, max: 2000 }),
+      per: fc.constantFrom('second' as const, 'minute' as const),
+      burst: fc.integer({ min: 1, max: 150 }),
+    });
     await fc.assert(
-      fc.asyncProperty(rates, fc.integer({ min: 1, max: 20_000 }), fc.array(step, { maxLength: 25 }), async (rate, quota, steps) => {
-        const { book, time } = world();
-        const books = ['a', 'b', 'c', 'd'].map(book);
-        const limits: Limits = { rate, quota: { limit: quota, per: 'day' } };
-        const log: { ms: number; admitted: number }[] = [];
-        for (const { pauseMs, holder, requests, sweep } of steps) {
-          time.ms += pauseMs;
-          if (sweep) for (const one of books) one.sweep();
-          const own = books[holder] as LeaseBook;
-          const other = books[(holder + 1) % 4] as LeaseBook;
-          const results = await Promise.all(Array.from({ length: requests }, (_, i) => request(i % 2 ? own : other, limits)));
-          log.push({ ms: time.ms, admitted: admitted(results) });
-        }
-        expect(log.reduce((sum, entry) => sum + entry.admitted, 0)).toBeLessThanOrEqual(quota);
-        const tick = (ms: number): number => Math.floor((ms * 1000) / (rate.per === 'second' ? 1 : 60));
-        for (let from = 0; from < log.length; from++) {
-          let sum = 0;
-          for (let to = from; to < log.length; to++) {
-            sum += log[to]?.admitted ?? 0;
-            const paid = ((tick(log[to]?.ms ?? 0) - tick(log[from]?.ms ?? 0)) * rate.limit) / 1_000_000;
-            expect(sum).toBeLessThanOrEqual(Math.floor(rate.burst + paid));
+      fc.asyncProperty(
+        rates,
+        fc.integer({ min: 1, max: 20_000 }),
+        fc.array(step, { maxLength: 25 }),
+        async (rate, quota, steps) => {
+          const { book, time } = world();
+          const books = ['a', 'b', 'c', 'd'].map(book);
+          const limits: Limits = { rate, quota: { limit: quota, per: 'day' } };
+          const log: { ms: number; admitted: number }[] = [];
+          for (const { pauseMs, holder, requests, sweep } of steps) {
+            time.ms += pauseMs;
+            if (sweep) for (const one of books) one.sweep();
+            const own = books[holder] as LeaseBook;
+            const other = books[(holder + 1) % 4] as LeaseBook;
+            const results = await Promise.all(
+              Array.from({ length: requests }, (_, i) => request(i % 2 ? own : other, limits)),
+            );
+            log.push({ ms: time.ms, admitted: admitted(results) });
           }
-        }
-      }),
+          expect(log.reduce((sum, entry) => sum + entry.admitted, 0)).toBeLessThanOrEqual(quota);
+          const tick = (ms: number): number => Math.floor((ms * 1000) / (rate.per === 'second' ? 1 : 60));
+          for (let from = 0; from < log.length; from++) {
+            let sum = 0;
+            for (let to = from; to < log.length; to++) {
+              sum += log[to]?.admitted ?? 0;
+              const paid = ((tick(log[to]?.ms ?? 0) - tick(log[from]?.ms ?? 0)) * rate.limit) / 1_000_000;
+              expect(sum).toBeLessThanOrEqual(Math.floor(rate.burst + paid));
+            }
+          }
+        },
+      ),
       { numRuns: 150 },
     );
   });

@@ -17,7 +17,14 @@ export type Spending =
   /** one token of each limit was spent */
   | { kind: 'spent'; rate: Gauge | null; quota: Gauge | null }
   /** nothing was spent; `unknown`: the store could not be asked */
-  | { kind: 'refused'; by: 'rate' | 'quota'; retryMs: number; unknown: boolean; rate: Gauge | null; quota: Gauge | null }
+  | {
+      kind: 'refused';
+      by: 'rate' | 'quota';
+      retryMs: number;
+      unknown: boolean;
+      rate: Gauge | null;
+      quota: Gauge | null;
+    }
   /** nothing was spent; `fetch` the missing tokens, then spend again */
   | { kind: 'wait' };
 
@@ -72,7 +79,14 @@ export class LeaseBook {
     if (refusing) {
       refusing.usedAt = now;
       const retryMs = refusing.emptyUntil - now;
-      return { kind: 'refused', by: refusing.bucket.kind, retryMs, unknown: refusing.unknown, rate: gauge(rate, now), quota: gauge(quota, now) };
+      return {
+        kind: 'refused',
+        by: refusing.bucket.kind,
+        retryMs,
+        unknown: refusing.unknown,
+        rate: gauge(rate, now),
+        quota: gauge(quota, now),
+      };
     }
     if (rate?.tokens === 0 || quota?.tokens === 0) return { kind: 'wait' };
     if (rate) use(rate, now);
@@ -127,7 +141,19 @@ export class LeaseBook {
     const leases = this.leases[bucket.kind];
     const lease = leases.get(bucket.subscription);
     if (!lease) {
-      const made: Lease = { bucket, tokens: 0, window: 0, remaining: 0, resetAt: now, emptyUntil: 0, usedAt: now, unknown: false, lent: false, asking: null, waiting: null };
+      const made: Lease = {
+        bucket,
+        tokens: 0,
+        window: 0,
+        remaining: 0,
+        resetAt: now,
+        emptyUntil: 0,
+        usedAt: now,
+        unknown: false,
+        lent: false,
+        asking: null,
+        waiting: null,
+      };
       leases.set(bucket.subscription, made);
       return made;
     }

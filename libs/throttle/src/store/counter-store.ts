@@ -2,7 +2,7 @@ import type { QuotaLimit, RateLimit } from '#model';
 
 /** One limit of one subscription: what tokens are counted for. */
 export type BucketSpec =
-  | { kind: 'rate'; /** the subscription's id */ subscription: string; limit: RateLimit }
+  | { kind: 'rate' /** the subscription's id */; subscription: string; limit: RateLimit }
   | { kind: 'quota'; subscription: string; limit: QuotaLimit };
 
 export interface Grant {

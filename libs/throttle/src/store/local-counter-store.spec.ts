@@ -10,8 +10,16 @@ function storeAt() {
   return { store, time };
 }
 
-const rate = (limit: number, burst = limit): BucketSpec => ({ kind: 'rate', subscription: 's', limit: { limit, per: 'second', burst } });
-const quota = (limit: number, per: 'day' | 'month' = 'day'): BucketSpec => ({ kind: 'quota', subscription: 's', limit: { limit, per } });
+const rate = (limit: number, burst = limit): BucketSpec => ({
+  kind: 'rate',
+  subscription: 's',
+  limit: { limit, per: 'second', burst },
+});
+const quota = (limit: number, per: 'day' | 'month' = 'day'): BucketSpec => ({
+  kind: 'quota',
+  subscription: 's',
+  limit: { limit, per },
+});
 
 describe('LocalCounterStore', () => {
   it('counts a small limit token by token and says when the next one comes', () => {
@@ -59,7 +67,13 @@ describe('LocalCounterStore', () => {
   it('counts a quota within its window and takes back only tokens of the running one', () => {
     const { store, time } = storeAt();
     const taken = store.take('a', quota(3), 2);
-    expect(taken).toEqual({ granted: 2, remaining: 1, resetMs: 43_200_000, retryMs: 0, window: Date.parse('2026-05-02T00:00:00Z') });
+    expect(taken).toEqual({
+      granted: 2,
+      remaining: 1,
+      resetMs: 43_200_000,
+      retryMs: 0,
+      window: Date.parse('2026-05-02T00:00:00Z'),
+    });
     store.give('a', quota(3), 1, taken.window);
     expect(store.take('a', quota(3), 5)).toMatchObject({ granted: 2, remaining: 0, retryMs: 43_200_000 });
     time.ms = 43_200_000;
@@ -72,7 +86,7 @@ describe('LocalCounterStore', () => {
     const { store, time } = storeAt();
     store.take('a', rate(10), 5);
     store.take('a', quota(100), 5);
-    store.take('a', { ...quota(100, 'month'), subscription: 't' } as BucketSpec, 5);
+    store.take('a', { ...quota(100, 'month'), subscription: 't' }, 5);
     store.sweep();
     expect(store.size).toBe(3);
     time.ms = 500;

@@ -1,5 +1,13 @@
 import { settleQuota, quotaWindow, type QuotaState } from '../algorithm/quota.js';
-import { availableTokens, burstOf, chargeRate, newRateState, rateWaitMs, settleRate, type RateState } from '../algorithm/rate.js';
+import {
+  availableTokens,
+  burstOf,
+  chargeRate,
+  newRateState,
+  rateWaitMs,
+  settleRate,
+  type RateState,
+} from '../algorithm/rate.js';
 import type { Clock } from './clock.js';
 import type { BucketSpec, CounterStore, Grant } from './counter-store.js';
 

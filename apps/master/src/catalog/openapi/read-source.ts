@@ -44,7 +44,10 @@ function readText(text: string): { value: unknown; linesOf: Source['linesOf'] } 
   if (begin === '<') throw wholeFault('begins with < as HTML and XML do', 'an OpenAPI document in JSON or YAML');
   if (begin === '{' || begin === '[') return readJson(text);
   if (text.length > MAX_YAML_CHARACTERS)
-    throw wholeFault(`is YAML of more than ${MAX_YAML_CHARACTERS} characters`, 'the same document as JSON, which may be larger');
+    throw wholeFault(
+      `is YAML of more than ${MAX_YAML_CHARACTERS} characters`,
+      'the same document as JSON, which may be larger',
+    );
   return readYaml(text);
 }
 

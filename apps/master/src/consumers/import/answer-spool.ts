@@ -34,6 +34,7 @@ export class AnswerSpool {
     try {
       if (this.file) {
         await this.file.close();
+        this.file = null;
         await pipeline(createReadStream(join(this.directory, 'answers.ndjson')), this.response);
       } else this.response.end();
     } finally {
@@ -46,7 +47,7 @@ export class AnswerSpool {
     const { file, directory } = this;
     this.file = null;
     this.directory = '';
-    if (file) await file.close().catch((error: NodeJS.ErrnoException) => void (error.code === 'EBADF' || process.emitWarning(error)));
+    await file?.close();
     if (directory) await rm(directory, { recursive: true, force: true });
   }
 }

@@ -7,7 +7,9 @@ import { environmentsOf } from '../applications.service.js';
 import { insertSubscription } from '../subscriptions.service.js';
 import type { ApplicationLine, ImportLine, KeyLine, SubscriptionLine } from './import-lines.js';
 
-export type LineOutcome = { ok: true; outcome: 'created' | 'updated' | 'unchanged'; id: string } | { ok: false; error: HelioError };
+export type LineOutcome =
+  | { ok: true; outcome: 'created' | 'updated' | 'unchanged'; id: string }
+  | { ok: false; error: HelioError };
 
 /** Lines of one transaction, with their places in the batch. */
 type Placed<T> = { index: number; line: T };
@@ -19,25 +21,43 @@ type Placed<T> = { index: number; line: T };
 export async function applyBatch(tx: WriteTx, lines: readonly ImportLine[]): Promise<LineOutcome[]> {
   const outcomes: LineOutcome[] = [];
   const of = <K extends ImportLine['kind']>(kind: K): Placed<Extract<ImportLine, { kind: K }>>[] =>
-    lines.flatMap((line, index) => (line.kind === kind ? [{ index, line: line as Extract<ImportLine, { kind: K }> }] : []));
+    lines.flatMap((line, index) =>
+      line.kind === kind ? [{ index, line: line as Extract<ImportLine, { kind: K }> }] : [],
+    );
   const applications = of('application');
   await importApplications(tx, applications, outcomes);
   const known = await lockAll(tx.manager, lines);
   await importSubscriptions(tx, of('subscription'), known, outcomes);
   await importKeys(tx, of('key'), known, outcomes);
   const made = outcomes.filter((outcome) => outcome.ok && outcome.outcome !== 'unchanged').length;
-  if (made > 0) tx.audit({ action: 'import.batch', target: 'import/batch', after: { lines: lines.length, written: made, ids: outcomes.flatMap((o) => (o.ok && o.outcome !== 'unchanged' ? [o.id] : [])) } });
+  if (made > 0)
+    tx.audit({
+      action: 'import.batch',
+      target: 'import/batch',
+      after: {
+        lines: lines.length,
+        written: made,
+        ids: outcomes.flatMap((o) => (o.ok && o.outcome !== 'unchanged' ? [o.id] : [])),
+      },
+    });
   return outcomes;
 }
 
 /** Locks the applications that the batch concerns, in one order, and says which exist. */
 async function lockAll(manager: EntityManager, lines: readonly ImportLine[]): Promise<Set<string>> {
   const ids = [...new Set(lines.map((line) => (line.kind === 'application' ? line.id : line.application)))];
-  const rows: { id: string }[] = await manager.query('SELECT id FROM application WHERE id = ANY ($1::uuid[]) ORDER BY id FOR NO KEY UPDATE', [ids]);
+  const rows: { id: string }[] = await manager.query(
+    'SELECT id FROM application WHERE id = ANY ($1::uuid[]) ORDER BY id FOR NO KEY UPDATE',
+    [ids],
+  );
   return new Set(rows.map((row) => row.id));
 }
 
-async function importApplications(tx: WriteTx, lines: Placed<ApplicationLine>[], outcomes: LineOutcome[]): Promise<void> {
+async function importApplications(
+  tx: WriteTx,
+  lines: Placed<ApplicationLine>[],
+  outcomes: LineOutcome[],
+): Promise<void> {
   if (lines.length === 0) return;
   const last = new Map(lines.map((placed) => [placed.line.id, placed.line])); // of two lines with one id the later one counts
   const rows: { id: string; created: boolean }[] = await tx.manager.query(
@@ -46,7 +66,11 @@ async function importApplications(tx: WriteTx, lines: Placed<ApplicationLine>[],
      ON CONFLICT (id) DO UPDATE SET name = excluded.name, owner = excluded.owner, version = a.version + 1, updated_at = now()
        WHERE (a.name, a.owner) IS DISTINCT FROM (excluded.name, excluded.owner)
      RETURNING id, (xmax = 0) AS created`,
-    [[...last.keys()], [...last.values()].map((line) => line.name), [...last.values()].map((line) => line.owner ?? null)],
+    [
+      [...last.keys()],
+      [...last.values()].map((line) => line.name),
+      [...last.values()].map((line) => line.owner ?? null),
+    ],
   );
   const written = new Map(rows.map((row) => [row.id, row.created]));
   for (const [id, created] of written) {
@@ -54,11 +78,20 @@ async function importApplications(tx: WriteTx, lines: Placed<ApplicationLine>[],
   }
   for (const { index, line } of lines) {
     const created = written.get(line.id);
-    outcomes[index] = { ok: true, id: line.id, outcome: created === undefined ? 'unchanged' : created ? 'created' : 'updated' };
+    outcomes[index] = {
+      ok: true,
+      id: line.id,
+      outcome: created === undefined ? 'unchanged' : created ? 'created' : 'updated',
+    };
   }
 }
 
-async function importSubscriptions(tx: WriteTx, lines: Placed<SubscriptionLine>[], known: Set<string>, outcomes: LineOutcome[]): Promise<void> {
+async function importSubscriptions(
+  tx: WriteTx,
+  lines: Placed<SubscriptionLine>[],
+  known: Set<string>,
+  outcomes: LineOutcome[],
+): Promise<void> {
   if (lines.length === 0) return;
   const existing = await subscriptionsOf(tx.manager, lines);
   for (const { index, line } of lines) {
@@ -72,7 +105,13 @@ async function importSubscriptions(tx: WriteTx, lines: Placed<SubscriptionLine>[
       outcomes[index] =
         found.plan === plan
           ? { ok: true, id: found.id, outcome: 'unchanged' }
-          : { ok: false, error: fail('conflict', `the application is subscribed to ${api} on the plan "${found.plan}"; an import does not move subscriptions`) };
+          : {
+              ok: false,
+              error: fail(
+                'conflict',
+                `the application is subscribed to ${api} on the plan "${found.plan}"; an import does not move subscriptions`,
+              ),
+            };
       continue;
     }
     try {
@@ -87,10 +126,14 @@ async function importSubscriptions(tx: WriteTx, lines: Placed<SubscriptionLine>[
   }
 }
 
-async function subscriptionsOf(manager: EntityManager, lines: Placed<SubscriptionLine>[]): Promise<Map<string, { id: string; plan: string }>> {
-  const rows: { id: string; application_id: string; api_id: string; plan_id: string }[] = await manager.query('SELECT id, application_id, api_id, plan_id FROM subscription WHERE application_id = ANY ($1::uuid[])', [
-    [...new Set(lines.map(({ line }) => line.application))],
-  ]);
+async function subscriptionsOf(
+  manager: EntityManager,
+  lines: Placed<SubscriptionLine>[],
+): Promise<Map<string, { id: string; plan: string }>> {
+  const rows: { id: string; application_id: string; api_id: string; plan_id: string }[] = await manager.query(
+    'SELECT id, application_id, api_id, plan_id FROM subscription WHERE application_id = ANY ($1::uuid[])',
+    [[...new Set(lines.map(({ line }) => line.application))]],
+  );
   return new Map(rows.map((row) => [`${row.application_id} ${row.api_id}`, { id: row.id, plan: row.plan_id }]));
 }
 
@@ -99,18 +142,29 @@ interface KnownKey {
   application: string;
 }
 
-async function importKeys(tx: WriteTx, lines: Placed<KeyLine>[], known: Set<string>, outcomes: LineOutcome[]): Promise<void> {
+async function importKeys(
+  tx: WriteTx,
+  lines: Placed<KeyLine>[],
+  known: Set<string>,
+  outcomes: LineOutcome[],
+): Promise<void> {
   if (lines.length === 0) return;
   const { manager } = tx;
-  const environments = new Set<string>((await manager.query('SELECT id FROM environment') as { id: string }[]).map((row) => row.id));
+  const rows: { id: string }[] = await manager.query('SELECT id FROM environment');
+  const environments = new Set(rows.map((row) => row.id));
   const existing = await keysOf(manager, lines);
   const fresh: (KeyLine & { id: string })[] = [];
   for (const { index, line } of lines) {
     const name = `${line.environment} ${line.hash.toString('hex', 0, KEY_ID_BYTES)}`;
     const found = existing.get(name);
     if (!known.has(line.application)) outcomes[index] = { ok: false, error: noSuchApplication(line.application) };
-    else if (!environments.has(line.environment)) outcomes[index] = { ok: false, error: reference('environment', `there is no environment "${line.environment}"`) };
-    else if (found && found.application !== line.application) outcomes[index] = { ok: false, error: fail('conflict', `the key belongs to the application ${found.application} already`) };
+    else if (!environments.has(line.environment))
+      outcomes[index] = { ok: false, error: reference('environment', `there is no environment "${line.environment}"`) };
+    else if (found && found.application !== line.application)
+      outcomes[index] = {
+        ok: false,
+        error: fail('conflict', `the key belongs to the application ${found.application} already`),
+      };
     else if (found) outcomes[index] = { ok: true, id: found.id, outcome: 'unchanged' };
     else {
       const id = randomUUID();
@@ -123,9 +177,18 @@ async function importKeys(tx: WriteTx, lines: Placed<KeyLine>[], known: Set<stri
   await manager.query(
     `INSERT INTO api_key (id, application_id, environment_id, hash, name, expires_at, created_by)
      SELECT *, $7 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::text[], $6::timestamptz[])`,
-    [fresh.map((key) => key.id), fresh.map((key) => key.application), fresh.map((key) => key.environment), fresh.map((key) => key.hash), fresh.map((key) => key.name), fresh.map((key) => key.expiresAt), tx.caller.actor],
+    [
+      fresh.map((key) => key.id),
+      fresh.map((key) => key.application),
+      fresh.map((key) => key.environment),
+      fresh.map((key) => key.hash),
+      fresh.map((key) => key.name),
+      fresh.map((key) => key.expiresAt),
+      tx.caller.actor,
+    ],
   );
-  for (const key of fresh) tx.mark([key.environment], keyMark(key.hash.subarray(0, KEY_ID_BYTES)), applicationMark(key.application));
+  for (const key of fresh)
+    tx.mark([key.environment], keyMark(key.hash.subarray(0, KEY_ID_BYTES)), applicationMark(key.application));
 }
 
 async function keysOf(manager: EntityManager, lines: Placed<KeyLine>[]): Promise<Map<string, KnownKey>> {
@@ -133,7 +196,12 @@ async function keysOf(manager: EntityManager, lines: Placed<KeyLine>[]): Promise
     `SELECT k.id, k.application_id, k.environment_id, k.chain_id FROM unnest($1::text[], $2::bytea[]) AS t(environment_id, chain_id) JOIN api_key k USING (environment_id, chain_id)`,
     [lines.map(({ line }) => line.environment), lines.map(({ line }) => line.hash.subarray(0, KEY_ID_BYTES))],
   );
-  return new Map(rows.map((row) => [`${row.environment_id} ${row.chain_id.toString('hex')}`, { id: row.id, application: row.application_id }]));
+  return new Map(
+    rows.map((row) => [
+      `${row.environment_id} ${row.chain_id.toString('hex')}`,
+      { id: row.id, application: row.application_id },
+    ]),
+  );
 }
 
 function noSuchApplication(id: string): HelioError {

@@ -9,8 +9,18 @@ const text = z.string().min(1, 'must not be empty').max(200, 'must have at most 
 /** A UUID is taken as it is; of any other text one is made, the same each time, so that an import can be repeated. */
 const stableId = text.transform((value) => (z.uuid().safeParse(value).success ? value.toLowerCase() : uuidOf(value)));
 
-const applicationLine = z.strictObject({ kind: z.literal('application'), id: stableId, name: text, owner: text.nullable().optional() });
-const subscriptionLine = z.strictObject({ kind: z.literal('subscription'), application: stableId, api: apiId, plan: planId });
+const applicationLine = z.strictObject({
+  kind: z.literal('application'),
+  id: stableId,
+  name: text,
+  owner: text.nullable().optional(),
+});
+const subscriptionLine = z.strictObject({
+  kind: z.literal('subscription'),
+  application: stableId,
+  api: apiId,
+  plan: planId,
+});
 const keyLine = z
   .strictObject({
     kind: z.literal('key'),
@@ -20,14 +30,27 @@ const keyLine = z
       .string()
       .regex(/^[0-9a-fA-F]{64}$/, 'must be 64 hexadecimal digits: the SHA-256 of the whole key, without a salt')
       .optional(),
-    secret: z.string().min(16, 'must have at least 16 characters').max(512, 'must have at most 512 characters').regex(/^[\x21-\x7e]+$/, 'must be printable characters without spaces').optional(),
+    secret: z
+      .string()
+      .min(16, 'must have at least 16 characters')
+      .max(512, 'must have at most 512 characters')
+      .regex(/^[\x21-\x7e]+$/, 'must be printable characters without spaces')
+      .optional(),
     name: text.nullable().optional(),
     expiresAt: expiresAt.optional(),
   })
-  .refine((line) => (line.sha256 === undefined) !== (line.secret === undefined), { path: ['sha256'], message: 'give either sha256 or secret' })
-  .refine((line) => !line.secret?.startsWith('hg_live_') || isWellFormedKey(line.secret), { path: ['secret'], message: 'looks like a key of Heliograph, but its checksum is wrong' });
+  .refine((line) => (line.sha256 === undefined) !== (line.secret === undefined), {
+    path: ['sha256'],
+    message: 'give either sha256 or secret',
+  })
+  .refine((line) => !line.secret?.startsWith('hg_live_') || isWellFormedKey(line.secret), {
+    path: ['secret'],
+    message: 'looks like a key of Heliograph, but its checksum is wrong',
+  });
 
-const importLine = z.discriminatedUnion('kind', [applicationLine, subscriptionLine, keyLine], { error: 'must be an object with kind application, subscription or key' });
+const importLine = z.discriminatedUnion('kind', [applicationLine, subscriptionLine, keyLine], {
+  error: 'must be an object with kind application, subscription or key',
+});
 
 export type ApplicationLine = z.infer<typeof applicationLine>;
 export type SubscriptionLine = z.infer<typeof subscriptionLine>;
@@ -49,7 +72,10 @@ export function parseImportLine(bytes: Buffer): ParsedLine {
   try {
     json = JSON.parse(bytes.toString('utf8'));
   } catch (error) {
-    return { ok: false, error: fail('malformed_json', `the line is not JSON: ${(error as Error).message.slice(0, 200)}`) };
+    return {
+      ok: false,
+      error: fail('malformed_json', `the line is not JSON: ${(error as Error).message.slice(0, 200)}`),
+    };
   }
   const parsed = importLine.safeParse(json);
   if (!parsed.success) {
@@ -60,7 +86,12 @@ export function parseImportLine(bytes: Buffer): ParsedLine {
   const { sha256, secret, name, expiresAt: end, ...rest } = parsed.data;
   return {
     ok: true,
-    line: { ...rest, hash: secret === undefined ? Buffer.from(sha256 ?? '', 'hex') : secretHash(secret), name: name ?? null, expiresAt: end ? new Date(end) : null },
+    line: {
+      ...rest,
+      hash: secret === undefined ? Buffer.from(sha256 ?? '', 'hex') : secretHash(secret),
+      name: name ?? null,
+      expiresAt: end ? new Date(end) : null,
+    },
   };
 }
 

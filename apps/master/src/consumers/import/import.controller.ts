@@ -59,7 +59,11 @@ export class ImportController {
   ) {}
 
   @Route(importEndpoint)
-  async import(@Req() request: MasterRequest, @Res() reply: FastifyReply, @CurrentCaller() caller: Caller): Promise<void> {
+  async import(
+    @Req() request: MasterRequest,
+    @Res() reply: FastifyReply,
+    @CurrentCaller() caller: Caller,
+  ): Promise<void> {
     const body = request.body as AsyncIterable<Buffer> | undefined;
     if (!body) throw fail('invalid_request', 'the body is empty; send one JSON object a line');
     // its answer is as long as its body: it is repeatable by its lines, not by an Idempotency-Key
@@ -96,7 +100,12 @@ export class ImportController {
     await spool.write(`${JSON.stringify({ summary: { ...summary, revisions } })}\n`);
   }
 
-  private async write(caller: Caller, batch: readonly WaitingLine[], spool: AnswerSpool, summary: Summary): Promise<(() => Promise<string[]>) | null> {
+  private async write(
+    caller: Caller,
+    batch: readonly WaitingLine[],
+    spool: AnswerSpool,
+    summary: Summary,
+  ): Promise<(() => Promise<string[]>) | null> {
     const good = batch.flatMap(({ parsed }) => (parsed.ok ? [parsed.line] : []));
     let outcomes: LineOutcome[] = [];
     let published: (() => Promise<string[]>) | null = null;
@@ -107,19 +116,28 @@ export class ImportController {
         published = done.revisions;
       } catch (error) {
         const problem = asHelioError(error); // the whole batch was rolled back
-        if (problem.code === 'internal') this.log.error({ err: error, requestId: caller.requestId }, 'a batch of an import failed');
+        if (problem.code === 'internal')
+          this.log.error({ err: error, requestId: caller.requestId }, 'a batch of an import failed');
         outcomes = good.map(() => ({ ok: false, error: problem }));
       }
     }
     let next = 0;
-    const answers = batch.map(({ number, parsed }) => answerOf(number, parsed.ok ? parsed.line.kind : undefined, parsed.ok ? outcomes[next++] : { ok: false, error: parsed.error }, summary));
+    const answers = batch.map(({ number, parsed }) =>
+      answerOf(
+        number,
+        parsed.ok ? parsed.line.kind : undefined,
+        parsed.ok ? outcomes[next++] : { ok: false, error: parsed.error },
+        summary,
+      ),
+    );
     await spool.write(answers.join(''));
     return published;
   }
 }
 
 function parse(line: NumberedLine): WaitingLine['parsed'] {
-  if (line.tooLong) return { ok: false, error: fail('body_too_large', `the line has more than ${MAX_LINE_BYTES} bytes`) };
+  if (line.tooLong)
+    return { ok: false, error: fail('body_too_large', `the line has more than ${MAX_LINE_BYTES} bytes`) };
   return parseImportLine(line.bytes);
 }
 

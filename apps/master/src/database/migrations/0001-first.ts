@@ -5,7 +5,8 @@ export class First1760000000001 implements MigrationInterface {
   readonly name = 'First1760000000001';
 
   async up(runner: QueryRunner): Promise<void> {
-    for (const statement of [...TOPOLOGY, ...CATALOG, ...CONSUMERS, ...ACCESS, ...PUBLISHING]) await runner.query(statement);
+    for (const statement of [...TOPOLOGY, ...CATALOG, ...CONSUMERS, ...ACCESS, ...PUBLISHING])
+      await runner.query(statement);
   }
 
   down(): Promise<void> {

@@ -1,6 +1,30 @@
-import { PublishingScene } from '../testing/publishing-scene.js';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import {
+  deltaName,
+  GENESIS_HASH,
+  headName,
+  newSigningKeyPem,
+  StateRoot,
+  sealHead,
+  sealRevision,
+  signerFromPem,
+} from '#artifacts';
+import { until } from '#harness';
+import { encodeText, TABLE } from '#model';
+import { type PublishingMaster, signer } from '../../testing/publishing-master.js';
+import { PublishingScene } from '../../testing/publishing-scene.js';
 
 const scene = PublishingScene.forEachTest();
+
+/** Waits until the master says in log and standing that the store is not its own. */
+async function conflict(master: PublishingMaster, text: string): Promise<void> {
+  const said = (): boolean =>
+    master.publishers.standing('prod')?.store?.state === 'conflict' &&
+    master.complaints.some(({ level, cause }) => level === 50 && String(cause).includes(text));
+  await until(said, { what: `it to say ${text}` });
+}
 
 describe('a store that holds another chain', () => {
   const other = signerFromPem(newSigningKeyPem());
@@ -70,4 +94,3 @@ describe('a store that holds another chain', () => {
     expect(readFileSync(join(scene.directory, deltaName('prod', 1))).equals(bytes)).toBe(true);
   });
 });
-

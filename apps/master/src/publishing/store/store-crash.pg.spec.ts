@@ -1,4 +1,9 @@
-import { PublishingScene } from '../testing/publishing-scene.js';
+import { describe, expect, it } from 'vitest';
+import { type ArtifactStore, headName, LIMITS, releaseName } from '#artifacts';
+import { until } from '#harness';
+import { interposed, noAnswer, type PublishingMaster, startPublishing } from '../../testing/publishing-master.js';
+import { PublishingScene } from '../../testing/publishing-scene.js';
+import { auditStore } from '../../testing/store-audit.js';
 
 const scene = PublishingScene.forEachTest();
 

@@ -1,12 +1,32 @@
-import { PublishingScene } from '../testing/publishing-scene.js';
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it, vi } from 'vitest';
+import { deltaName, GENESIS_HASH, headName, LIMITS, releaseName, StoreError } from '#artifacts';
+import { until } from '#harness';
+import {
+  interposed,
+  noAnswer,
+  type PublishingMaster,
+  signer,
+  startPublishing,
+} from '../../testing/publishing-master.js';
+import { PublishingScene } from '../../testing/publishing-scene.js';
+import { auditStore } from '../../testing/store-audit.js';
+import type { StoreStanding } from './store-writer.js';
 
 const scene = PublishingScene.forEachTest();
+const standing = (master: PublishingMaster): StoreStanding | null | undefined =>
+  master.publishers.standing('prod')?.store;
 
 describe('the store', () => {
   it('has a head before there is any revision', async () => {
     await scene.start();
     await scene.stored();
-    expect(await auditStore(scene.store, scene.pool)).toMatchObject({ revision: 0, epoch: 1, hash: GENESIS_HASH.toString('hex') });
+    expect(await auditStore(scene.store, scene.pool)).toMatchObject({
+      revision: 0,
+      epoch: 1,
+      hash: GENESIS_HASH.toString('hex'),
+    });
   });
 
   it('gets every revision, and its head the epoch of the term', async () => {
@@ -16,7 +36,9 @@ describe('the store', () => {
     await master.stop();
     const next = await scene.start();
     await next.leads('prod');
-    await until(async () => (await auditStore(scene.store, scene.pool)).epoch === 2, { what: 'the head of the new term' });
+    await until(async () => (await auditStore(scene.store, scene.pool)).epoch === 2, {
+      what: 'the head of the new term',
+    });
     expect((await auditStore(scene.store, scene.pool)).revision).toBe(3);
   });
 
@@ -26,7 +48,10 @@ describe('the store', () => {
     const digest = await scene.writer.release(api, { note: 'sunny' });
     await scene.writer.write((tx) => tx.place('prod', api, 'eu', digest));
     await until(async () => (await auditStore(scene.store, scene.pool)).revision === 1, { what: 'the head' });
-    const object = await scene.store.get(releaseName('prod', 'weather', 'v1', digest.toString('hex')), LIMITS.valueBytes);
+    const object = await scene.store.get(
+      releaseName('prod', 'weather', 'v1', digest.toString('hex')),
+      LIMITS.valueBytes,
+    );
     const text = object?.bytes.toString() ?? '';
     expect(text).toContain('\n  "definition": {\n    "name": "weather"');
     expect(JSON.parse(text)).toMatchObject({
@@ -66,7 +91,7 @@ describe('a store that does not answer', () => {
     renameSync(scene.directory, `${scene.directory}.away`);
     await scene.publish(3);
     expect(await scene.revision()).toBe(5);
-    await until(() => (standing(master) as { state: string }).state === 'failing', { what: 'it to be noticed' });
+    await until(() => standing(master)?.state === 'failing', { what: 'it to be noticed' });
     expect(standing(master)).toMatchObject({ revision: 2, error: expect.stringContaining('does not exist') });
     renameSync(`${scene.directory}.away`, scene.directory);
     await scene.stored();
@@ -84,7 +109,7 @@ describe('a store that does not answer', () => {
     );
     const master = await scene.start(guarded);
     await scene.publish(2);
-    await until(() => (standing(master) as { state: string }).state === 'failing', { what: 'it to be noticed' });
+    await until(() => standing(master)?.state === 'failing', { what: 'it to be noticed' });
     readOnly = false;
     await scene.stored();
   });
@@ -155,4 +180,3 @@ describe('a store that lost something', () => {
     }
   });
 });
-

@@ -13,7 +13,12 @@ export interface CredentialPlaces {
 
 export function compileCredential(credential: Definition['credential']): CredentialPlaces {
   const headerText = credential?.header ?? 'X-API-Key';
-  return { header: headerText.toLowerCase(), headerText, query: credential?.query ?? null, forward: credential?.forward ?? false };
+  return {
+    header: headerText.toLowerCase(),
+    headerText,
+    query: credential?.query ?? null,
+    forward: credential?.forward ?? false,
+  };
 }
 
 export interface FoundCredential {
@@ -54,7 +59,8 @@ function takeFromQuery(found: FoundCredential, name: string): void {
   const kept: string[] = [];
   for (const pair of found.query.slice(1).split('&')) {
     const mark = pair.indexOf('=');
-    if (decodeQuery(mark < 0 ? pair : pair.slice(0, mark)) === name) note(found, null, mark < 0 ? '' : decodeQuery(pair.slice(mark + 1)));
+    if (decodeQuery(mark < 0 ? pair : pair.slice(0, mark)) === name)
+      note(found, null, mark < 0 ? '' : decodeQuery(pair.slice(mark + 1)));
     else kept.push(pair);
   }
   found.query = kept.length > 0 ? `?${kept.join('&')}` : '';
@@ -62,5 +68,7 @@ function takeFromQuery(found: FoundCredential, name: string): void {
 
 /** One character per byte; what is no escape stays as it is. */
 function decodeQuery(text: string): string {
-  return text.replaceAll('+', ' ').replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+  return text
+    .replaceAll('+', ' ')
+    .replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
 }

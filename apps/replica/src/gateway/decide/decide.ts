@@ -38,11 +38,16 @@ export function decide(head: RequestHead, state: CompiledState, limiter: Limiter
   if (!parsed.ok) return reply.refuse('bad_request', parsed.detail);
   const { target } = parsed;
   const place = state.apiAt(target.segments);
-  if (!place) return reply.refuse('no_such_api', `no API in the region ${state.region} has a context that this path begins with`);
+  if (!place)
+    return reply.refuse('no_such_api', `no API in the region ${state.region} has a context that this path begins with`);
   const { api, depth } = place;
   reply.api = api;
   if (api.refuseOlderThanMs !== null && ageOf(state, now) > api.refuseOlderThanMs) {
-    return reply.refuse('too_stale', `${api.id} is served from a state of the last ${api.refuseOlderThanMs / 1000} seconds only`, SOON);
+    return reply.refuse(
+      'too_stale',
+      `${api.id} is served from a state of the last ${api.refuseOlderThanMs / 1000} seconds only`,
+      SOON,
+    );
   }
 
   const route = findRoute(head, api, depth, target, reply);
@@ -82,7 +87,13 @@ function ageOf(state: CompiledState, now: number): number {
   return state.headIssuedAt === null ? Number.POSITIVE_INFINITY : now - state.headIssuedAt;
 }
 
-function findRoute(head: RequestHead, api: CompiledApi, depth: number, target: Target, reply: Reply): CompiledRoute | Respond {
+function findRoute(
+  head: RequestHead,
+  api: CompiledApi,
+  depth: number,
+  target: Target,
+  reply: Reply,
+): CompiledRoute | Respond {
   const asked = preflightMethod(head);
   const preflighted = asked === null ? null : api.routes.find(target.segments, depth, asked);
   if (preflighted?.policies.cors) {
@@ -99,7 +110,10 @@ function findRoute(head: RequestHead, api: CompiledApi, depth: number, target: T
   }
   const allowed = api.routes.allowed(target.segments, depth) ?? [];
   if (allowed.length === 0) return reply.refuse('no_such_route', `${api.id} has no route for this path`);
-  return reply.refuse('method_not_allowed', `${api.id} has this path for ${allowed.join(', ')} only`, ['Allow', allowed.join(', ')]);
+  return reply.refuse('method_not_allowed', `${api.id} has this path for ${allowed.join(', ')} only`, [
+    'Allow',
+    allowed.join(', '),
+  ]);
 }
 
 function checkAddress(head: RequestHead, { ipAllow, ipDeny }: CompiledPolicies, reply: Reply): Respond | null {
@@ -120,7 +134,14 @@ export function bodyLimitText(maxBodyBytes: number): string {
 }
 
 /** Checks the credential and spends a token. Null: the request may go on. */
-function admit(found: FoundCredential | null, api: CompiledApi, state: CompiledState, limiter: Limiter, now: number, reply: Reply): Respond | Wait | null {
+function admit(
+  found: FoundCredential | null,
+  api: CompiledApi,
+  state: CompiledState,
+  limiter: Limiter,
+  now: number,
+  reply: Reply,
+): Respond | Wait | null {
   if (!found || !api.credential) throw new Error(`${api.id} has a secured route and no place for credentials`);
   const result = authorize(found.values, api.credential, api, state, now);
   if (!result.ok) return reply.refuse(result.code, result.detail, result.headers);
@@ -135,6 +156,11 @@ function admit(found: FoundCredential | null, api: CompiledApi, state: CompiledS
   if (spending.kind === 'spent') return null;
   const seconds = Math.max(1, Math.ceil(spending.retryMs / 1000));
   const limit = limitText(plan.id, plan.limits, spending.by);
-  const detail = spending.unknown ? `${limit}, could not be counted in time` : `${limit}, is used up; the next request is admitted in ${seconds} s`;
-  return reply.refuse(spending.by === 'rate' ? 'rate_limited' : 'quota_exhausted', detail, ['Retry-After', String(seconds)]);
+  const detail = spending.unknown
+    ? `${limit}, could not be counted in time`
+    : `${limit}, is used up; the next request is admitted in ${seconds} s`;
+  return reply.refuse(spending.by === 'rate' ? 'rate_limited' : 'quota_exhausted', detail, [
+    'Retry-After',
+    String(seconds),
+  ]);
 }

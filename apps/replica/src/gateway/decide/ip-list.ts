@@ -12,7 +12,8 @@ export class IpList {
       const { address, family } = normalized(text);
       const unmapped = family === 'ipv4' && text.includes(':');
       // a block of mapped addresses says how many of 128 bits; fewer than 96 would be all of IPv4 and more
-      const length = bits === undefined ? (family === 'ipv4' ? 32 : 128) : Math.max(0, Number(bits) - (unmapped ? 96 : 0));
+      const length =
+        bits === undefined ? (family === 'ipv4' ? 32 : 128) : Math.max(0, Number(bits) - (unmapped ? 96 : 0));
       this.list.addSubnet(address, length, family);
     }
   }

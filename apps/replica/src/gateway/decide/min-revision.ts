@@ -13,7 +13,10 @@ export function minRevision(given: readonly string[], state: CompiledState): Min
   if (!match) return { kind: 'malformed', detail: 'Heliograph-Min-Revision must be one value like prod@184' };
   const [, environment, revision] = match;
   if (environment !== state.environment && state.revision > 0) {
-    return { kind: 'malformed', detail: `Heliograph-Min-Revision names the environment ${environment}; this region belongs to ${state.environment}` };
+    return {
+      kind: 'malformed',
+      detail: `Heliograph-Min-Revision names the environment ${environment}; this region belongs to ${state.environment}`,
+    };
   }
   if (Number(revision) <= state.revision) return MET;
   return { kind: 'behind', detail: `revision ${state.revision} is loaded here, ${revision} is asked for` };

@@ -1,10 +1,13 @@
-import { type ErrorCode, ERRORS } from '#model';
+import { type ErrorCode, ERRORS, problemType } from '#model';
 import { PROBLEM_TYPE } from '#platform';
 
 /** What every problem document of a code begins with. */
 const PREFIX = new Map<string, string>(
   // A relative reference to the documentation would point into the API that the caller called.
-  Object.entries(ERRORS).map(([code, { title }]) => [code, `${JSON.stringify({ type: `urn:heliograph:error:${code}`, title, code }).slice(0, -1)},"status":`]),
+  Object.entries(ERRORS).map(([code, { title }]) => [
+    code,
+    `${JSON.stringify({ type: problemType(code as ErrorCode), title, code }).slice(0, -1)},"status":`,
+  ]),
 );
 
 export interface Problem {
@@ -19,7 +22,13 @@ export interface Problem {
  * @param headers names and values in turn
  * @param status where HTTP has a more exact one than the code
  */
-export function problem(code: ErrorCode, detail: string, requestId: string, headers: readonly string[] = [], status: number = ERRORS[code].status): Problem {
+export function problem(
+  code: ErrorCode,
+  detail: string,
+  requestId: string,
+  headers: readonly string[] = [],
+  status: number = ERRORS[code].status,
+): Problem {
   return {
     status,
     code,

@@ -15,7 +15,13 @@ export class Reply {
 
   refuse(code: ErrorCode, detail: string, headers: readonly string[] = []): Respond {
     const { api, route, consumer } = this;
-    return { kind: 'respond', api, route, consumer, ...problem(code, detail, this.requestId, [...headers, ...this.headers]) };
+    return {
+      kind: 'respond',
+      api,
+      route,
+      consumer,
+      ...problem(code, detail, this.requestId, [...headers, ...this.headers]),
+    };
   }
 
   answer(status: number, headers: readonly string[], body: string): Respond {

@@ -95,7 +95,10 @@ describe('RouteTree', () => {
       .map(([segments, rest]) => `/${[...segments, ...(rest ? ['*'] : [])].join('/')}`)
       .filter((text) => parseTemplate(text).ok);
     const method = fc.constantFrom('GET', 'HEAD', 'POST', '*');
-    const routes = fc.uniqueArray(fc.tuple(method, template).map(([m, t]) => `${m} ${t}`), { maxLength: 12, selector: templateShape });
+    const routes = fc.uniqueArray(
+      fc.tuple(method, template).map(([m, t]) => `${m} ${t}`),
+      { maxLength: 12, selector: templateShape },
+    );
     const path = fc.array(fc.constantFrom('a', 'b', 'c', 'd', ''), { maxLength: 5 });
     fc.assert(
       fc.property(routes, path, fc.constantFrom('GET', 'HEAD', 'POST', 'PUT'), (list, segments, asked) => {

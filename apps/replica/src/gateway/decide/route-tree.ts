@@ -83,7 +83,12 @@ function childOf<T>(node: Node<T>, text: string): Node<T> | undefined {
 }
 
 /** Depth first in the order of precedence; visits no node twice. */
-function search<T>(node: Node<T>, segments: readonly string[], index: number, accept: (methods: Methods<T>) => T | null): T | null {
+function search<T>(
+  node: Node<T>,
+  segments: readonly string[],
+  index: number,
+  accept: (methods: Methods<T>) => T | null,
+): T | null {
   let found: T | null = null;
   if (index === segments.length) {
     if (node.here) found = accept(node.here);

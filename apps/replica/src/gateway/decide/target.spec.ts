@@ -19,7 +19,10 @@ describe('parseTarget', () => {
     expect(segmentsOf('/')).toEqual(['']);
     expect(segmentsOf('/a/')).toEqual(['a', '']);
     expect(segmentsOf('//a//')).toEqual(['', 'a', '', '']);
-    expect(parseTarget('/a?x=/../%2f&%zz=?')).toMatchObject({ ok: true, target: { path: '/a', query: '?x=/../%2f&%zz=?' } });
+    expect(parseTarget('/a?x=/../%2f&%zz=?')).toMatchObject({
+      ok: true,
+      target: { path: '/a', query: '?x=/../%2f&%zz=?' },
+    });
     expect(parseTarget('/a?')).toMatchObject({ ok: true, target: { query: '?' } });
   });
 

@@ -37,7 +37,9 @@ export function parseTarget(text: string): TargetResult {
   for (let start = 0; start >= 0 && start < path.length; ) {
     const next = path.indexOf('/', start + 1);
     const raw = path.slice(start + 1, next < 0 ? path.length : next);
-    const segment = escaped ? raw.replace(ESCAPE, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))) : raw;
+    const segment = escaped
+      ? raw.replace(ESCAPE, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+      : raw;
     const fault = faultOfSegment(segment);
     if (fault !== null) return refused(fault);
     segments.push(segment);

@@ -1,14 +1,20 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server, type ServerResponse, request as httpRequest } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+  request as httpRequest,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Writable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { until } from '#harness';
 import type { Definition } from '#model';
-import { call, exchange, RawClient } from '../testing/clients.js';
-import { TestGateway } from '../testing/gateway.js';
-import { definitionOf, placed } from '../testing/ops.js';
+import { call, exchange, RawClient } from '../../testing/clients.js';
+import { TestGateway } from '../../testing/test-gateway.js';
+import { definitionOf, placed } from '../../testing/gateway-ops.js';
 
 const LARGE = randomBytes(20 * 1024 * 1024);
 const sha256 = (data: Buffer | string): string => createHash('sha256').update(data).digest('hex');
@@ -36,10 +42,22 @@ afterEach(async () => {
 
 function load(definition: Partial<Definition>): void {
   const url = `http://127.0.0.1:${(upstream.address() as AddressInfo).port}`;
-  gateway.load(placed(definitionOf({ security: 'open', routes: [{ method: '*', path: '/*' }], upstream: { targets: [{ url }] }, ...definition })));
+  gateway.load(
+    placed(
+      definitionOf({
+        security: 'open',
+        routes: [{ method: '*', path: '/*' }],
+        upstream: { targets: [{ url }] },
+        ...definition,
+      }),
+    ),
+  );
 }
 
-async function hashOf(stream: AsyncIterable<Buffer>, each: () => Promise<unknown> = async () => undefined): Promise<string> {
+async function hashOf(
+  stream: AsyncIterable<Buffer>,
+  each: () => Promise<unknown> = async () => undefined,
+): Promise<string> {
   const hash = createHash('sha256');
   for await (const chunk of stream) {
     hash.update(chunk);
@@ -84,7 +102,13 @@ describe('a body on its way up', () => {
 
   it.each(['POST', 'DELETE', 'GET'])('is streamed whole with %s, in chunks', async (method) => {
     serve = answerWithHash;
-    const request = httpRequest({ port: gateway.port, method, path: '/weather/v1/a', headers: { 'transfer-encoding': 'chunked' }, agent: false });
+    const request = httpRequest({
+      port: gateway.port,
+      method,
+      path: '/weather/v1/a',
+      headers: { 'transfer-encoding': 'chunked' },
+      agent: false,
+    });
     for (let at = 0; at < LARGE.length; at += 300_001) request.write(LARGE.subarray(at, at + 300_001));
     request.end();
     const [response] = (await once(request, 'response')) as [IncomingMessage];
@@ -97,7 +121,13 @@ describe('a body on its way up', () => {
       request.pause();
       go = () => void hashOf(request).then((hash) => response.end(hash));
     };
-    const request = httpRequest({ port: gateway.port, method: 'POST', path: '/weather/v1/a', headers: { 'content-length': LARGE.length }, agent: false });
+    const request = httpRequest({
+      port: gateway.port,
+      method: 'POST',
+      path: '/weather/v1/a',
+      headers: { 'content-length': LARGE.length },
+      agent: false,
+    });
     const sent = pump(request);
     // what kernels and streams hold on the way is a few megabytes: then nothing moves any more
     await standstill(sent);
@@ -120,7 +150,10 @@ describe('a body on its way up', () => {
 
   it('is not asked for when the head is refused already, and the connection ends', async () => {
     load({ policies: { maxBodyBytes: 3 } });
-    const text = await exchange(gateway.port, 'POST /weather/v1/a HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n');
+    const text = await exchange(
+      gateway.port,
+      'POST /weather/v1/a HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n',
+    );
     expect(text).toMatch(/^HTTP\/1.1 413 [\s\S]*Connection: close[\s\S]*body_too_large/);
     expect(text).not.toContain('100 Continue');
   });
@@ -143,7 +176,8 @@ describe('a body on its way up', () => {
   it('passes up to the byte that is the limit', async () => {
     serve = answerWithHash;
     load({ policies: { maxBodyBytes: 5 } });
-    const chunked = (body: string): string => `POST /weather/v1/a HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n${body}0\r\n\r\n`;
+    const chunked = (body: string): string =>
+      `POST /weather/v1/a HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n${body}0\r\n\r\n`;
     expect(await exchange(gateway.port, chunked('3\r\nhel\r\n2\r\nlo\r\n'))).toContain(sha256('hello'));
     expect(await exchange(gateway.port, chunked('3\r\nhel\r\n3\r\nlo!\r\n'))).toContain('body_too_large');
   });
@@ -160,7 +194,13 @@ describe('a body on its way up', () => {
   it('of a refused request that is large reaches nobody, and the client still gets to see why', async () => {
     let seen = 0;
     serve = () => (seen += 1);
-    const answer = await call(gateway.port, 'POST', '/nowhere', { 'content-length': '900000' }, LARGE.subarray(0, 900_000));
+    const answer = await call(
+      gateway.port,
+      'POST',
+      '/nowhere',
+      { 'content-length': '900000' },
+      LARGE.subarray(0, 900_000),
+    );
     expect(answer).toMatchObject({ status: 404, code: 'no_such_api' });
     expect(answer.headers.connection).toBe('close');
     expect(seen).toBe(0);

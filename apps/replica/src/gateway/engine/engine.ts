@@ -1,33 +1,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { randomUUID } from 'node:crypto';
-import type { Logger } from '#platform';
-import type { LeaseBook } from '#throttle';
-import type { CompiledState } from '../decide/compile/compiled-state.js';
 import { problem } from '../decide/problems.js';
 import { requestIdOf } from '../decide/request-head.js';
-import type { TargetPools } from '../upstream/target-pools.js';
-import type { AccessLog } from './access-log.js';
 import { BOUNDS } from './bounds.js';
+import type { EngineParts } from './engine-parts.js';
 import { Exchange } from './exchange.js';
-import type { GatewayMetrics } from './metrics.js';
-
-export interface EngineParts {
-  readonly state: CompiledState;
-  readonly leases: LeaseBook;
-  readonly pools: TargetPools;
-  readonly metrics: GatewayMetrics;
-  readonly log: Logger;
-  readonly accessLog: AccessLog | null;
-  /** monotonic milliseconds */
-  now(): number;
-  /** milliseconds since 1970 */
-  wallMs(): number;
-  /** whether connections are to be closed after their next answer */
-  draining(): boolean;
-  /** a bug was caught */
-  fault(error: unknown, requestId: string | null): void;
-}
 
 /** Serves HTTP/1.1 by node:http: parses and frames, and leaves what is to be done to `decide`. */
 export class Engine {
@@ -64,9 +42,11 @@ export class Engine {
     this.server.on('request', (request, response) => this.accept(request, response, false));
     this.server.on('checkContinue', (request, response) => this.accept(request, response, true));
     this.server.on('checkExpectation', (request, response) => this.accept(request, response, false));
-    this.server.on('clientError', (error, socket) => this.guard(() => this.onClientError(error, socket as Socket), socket as Socket));
-    this.server.on('timeout', (socket) => this.guard(() => this.onTimeout(socket), socket));
-    this.server.on('connection', (socket) => this.guard(() => this.onConnection(socket), socket));
+    this.server.on('clientError', (error, socket: Socket) =>
+      this.guard(() => this.onClientError(error, socket), socket),
+    );
+    this.server.on('timeout', (socket: Socket) => this.guard(() => this.onTimeout(socket), socket));
+    this.server.on('connection', (socket: Socket) => this.guard(() => this.onConnection(socket), socket));
   }
 
   /** @returns the port @throws (rejects) what listening failed with */
@@ -115,7 +95,7 @@ export class Engine {
     if (queue?.[0] !== exchange) return; // the connection was closed first
     queue.shift();
     this.finish(exchange);
-    if (exchange.closing) this.spent.add(socket);
+    if (exchange.answer.closing) this.spent.add(socket);
     else if (!socket.destroyed) queue[0]?.begin();
     if (queue.length === 0) this.connections.delete(socket);
     this.noteDrained();
@@ -198,15 +178,26 @@ export class Engine {
 }
 
 function explain(error: NodeJS.ErrnoException): { status: number; detail: string } {
-  if (error.code === 'HPE_HEADER_OVERFLOW') return { status: 431, detail: `the head of the request is larger than ${BOUNDS.headBytes} bytes` };
-  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') return { status: 408, detail: `the head of the request took longer than ${BOUNDS.headMs} ms` };
-  return { status: 400, detail: `the request is not valid HTTP/1.1: ${(error as { reason?: string }).reason ?? error.message}` };
+  if (error.code === 'HPE_HEADER_OVERFLOW')
+    return { status: 431, detail: `the head of the request is larger than ${BOUNDS.headBytes} bytes` };
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT')
+    return { status: 408, detail: `the head of the request took longer than ${BOUNDS.headMs} ms` };
+  return {
+    status: 400,
+    detail: `the request is not valid HTTP/1.1: ${(error as { reason?: string }).reason ?? error.message}`,
+  };
 }
 
 /** An answer on a connection that has no request which node:http would know of. */
 function rawProblem(status: number, detail: string): string {
   const requestId = randomUUID();
   const { headers, body } = problem('bad_request', detail, requestId, [], status);
-  const fields = [`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, `${headers[0]}: ${headers[1]}`, `Content-Length: ${Buffer.byteLength(body)}`, `X-Request-Id: ${requestId}`, 'Connection: close'];
+  const fields = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    `${headers[0]}: ${headers[1]}`,
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    `X-Request-Id: ${requestId}`,
+    'Connection: close',
+  ];
   return `${fields.join('\r\n')}\r\n\r\n${body}`;
 }

@@ -5,8 +5,8 @@ import { bodyLimitText, decide } from '../decide/decide.js';
 import type { Forward, Respond } from '../decide/decision.js';
 import { problem } from '../decide/problems.js';
 import { Attempt, type AttemptEvents, type UpstreamFailure } from '../upstream/attempt.js';
-import { BOUNDS } from './bounds.js';
-import type { EngineParts } from './engine.js';
+import { ClientAnswer } from './client-answer.js';
+import type { EngineParts } from './engine-parts.js';
 import { clientHeaders, type HeaderList, upstreamHeaders } from './header-lists.js';
 import { bodyLength, faultOfHead, NodeHead } from './request-reading.js';
 import { UploadBody } from './upload-body.js';
@@ -40,13 +40,10 @@ export interface Outcome {
  */
 export class Exchange implements AttemptEvents {
   readonly head: NodeHead;
+  readonly answer: ClientAnswer;
   readonly outcome: Outcome;
   /** nothing more is passed on: the client is gone, or its answer is complete */
   private over = false;
-  /** the connection ends with this answer */
-  closing = false;
-  /** whether what follows on the connection can be told apart at all */
-  private readable = true;
   private attempt: Attempt | null = null;
   private attempts = 0;
   private readonly tried = new Set<CompiledTarget>();
@@ -58,9 +55,10 @@ export class Exchange implements AttemptEvents {
     readonly request: IncomingMessage,
     readonly response: ServerResponse,
     requestId: string,
-    private expectsContinue: boolean,
+    expectsContinue: boolean,
   ) {
     this.head = new NodeHead(request, requestId);
+    this.answer = new ClientAnswer(request, response, requestId, expectsContinue, parts.draining);
     this.outcome = { decision: null, code: null, target: null, startedAt: parts.now(), sentAt: null, answeredAt: null };
   }
 
@@ -81,11 +79,10 @@ export class Exchange implements AttemptEvents {
 
   /** What the client sends for this request is not HTTP any more. @returns whether it is told so */
   malformed(detail: string): boolean {
-    if (this.over || this.response.headersSent || this.request.complete) return false;
+    if (this.over || this.answer.begun || this.request.complete) return false;
     this.run(() => {
       this.attempt?.abort();
-      this.closing = true;
-      this.readable = false;
+      this.answer.giveUpReading();
       this.refuse('bad_request', detail);
     });
     return true;
@@ -103,7 +100,7 @@ export class Exchange implements AttemptEvents {
       this.outcome.answeredAt = this.parts.now();
       const passedOn = clientHeaders(headers, decision);
       try {
-        this.writeHead(status, passedOn);
+        this.answer.writeHead(status, passedOn);
       } catch {
         // node refuses to write what its own parser would refuse to read
         this.attempt?.abort();
@@ -113,18 +110,24 @@ export class Exchange implements AttemptEvents {
   }
 
   onData(chunk: Buffer): boolean {
-    return this.run(() => this.response.write(chunk)) ?? false;
+    return this.run(() => this.answer.write(chunk)) ?? false;
   }
 
   onEnd(): void {
-    this.run(() => this.end());
+    this.run(() => {
+      this.over = true;
+      this.answer.end();
+    });
   }
 
   onFailure(failure: UpstreamFailure): void {
     this.run(() => {
       if (this.over) return;
-      this.parts.log.debug({ err: failure.error, kind: failure.kind, target: this.outcome.target?.origin, requestId: this.head.requestId }, 'an attempt failed');
-      if (this.response.headersSent) this.destroy();
+      this.parts.log.debug(
+        { err: failure.error, kind: failure.kind, target: this.outcome.target?.origin, requestId: this.head.requestId },
+        'an attempt failed',
+      );
+      if (this.answer.begun) this.destroy();
       else if (!this.retry(failure)) this.giveUp(failure);
     });
   }
@@ -142,7 +145,7 @@ export class Exchange implements AttemptEvents {
   private fail(): void {
     try {
       this.attempt?.abort();
-      if (this.over || this.response.headersSent) this.destroy();
+      if (this.over || this.answer.begun) this.destroy();
       else this.refuse('internal', 'a fault of the gateway; its log says more under the request id');
     } catch (error) {
       this.parts.fault(error, this.head.requestId);
@@ -161,14 +164,14 @@ export class Exchange implements AttemptEvents {
     this.outcome.decision = decision;
     if (decision.kind === 'respond') {
       this.outcome.code = decision.code;
-      this.answer(decision.status, decision.headers, decision.body);
+      this.send(decision.status, decision.headers, decision.body);
       return;
     }
     const target = this.parts.pools.choose(decision.api.upstream, this.tried);
-    if (target) this.send(decision, target);
+    if (target) this.forward(decision, target);
   }
 
-  private send(forward: Forward, target: CompiledTarget): void {
+  private forward(forward: Forward, target: CompiledTarget): void {
     const { pools, now } = this.parts;
     const { upstream } = forward.api;
     const length = bodyLength(this.request);
@@ -179,7 +182,11 @@ export class Exchange implements AttemptEvents {
     const upload = length === 0 ? null : new UploadBody(this.request, forward.route.policies.maxBodyBytes, this);
     this.upload = upload;
     const path = target.path + forward.path;
-    const caller = { address: this.head.remoteAddress, host: this.request.headers.host ?? '', requestId: this.head.requestId };
+    const caller = {
+      address: this.head.remoteAddress,
+      host: this.request.headers.host ?? '',
+      requestId: this.head.requestId,
+    };
     const outgoing = {
       method: this.head.method,
       path: path.startsWith('/') ? path : `/${path}`,
@@ -194,10 +201,7 @@ export class Exchange implements AttemptEvents {
   }
 
   onWanted(): void {
-    this.run(() => {
-      if (this.expectsContinue) this.response.writeContinue();
-      this.expectsContinue = false;
-    });
+    this.run(() => this.answer.takeBody());
   }
 
   onProgress(): void {
@@ -208,7 +212,7 @@ export class Exchange implements AttemptEvents {
     this.run(() => {
       if (this.over) return;
       this.attempt?.abort();
-      if (this.response.headersSent) this.destroy();
+      if (this.answer.begun) this.destroy();
       else this.refuse('body_too_large', bodyLimitText(maxBytes));
     });
   }
@@ -227,76 +231,46 @@ export class Exchange implements AttemptEvents {
       if (this.tried.size === upstream.targets.length) this.tried.clear();
     }
     const target = this.parts.pools.choose(upstream, this.tried);
-    if (target) this.send(decision, target);
+    if (target) this.forward(decision, target);
     return target !== null;
   }
 
   private giveUp({ kind, error }: UpstreamFailure): void {
     const { decision } = this.outcome;
     const upstream = decision?.api?.upstream;
-    if (kind === 'timeout') this.refuse('upstream_timeout', `the upstream did not answer within ${upstream?.responseTimeoutMs} ms`);
-    else if ((error as { code?: string }).code === 'UND_ERR_CONNECT_TIMEOUT') this.refuse('upstream_timeout', `the upstream could not be reached within ${upstream?.connectTimeoutMs} ms`);
-    else if (kind === 'broken') this.refuse('upstream_failed', 'the upstream broke the connection, or answered with something that is not HTTP');
-    else if (this.tried.size === upstream?.targets.length) this.refuse('no_healthy_upstream', 'no target of the API can be connected to from this region');
+    if (kind === 'timeout')
+      this.refuse('upstream_timeout', `the upstream did not answer within ${upstream?.responseTimeoutMs} ms`);
+    else if ((error as { code?: string }).code === 'UND_ERR_CONNECT_TIMEOUT')
+      this.refuse('upstream_timeout', `the upstream could not be reached within ${upstream?.connectTimeoutMs} ms`);
+    else if (kind === 'broken')
+      this.refuse('upstream_failed', 'the upstream broke the connection, or answered with something that is not HTTP');
+    else if (this.tried.size === upstream?.targets.length)
+      this.refuse('no_healthy_upstream', 'no target of the API can be connected to from this region');
     else this.refuse('upstream_failed', 'the upstream refused the connection');
   }
 
   private refuse(code: ErrorCode, detail: string, status?: number): void {
     this.outcome.code = code;
     const { decision } = this.outcome;
-    const refusal = problem(code, detail, this.head.requestId, decision?.kind === 'forward' ? decision.headers : [], status);
-    this.answer(refusal.status, refusal.headers, refusal.body);
+    const refusal = problem(
+      code,
+      detail,
+      this.head.requestId,
+      decision?.kind === 'forward' ? decision.headers : [],
+      status,
+    );
+    this.send(refusal.status, refusal.headers, refusal.body);
   }
 
   /** An answer of the gateway itself. */
-  private answer(status: number, headers: HeaderList, body: string): void {
-    const bodiless = status === 204 || status === 304;
-    this.writeHead(status, bodiless ? headers : [...headers, 'Content-Length', String(Buffer.byteLength(body))]);
-    if (body !== '') this.response.write(body);
-    this.end();
-  }
-
-  private writeHead(status: number, headers: HeaderList): void {
-    this.closing ||= this.mustClose();
-    const connection = this.closing ? ['Connection', 'close'] : [];
-    this.response.writeHead(status, [...headers, 'X-Request-Id', this.head.requestId, ...connection]);
-  }
-
-  /** A connection is not used again where the rest of a body would stand before the next request. */
-  private mustClose(): boolean {
-    if (this.parts.draining() || this.expectsContinue) return true;
-    if (this.request.complete) return false;
-    const length = bodyLength(this.request);
-    return this.upload !== null || length === null || length > BOUNDS.discardedBytes;
-  }
-
-  /** Ends the answer; before that reads on a while: a reset would overtake the answer to a client that still sends. */
-  private end(): void {
+  private send(status: number, headers: HeaderList, body: string): void {
     this.over = true;
-    const { request, response } = this;
-    if (request.complete || !this.closing || !this.readable || this.expectsContinue) {
-      response.end();
-      return;
-    }
-    let left: number = BOUNDS.lingerBytes;
-    const finish = (): void => {
-      clearTimeout(timer);
-      request.off('data', count).off('end', finish);
-      response.end();
-    };
-    const count = (chunk: Buffer): void => {
-      left -= chunk.length;
-      if (left < 0) finish();
-    };
-    const timer = setTimeout(finish, BOUNDS.lingerMs);
-    response.once('close', () => clearTimeout(timer));
-    request.on('data', count).on('end', finish).resume();
+    this.answer.send(status, headers, body);
   }
 
   private destroy(): void {
     this.over = true;
     this.attempt?.abort();
-    // a reset: without a length, the end of the connection would pass for the end of the answer
-    this.request.socket.resetAndDestroy();
+    this.answer.reset();
   }
 }

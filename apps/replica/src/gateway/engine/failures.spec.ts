@@ -4,9 +4,9 @@ import type { Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { freePorts, type RecordingUpstream, recordingUpstream, until } from '#harness';
 import type { Definition } from '#model';
-import { call, exchange, RawClient, type RawServer, rawServer } from '../testing/clients.js';
-import { TestGateway } from '../testing/gateway.js';
-import { definitionOf, placed } from '../testing/ops.js';
+import { call, exchange, RawClient, type RawServer, rawServer } from '../../testing/clients.js';
+import { TestGateway } from '../../testing/test-gateway.js';
+import { definitionOf, placed } from '../../testing/gateway-ops.js';
 
 let gateway: TestGateway;
 let upstream: RecordingUpstream;
@@ -24,7 +24,11 @@ afterEach(async () => {
 });
 
 function load(targets: string[], more: Partial<Definition['upstream']> = {}): void {
-  const definition = definitionOf({ security: 'open', routes: [{ method: '*', path: '/*' }], upstream: { targets: targets.map((url) => ({ url })), ...more } });
+  const definition = definitionOf({
+    security: 'open',
+    routes: [{ method: '*', path: '/*' }],
+    upstream: { targets: targets.map((url) => ({ url })), ...more },
+  });
   gateway.load(placed(definition));
 }
 
@@ -70,7 +74,11 @@ describe('G3 an upstream that', () => {
   it('hangs is answered for with 504, and not asked again', async () => {
     let connections = 0;
     const hanging = await raw(() => (connections += 1));
-    load([hanging.url, hanging.url.replace('127.0.0.1', 'localhost')], { connectTimeoutMs: 100, responseTimeoutMs: 100, retries: 3 });
+    load([hanging.url, hanging.url.replace('127.0.0.1', 'localhost')], {
+      connectTimeoutMs: 100,
+      responseTimeoutMs: 100,
+      retries: 3,
+    });
     expect(await get()).toMatchObject({ status: 504, code: 'upstream_timeout' });
     expect(connections).toBe(1);
     expect(gateway.pools.outstanding).toBe(0);
@@ -144,7 +152,9 @@ describe('G3 an upstream that', () => {
   });
 
   it('breaks in the middle of a body resets the connection of a client that knows no lengths', async () => {
-    const server = await raw((socket) => socket.on('data', () => socket.end('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n')));
+    const server = await raw((socket) =>
+      socket.on('data', () => socket.end('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n')),
+    );
     load([server.url]);
     const client = await RawClient.open(gateway.port);
     client.write('GET /weather/v1/a HTTP/1.0\r\n\r\n');
@@ -177,9 +187,13 @@ describe('a client that goes away', () => {
       if (before !== '') await client.has('half');
       client.socket.destroy();
       await until(() => server.sockets[0]?.destroyed, { what: 'the upstream connection to be broken off' });
-      await until(() => gateway.metrics.inFlight === 0 && gateway.pools.outstanding === 0, { what: 'nothing to be under way' });
+      await until(() => gateway.metrics.inFlight === 0 && gateway.pools.outstanding === 0, {
+        what: 'nothing to be under way',
+      });
     }
-    expect(await gateway.metrics.registry.metrics()).toContain('heliograph_gateway_requests_total{api="weather:v1",status="aborted",region="eu-west"} 2');
+    expect(await gateway.metrics.registry.metrics()).toContain(
+      'heliograph_gateway_requests_total{api="weather:v1",status="aborted",region="eu-west"} 2',
+    );
   });
 
   it('takes its upload along', async () => {
@@ -197,7 +211,10 @@ describe('a client that goes away', () => {
 describe('targets', () => {
   it('get requests by their weights when nothing else tells them apart', async () => {
     const other = await recordingUpstream();
-    const definition = definitionOf({ security: 'open', upstream: { targets: [{ url: upstream.url, weight: 3 }, { url: other.url }] } });
+    const definition = definitionOf({
+      security: 'open',
+      upstream: { targets: [{ url: upstream.url, weight: 3 }, { url: other.url }] },
+    });
     gateway.load(placed(definition));
     for (let i = 0; i < 40; i++) await call(gateway.port, 'GET', '/weather/v1/today');
     expect([upstream.requests.length, other.requests.length]).toEqual([30, 10]);

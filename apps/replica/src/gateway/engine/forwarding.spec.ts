@@ -2,9 +2,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type RecordingUpstream, recordingUpstream } from '#harness';
 import type { Definition } from '#model';
 import { planOp } from '../../testing/sample-ops.js';
-import { call, exchange, type RawServer, rawServer } from '../testing/clients.js';
-import { TestGateway } from '../testing/gateway.js';
-import { applicationOp, definitionOf, keyOp, placed } from '../testing/ops.js';
+import { call, exchange, type RawServer, rawServer } from '../../testing/clients.js';
+import { TestGateway } from '../../testing/test-gateway.js';
+import { applicationOp, definitionOf, keyOp, placed } from '../../testing/gateway-ops.js';
 
 const KEY = 'hg_live_test';
 const withKey = { 'x-api-key': KEY };
@@ -26,7 +26,12 @@ afterEach(async () => {
 
 function load(definition: Partial<Definition>, target = upstream.url): void {
   const routes: Definition['routes'] = [{ method: '*', path: '/*' }];
-  gateway.load(placed(definitionOf({ routes, upstream: { targets: [{ url: target }] }, ...definition })), planOp('gold'), applicationOp({ 'weather:v1': 'gold' }), keyOp(KEY));
+  gateway.load(
+    placed(definitionOf({ routes, upstream: { targets: [{ url: target }] }, ...definition })),
+    planOp('gold'),
+    applicationOp({ 'weather:v1': 'gold' }),
+    keyOp(KEY),
+  );
 }
 
 /** An upstream that answers every request with these bytes. */
@@ -74,7 +79,18 @@ describe('what goes upstream', () => {
     const { rawHeaders, headers, url } = last();
     const names = rawHeaders.filter((_, i) => i % 2 === 0);
     expect(url).toBe('/a?b=1');
-    expect(names).toEqual(['host', 'connection', 'X-Kept', 'x-kept', 'Cookie', 'X-Request-Id', 'X-Forwarded-For', 'X-Forwarded-Proto', 'X-Forwarded-Host', 'Forwarded']);
+    expect(names).toEqual([
+      'host',
+      'connection',
+      'X-Kept',
+      'x-kept',
+      'Cookie',
+      'X-Request-Id',
+      'X-Forwarded-For',
+      'X-Forwarded-Proto',
+      'X-Forwarded-Host',
+      'Forwarded',
+    ]);
     expect(headers).toMatchObject({
       host: upstream.url.slice('http://'.length),
       'x-kept': 'one, t\u00e9wo',
@@ -87,13 +103,31 @@ describe('what goes upstream', () => {
 
   it('continues what other proxies said of the client, and lets nobody say who it is to them', async () => {
     load({});
-    await call(gateway.port, 'GET', '/weather/v1/a', { ...withKey, 'x-forwarded-for': '203.0.113.9', forwarded: 'for=203.0.113.9', 'x-forwarded-proto': 'https', 'x-forwarded-host': 'forged' });
-    expect(last().headers).toMatchObject({ 'x-forwarded-for': '203.0.113.9, 127.0.0.1', 'x-forwarded-proto': 'http', 'x-forwarded-host': `127.0.0.1:${gateway.port}` });
+    await call(gateway.port, 'GET', '/weather/v1/a', {
+      ...withKey,
+      'x-forwarded-for': '203.0.113.9',
+      forwarded: 'for=203.0.113.9',
+      'x-forwarded-proto': 'https',
+      'x-forwarded-host': 'forged',
+    });
+    expect(last().headers).toMatchObject({
+      'x-forwarded-for': '203.0.113.9, 127.0.0.1',
+      'x-forwarded-proto': 'http',
+      'x-forwarded-host': `127.0.0.1:${gateway.port}`,
+    });
     expect(last().headers.forwarded).toMatch(/^for=203\.0\.113\.9, for=127\.0\.0\.1;/);
   });
 
   it('has the header edits of the API, in the order remove, set, add', async () => {
-    load({ policies: { requestHeaders: { remove: ['Cookie'], set: { 'X-Forwarded-Proto': 'https', 'X-A': 'new' }, add: { 'X-B': 'second' } } } });
+    load({
+      policies: {
+        requestHeaders: {
+          remove: ['Cookie'],
+          set: { 'X-Forwarded-Proto': 'https', 'X-A': 'new' },
+          add: { 'X-B': 'second' },
+        },
+      },
+    });
     await call(gateway.port, 'GET', '/weather/v1/a', { ...withKey, cookie: 'a=1', 'x-a': 'old', 'x-b': 'first' });
     expect(last().headers).toMatchObject({ 'x-forwarded-proto': 'https', 'x-a': 'new', 'x-b': 'first, second' });
     expect(last().headers.cookie).toBeUndefined();
@@ -119,19 +153,46 @@ describe('what goes upstream', () => {
 
 describe('what comes back', () => {
   it('is status, fields and body as the upstream sent them, each field once more than hop by hop', async () => {
-    load({}, await answering('HTTP/1.1 418 Teapot\r\nSet-Cookie: a=1\r\nset-cookie: b=2\r\nX-T: \xe9\r\nConnection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=9\r\nProxy-Authenticate: x\r\nContent-Length: 3\r\n\r\nabc'));
-    const text = await exchange(gateway.port, `GET /weather/v1/a HTTP/1.1\r\nHost: a\r\nX-API-Key: ${KEY}\r\nX-Request-Id: r1\r\nConnection: close\r\n\r\n`);
+    load(
+      {},
+      await answering(
+        'HTTP/1.1 418 Teapot\r\nSet-Cookie: a=1\r\nset-cookie: b=2\r\nX-T: \xe9\r\nConnection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=9\r\nProxy-Authenticate: x\r\nContent-Length: 3\r\n\r\nabc',
+      ),
+    );
+    const text = await exchange(
+      gateway.port,
+      `GET /weather/v1/a HTTP/1.1\r\nHost: a\r\nX-API-Key: ${KEY}\r\nX-Request-Id: r1\r\nConnection: close\r\n\r\n`,
+    );
     const [head = '', body] = text.split('\r\n\r\n');
     expect(body).toBe('abc');
-    expect(head.replace(/Date: .*\r\n/, '').split('\r\n')).toEqual(["HTTP/1.1 418 I'm a Teapot", 'Set-Cookie: a=1', 'set-cookie: b=2', 'X-T: \xe9', 'Content-Length: 3', 'X-Request-Id: r1', 'Connection: close']);
+    expect(head.replace(/Date: .*\r\n/, '').split('\r\n')).toEqual([
+      "HTTP/1.1 418 I'm a Teapot",
+      'Set-Cookie: a=1',
+      'set-cookie: b=2',
+      'X-T: \xe9',
+      'Content-Length: 3',
+      'X-Request-Id: r1',
+      'Connection: close',
+    ]);
   });
 
   it('has the header edits of the API, and fields that only the gateway may say', async () => {
     load(
-      { policies: { responseHeaders: { remove: ['Server'], set: { 'X-A': 'new' } }, cors: { origins: ['https://app.example.com'] } } },
-      await answering('HTTP/1.1 200 OK\r\nServer: x\r\nX-A: old\r\nX-Request-Id: forged\r\nAccess-Control-Allow-Origin: *\r\nVary: Accept\r\nContent-Length: 0\r\n\r\n'),
+      {
+        policies: {
+          responseHeaders: { remove: ['Server'], set: { 'X-A': 'new' } },
+          cors: { origins: ['https://app.example.com'] },
+        },
+      },
+      await answering(
+        'HTTP/1.1 200 OK\r\nServer: x\r\nX-A: old\r\nX-Request-Id: forged\r\nAccess-Control-Allow-Origin: *\r\nVary: Accept\r\nContent-Length: 0\r\n\r\n',
+      ),
     );
-    const answer = await call(gateway.port, 'GET', '/weather/v1/a', { ...withKey, origin: 'https://evil.example.com', 'x-request-id': 'mine' });
+    const answer = await call(gateway.port, 'GET', '/weather/v1/a', {
+      ...withKey,
+      origin: 'https://evil.example.com',
+      'x-request-id': 'mine',
+    });
     expect(answer.headers).toMatchObject({ 'x-a': 'new', 'x-request-id': 'mine', vary: 'Accept, Origin' });
     expect(answer.headers).not.toHaveProperty('server');
     expect(answer.headers).not.toHaveProperty('access-control-allow-origin');
@@ -144,12 +205,17 @@ describe('what comes back', () => {
   });
 
   it('skips interim answers', async () => {
-    load({}, await answering('HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'));
+    load(
+      {},
+      await answering('HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'),
+    );
     expect(await call(gateway.port, 'GET', '/weather/v1/a', withKey)).toMatchObject({ status: 200, text: 'ok' });
   });
 
   it('ends with the connection where neither length nor chunks are used on either side', async () => {
-    const server = await rawServer((socket) => socket.on('data', () => socket.end('HTTP/1.0 200 OK\r\n\r\nuntil the end')));
+    const server = await rawServer((socket) =>
+      socket.on('data', () => socket.end('HTTP/1.0 200 OK\r\n\r\nuntil the end')),
+    );
     servers.push(server);
     load({}, server.url);
     expect((await call(gateway.port, 'GET', '/weather/v1/a', withKey)).text).toBe('until the end');
@@ -159,10 +225,21 @@ describe('what comes back', () => {
 
   it('answers of its own are problem documents that name the request, and keep the connection', async () => {
     load({});
-    const requests = ['GET /weather/v1/a HTTP/1.1\r\nHost: a\r\nX-Request-Id: r1\r\n\r\n', `GET /nowhere HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`];
+    const requests = [
+      'GET /weather/v1/a HTTP/1.1\r\nHost: a\r\nX-Request-Id: r1\r\n\r\n',
+      `GET /nowhere HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`,
+    ];
     const [first = '', second = ''] = (await exchange(gateway.port, ...requests)).split(/(?=HTTP\/1.1 404)/);
-    expect(first).toMatch(/^HTTP\/1.1 401 Unauthorized\r\nContent-Type: application\/problem\+json; charset=utf-8\r\nWWW-Authenticate: Bearer realm="weather:v1"\r\nContent-Length: \d+\r\nX-Request-Id: r1\r\n/);
-    expect(JSON.parse(first.split('\r\n\r\n')[1] ?? '')).toMatchObject({ type: 'urn:heliograph:error:credential_missing', title: 'A credential is needed', status: 401, code: 'credential_missing', requestId: 'r1' });
+    expect(first).toMatch(
+      /^HTTP\/1.1 401 Unauthorized\r\nContent-Type: application\/problem\+json; charset=utf-8\r\nWWW-Authenticate: Bearer realm="weather:v1"\r\nContent-Length: \d+\r\nX-Request-Id: r1\r\n/,
+    );
+    expect(JSON.parse(first.split('\r\n\r\n')[1] ?? '')).toMatchObject({
+      type: 'urn:heliograph:error:credential_missing',
+      title: 'A credential is needed',
+      status: 401,
+      code: 'credential_missing',
+      requestId: 'r1',
+    });
     expect(second).toMatch(/"code":"no_such_api","status":404/);
   });
 

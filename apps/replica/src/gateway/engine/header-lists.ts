@@ -5,9 +5,28 @@ import { applyEdits } from '../decide/header-edits.js';
 export type HeaderList = readonly string[];
 
 /** Fields that mean this connection and not the next one (RFC 9110, 7.6.1, and what older software sends). */
-const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'proxy-connection', 'proxy-authenticate', 'proxy-authorization', 'te', 'trailer', 'transfer-encoding', 'upgrade']);
+const HOP_BY_HOP = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
 /** Fields that the gateway writes by itself. */
-const REWRITTEN = new Set(['host', 'content-length', 'expect', 'x-request-id', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'forwarded']);
+const REWRITTEN = new Set([
+  'host',
+  'content-length',
+  'expect',
+  'x-request-id',
+  'x-forwarded-for',
+  'x-forwarded-proto',
+  'x-forwarded-host',
+  'forwarded',
+]);
 
 export interface Caller {
   address: string;
@@ -17,7 +36,12 @@ export interface Caller {
 }
 
 /** What goes upstream: built anew from what came in, without what was meant for the gateway. */
-export function upstreamHeaders(received: HeaderList, forward: Forward, caller: Caller, contentLength: number | null): string[] {
+export function upstreamHeaders(
+  received: HeaderList,
+  forward: Forward,
+  caller: Caller,
+  contentLength: number | null,
+): string[] {
   const named = namedByConnection(received);
   const headers: string[] = [];
   const before = { for: '', forwarded: '' };
@@ -30,7 +54,14 @@ export function upstreamHeaders(received: HeaderList, forward: Forward, caller: 
     else if (lower === 'forwarded') before.forwarded += `${value}, `;
     if (!HOP_BY_HOP.has(lower) && !REWRITTEN.has(lower) && !forward.withheld.includes(lower)) headers.push(name, value);
   }
-  headers.push('X-Request-Id', caller.requestId, 'X-Forwarded-For', before.for + caller.address, 'X-Forwarded-Proto', 'http');
+  headers.push(
+    'X-Request-Id',
+    caller.requestId,
+    'X-Forwarded-For',
+    before.for + caller.address,
+    'X-Forwarded-Proto',
+    'http',
+  );
   if (caller.host !== '') headers.push('X-Forwarded-Host', caller.host);
   headers.push('Forwarded', before.forwarded + forwardedElement(caller));
   const edits = forward.route.policies.requestEdits;

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type RecordingUpstream, recordingUpstream } from '#harness';
 import { planOp } from '../../testing/sample-ops.js';
-import { type Answered, call } from '../testing/clients.js';
-import { TestGateway } from '../testing/gateway.js';
-import { applicationOp, definitionOf, keyOp, placed, SUBSCRIPTION } from '../testing/ops.js';
+import { type Answered, call } from '../../testing/clients.js';
+import { TestGateway } from '../../testing/test-gateway.js';
+import { applicationOp, definitionOf, keyOp, placed, SUBSCRIPTION } from '../../testing/gateway-ops.js';
 
 const KEY = 'hg_live_test';
 let gateway: TestGateway;
@@ -20,7 +20,12 @@ afterEach(async () => {
 });
 
 function load(limits: object): void {
-  gateway.load(placed(definitionOf({ upstream: { targets: [{ url: upstream.url }] } })), planOp('gold', limits), applicationOp({ 'weather:v1': 'gold' }), keyOp(KEY));
+  gateway.load(
+    placed(definitionOf({ upstream: { targets: [{ url: upstream.url }] } })),
+    planOp('gold', limits),
+    applicationOp({ 'weather:v1': 'gold' }),
+    keyOp(KEY),
+  );
 }
 
 const get = (): Promise<Answered> => call(gateway.port, 'GET', '/weather/v1/today', { 'x-api-key': KEY });
@@ -35,7 +40,11 @@ describe('limits', () => {
     const refused = answers.filter(({ status }) => status === 429);
     expect(refused).toHaveLength(20);
     for (const { headers, text } of refused) {
-      expect(headers).toMatchObject({ 'ratelimit-policy': '"rate";q=10;w=3600', ratelimit: '"rate";r=0;t=3600', 'retry-after': '360' });
+      expect(headers).toMatchObject({
+        'ratelimit-policy': '"rate";q=10;w=3600',
+        ratelimit: '"rate";r=0;t=3600',
+        'retry-after': '360',
+      });
       expect(JSON.parse(text)).toMatchObject({ code: 'rate_limited', status: 429 });
     }
     expect(answers.find(({ status }) => status === 200)?.headers['ratelimit']).toMatch(/^"rate";r=\d;t=\d+$/);
@@ -67,7 +76,12 @@ describe('limits', () => {
   it('are counted for each subscription by itself', async () => {
     const other = '0b5ad1ce-8f0d-4a35-9d7e-000000000002';
     load({ rate: { limit: 1, per: 'hour' }, quota: null });
-    gateway.load(applicationOp({ 'weather:v1': 'gold' }, other, { subscriptions: [{ id: SUBSCRIPTION.replace(/f1$/, 'e1'), api: 'weather:v1', plan: 'gold' }] }), keyOp('other', { application: other }));
+    gateway.load(
+      applicationOp({ 'weather:v1': 'gold' }, other, {
+        subscriptions: [{ id: SUBSCRIPTION.replace(/f1$/, 'e1'), api: 'weather:v1', plan: 'gold' }],
+      }),
+      keyOp('other', { application: other }),
+    );
     expect([(await get()).status, (await get()).status]).toEqual([200, 429]);
     expect((await call(gateway.port, 'GET', '/weather/v1/today', { 'x-api-key': 'other' })).status).toBe(200);
   });

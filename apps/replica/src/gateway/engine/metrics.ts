@@ -19,9 +19,12 @@ export class GatewayMetrics {
   faults = 0;
 
   readonly own = this.histogram('heliograph_gateway_own_seconds', 'Time that the gateway itself took for a request');
-  readonly upstream = this.histogram('heliograph_gateway_upstream_seconds', "Time from sending a request upstream to its answer's head");
+  readonly upstream = this.histogram(
+    'heliograph_gateway_upstream_seconds',
+    "Time from sending a request upstream to its answer's head",
+  );
 
-  constructor(region: string, worker: string, probes: { revision(): number; upstreamInFlight(): number }) {
+  constructor(region: string, worker: string, probes: { revision: () => number; upstreamInFlight: () => number }) {
     this.registry.setDefaultLabels({ region });
     this.loopDelay.enable();
     this.countersOf();
@@ -29,8 +32,18 @@ export class GatewayMetrics {
     this.gauge('heliograph_gateway_upstream_in_flight', 'Requests under way to upstreams', probes.upstreamInFlight);
     this.gauge('heliograph_gateway_connections', 'Connections of clients', () => this.connections);
     this.gauge('heliograph_gateway_revision', 'Revision that a worker has loaded', probes.revision, worker);
-    this.gauge('heliograph_gateway_memory_bytes', 'Resident memory of a worker', () => process.memoryUsage.rss(), worker);
-    this.gauge('heliograph_gateway_event_loop_delay_seconds', "Delay of a worker's event loop since the last scrape, 99th percentile", () => this.takeLoopDelay(), worker);
+    this.gauge(
+      'heliograph_gateway_memory_bytes',
+      'Resident memory of a worker',
+      () => process.memoryUsage.rss(),
+      worker,
+    );
+    this.gauge(
+      'heliograph_gateway_event_loop_delay_seconds',
+      "Delay of a worker's event loop since the last scrape, 99th percentile",
+      () => this.takeLoopDelay(),
+      worker,
+    );
   }
 
   /** @param status 0: the client broke the request off */
@@ -59,7 +72,8 @@ export class GatewayMetrics {
       collect() {
         this.reset();
         for (const [api, classes] of requests) {
-          for (const [index, count] of classes.entries()) if (count > 0) this.inc({ api, status: index === 0 ? 'aborted' : `${index}xx` }, count);
+          for (const [index, count] of classes.entries())
+            if (count > 0) this.inc({ api, status: index === 0 ? 'aborted' : `${index}xx` }, count);
         }
       },
     });

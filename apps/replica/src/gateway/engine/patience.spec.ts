@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type RecordingUpstream, recordingUpstream, until } from '#harness';
-import { RawClient, type RawServer, rawServer } from '../testing/clients.js';
-import { TestGateway } from '../testing/gateway.js';
-import { definitionOf, placed } from '../testing/ops.js';
+import { RawClient, type RawServer, rawServer } from '../../testing/clients.js';
+import { TestGateway } from '../../testing/test-gateway.js';
+import { definitionOf, placed } from '../../testing/gateway-ops.js';
 
 // the times that clients are given, made short
 vi.mock('./bounds.js', async (original) => {
@@ -28,14 +28,18 @@ afterEach(async () => {
 });
 
 function load(url: string): void {
-  gateway.load(placed(definitionOf({ security: 'open', routes: [{ method: '*', path: '/*' }], upstream: { targets: [{ url }] } })));
+  gateway.load(
+    placed(definitionOf({ security: 'open', routes: [{ method: '*', path: '/*' }], upstream: { targets: [{ url }] } })),
+  );
 }
 
 describe('G4 a client that', () => {
   it('sends its head too slowly is told so', async () => {
     const client = await RawClient.open(gateway.port);
     client.write('GET /weather/v1/a HTTP/1.1\r\nHost: ');
-    expect(await client.end()).toMatch(/^HTTP\/1.1 408 Request Timeout\r\n[\s\S]*"code":"bad_request","status":408,"detail":"the head of the request took longer/);
+    expect(await client.end()).toMatch(
+      /^HTTP\/1.1 408 Request Timeout\r\n[\s\S]*"code":"bad_request","status":408,"detail":"the head of the request took longer/,
+    );
   });
 
   it('sends nothing at all is sent away', async () => {
@@ -49,7 +53,9 @@ describe('G4 a client that', () => {
     const client = await RawClient.open(gateway.port);
     client.write('POST /weather/v1/a HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello');
     await client.until(() => client.closed, 'the end');
-    await until(() => server?.sockets[0]?.destroyed && gateway.metrics.inFlight === 0, { what: 'the upstream request to be broken off' });
+    await until(() => server?.sockets[0]?.destroyed && gateway.metrics.inFlight === 0, {
+      what: 'the upstream request to be broken off',
+    });
   });
 
   it('does not take its answer is broken off, and its upstream request too', async () => {
@@ -64,7 +70,9 @@ describe('G4 a client that', () => {
     client.write('GET /weather/v1/a HTTP/1.1\r\nHost: a\r\n\r\n');
     await client.has('\r\n\r\n');
     client.socket.pause();
-    await until(() => server?.sockets[0]?.destroyed && gateway.metrics.inFlight === 0, { what: 'the upstream request to be broken off' });
+    await until(() => server?.sockets[0]?.destroyed && gateway.metrics.inFlight === 0, {
+      what: 'the upstream request to be broken off',
+    });
     client.socket.destroy();
   });
 

@@ -28,11 +28,14 @@ export class NodeHead implements RequestHead {
 /** What is wrong with a head that the parser let through; null when nothing is. */
 export function faultOfHead(request: IncomingMessage): { status: number; detail: string } | null {
   const { headersDistinct: headers, httpVersion } = request;
-  if (request.rawHeaders.length / 2 > BOUNDS.fields) return { status: 431, detail: `the request has more than ${BOUNDS.fields} header fields` };
+  if (request.rawHeaders.length / 2 > BOUNDS.fields)
+    return { status: 431, detail: `the request has more than ${BOUNDS.fields} header fields` };
   const hosts = headers['host']?.length ?? 0;
-  if (hosts > 1 || (hosts === 0 && httpVersion !== '1.0')) return { status: 400, detail: 'the request must have exactly one Host field' };
+  if (hosts > 1 || (hosts === 0 && httpVersion !== '1.0'))
+    return { status: 400, detail: 'the request must have exactly one Host field' };
   const coding = headers['transfer-encoding'];
-  if (coding && (coding.length > 1 || coding[0]?.toLowerCase() !== 'chunked')) return { status: 501, detail: 'the only transfer coding that is served is chunked' };
+  if (coding && (coding.length > 1 || coding[0]?.toLowerCase() !== 'chunked'))
+    return { status: 501, detail: 'the only transfer coding that is served is chunked' };
   // h2c is an offer that may be passed over (RFC 9110, 7.8), and Java's client makes it with every request
   const upgrade = headers['upgrade']?.join(',').toLowerCase() ?? 'h2c';
   if (upgrade !== 'h2c') return { status: 400, detail: 'upgrades, such as to WebSocket, are not served' };

@@ -1,15 +1,23 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type RecordingUpstream, recordingUpstream, until } from '#harness';
-import { call, exchange, RawClient } from '../testing/clients.js';
-import { TestGateway } from '../testing/gateway.js';
-import { definitionOf, placed } from '../testing/ops.js';
+import { call, exchange, RawClient } from '../../testing/clients.js';
+import { TestGateway } from '../../testing/test-gateway.js';
+import { definitionOf, placed } from '../../testing/gateway-ops.js';
 
 let gateway: TestGateway;
 let upstream: RecordingUpstream;
 
 beforeEach(async () => {
   upstream = await recordingUpstream();
-  gateway = await TestGateway.start(placed(definitionOf({ security: 'open', routes: [{ method: '*', path: '/*' }], upstream: { targets: [{ url: upstream.url }] } })));
+  gateway = await TestGateway.start(
+    placed(
+      definitionOf({
+        security: 'open',
+        routes: [{ method: '*', path: '/*' }],
+        upstream: { targets: [{ url: upstream.url }] },
+      }),
+    ),
+  );
 });
 
 afterEach(async () => {
@@ -52,7 +60,9 @@ describe('what is no strict HTTP/1.1', () => {
     const client = await RawClient.open(gateway.port);
     client.write(bytes);
     await client.has('\r\n\r\n{');
-    expect(client.received).toMatch(new RegExp(`^HTTP/1.1 ${status} [^\r]+\r\nContent-Type: application/problem\\+json`));
+    expect(client.received).toMatch(
+      new RegExp(`^HTTP/1.1 ${status} [^\r]+\r\nContent-Type: application/problem\\+json`),
+    );
     expect(client.received).toContain(`"code":"bad_request","status":${status},`);
     client.socket.destroy();
     expect(upstream.requests).toEqual([]);
@@ -60,7 +70,12 @@ describe('what is no strict HTTP/1.1', () => {
 
   it('leaves nothing of its connection to be used again', async () => {
     const smuggled = 'GET /weather/v1/smuggled HTTP/1.1\r\nHost: a\r\n\r\n';
-    for (const bytes of [post('Content-Length: 3\r\nTransfer-Encoding: chunked', `0\r\n\r\n${smuggled}`), post('Transfer-Encoding: chunked', `zz\r\n${smuggled}`), post('Content-Length: 1, 1', smuggled), post('Transfer-Encoding: x, chunked', `0\r\n\r\n${smuggled}`)]) {
+    for (const bytes of [
+      post('Content-Length: 3\r\nTransfer-Encoding: chunked', `0\r\n\r\n${smuggled}`),
+      post('Transfer-Encoding: chunked', `zz\r\n${smuggled}`),
+      post('Content-Length: 1, 1', smuggled),
+      post('Transfer-Encoding: x, chunked', `0\r\n\r\n${smuggled}`),
+    ]) {
       const text = await exchange(gateway.port, bytes, smuggled);
       expect(text.match(/HTTP\/1.1 /g)).toHaveLength(1);
       expect(text).toContain('Connection: close');

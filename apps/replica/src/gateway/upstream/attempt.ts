@@ -47,7 +47,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
 
   start({ pool }: TargetPool): void {
     const { method, path, headers, body } = this.request;
-    pool.dispatch({ method: method as Dispatcher.HttpMethod, path, headers, body }, this);
+    pool.dispatch({ method, path, headers, body }, this);
   }
 
   /** The time to the head begins anew: bytes of the body go on. */

@@ -128,7 +128,11 @@ function compileMock(mock: Policies['mock'], edits: HeaderEdits | null): Mock | 
   if (!mock) return null;
   const headers = Object.entries(mock.headers ?? {}).flat();
   const bodiless = mock.status === 204 || mock.status === 205 || mock.status === 304;
-  return { status: mock.status, headers: edits ? applyEdits(headers, edits) : headers, body: bodiless ? '' : (mock.body ?? '') };
+  return {
+    status: mock.status,
+    headers: edits ? applyEdits(headers, edits) : headers,
+    body: bodiless ? '' : (mock.body ?? ''),
+  };
 }
 
 function compileUpstream(upstream: Definition['upstream'], region: string): CompiledUpstream {

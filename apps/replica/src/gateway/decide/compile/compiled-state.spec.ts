@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { encodeText, TABLE } from '#model';
 import { gone, planOp } from '../../../testing/sample-ops.js';
-import { headOf } from '../../testing/heads.js';
-import { MemoryState } from '../../testing/memory-state.js';
-import { applicationOp, definitionOf, keyOp, placed } from '../../testing/ops.js';
+import { headOf } from '../../../testing/request-heads.js';
+import { MemoryState } from '../../../testing/memory-state.js';
+import { applicationOp, definitionOf, keyOp, placed } from '../../../testing/gateway-ops.js';
 import { decide, UNLIMITED } from '../decide.js';
 import { CompiledState } from './compiled-state.js';
 
@@ -42,7 +42,11 @@ describe('CompiledState', () => {
   });
 
   it('follows placements: of its region before the default, and of no other region', () => {
-    const [everywhere, here, elsewhere] = [api('a'), api('a', { context: '/here' }), api('a', { context: '/elsewhere' })];
+    const [everywhere, here, elsewhere] = [
+      api('a'),
+      api('a', { context: '/here' }),
+      api('a', { context: '/elsewhere' }),
+    ];
     refresh(placed(everywhere), placed(elsewhere, 'us-east'));
     expect([at('/a')?.context, at('/elsewhere')]).toEqual(['/a', undefined]);
     refresh(placed(here, 'eu-west'));
@@ -57,9 +61,21 @@ describe('CompiledState', () => {
   it('serves the last good version of what cannot be compiled, and everything else anew', () => {
     refresh(placed(api('a')), placed(api('b')), planOp('gold', { rate: { limit: 1, per: 'second' }, quota: null }));
     const bad = { ...api('a'), routes: [{ method: 'GET' as const, path: 'no slash' }] };
-    refresh(placed(bad), placed(api('b', { context: '/b2' })), { table: TABLE.plan, key: encodeText('gold'), value: Buffer.from('{') });
-    expect([at('/a')?.context, at('/b'), at('/b2')?.context, state.plan('gold')?.limits.rate?.limit]).toEqual(['/a', undefined, '/b2', 1]);
-    expect(state.faults.map(({ item, detail }) => `${item}: ${detail.slice(0, 45)}`).sort()).toEqual(['a:v1: the route GET no slash must begin with /', expect.stringMatching(/^plan gold: .*JSON/)]);
+    refresh(placed(bad), placed(api('b', { context: '/b2' })), {
+      table: TABLE.plan,
+      key: encodeText('gold'),
+      value: Buffer.from('{'),
+    });
+    expect([at('/a')?.context, at('/b'), at('/b2')?.context, state.plan('gold')?.limits.rate?.limit]).toEqual([
+      '/a',
+      undefined,
+      '/b2',
+      1,
+    ]);
+    expect(state.faults.map(({ item, detail }) => `${item}: ${detail.slice(0, 45)}`).sort()).toEqual([
+      'a:v1: the route GET no slash must begin with /',
+      expect.stringMatching(/^plan gold: .*JSON/),
+    ]);
     refresh(keyOp(KEY));
     expect(state.faults).toHaveLength(2);
     refresh(placed(api('a')), planOp('gold'));
@@ -121,7 +137,12 @@ describe('CompiledState', () => {
     refresh(placed(api('weather')), planOp('gold'), keyOp(KEY), applicationOp({ 'weather:v1': 'gold' }));
     memory.apply(keyOp(KEY, { revoked: true }), placed(api('weather', { context: '/moved' })));
     const broken = memory.snapshot();
-    const failing = { ...broken, changesSince: () => { throw new Error('the disk'); } };
+    const failing = {
+      ...broken,
+      changesSince: () => {
+        throw new Error('the disk');
+      },
+    };
     expect(() => state.refresh(failing)).toThrow('the disk');
     expect([outcome(), state.revision, memory.open]).toEqual(['forward', 1, 1]);
     refresh();

@@ -59,7 +59,10 @@ export class CompiledState {
   refresh(snapshot: StateSnapshot): void {
     try {
       const changes = this.snapshot && this.tables ? snapshot.changesSince(this.snapshot.revision) : null;
-      const tables = changes && this.tables ? refreshTables(this.tables, snapshot, changes, this.region) : loadTables(this.tables, snapshot, this.region);
+      const tables =
+        changes && this.tables
+          ? refreshTables(this.tables, snapshot, changes, this.region)
+          : loadTables(this.tables, snapshot, this.region);
       // from here on nothing can fail
       if (changes === null) {
         this.keys.clear();

@@ -20,7 +20,9 @@ export interface CompiledPlan {
 /** @throws SyntaxError or TypeError for a value that is no such record */
 export function compileApplication(id: string, value: Buffer): CompiledApplication {
   const record = JSON.parse(value.toString('utf8')) as ApplicationRecord;
-  const subscriptions = new Map(record.subscriptions.map(({ api, id: subscription, plan }) => [api as string, { id: subscription, plan }]));
+  const subscriptions = new Map(
+    record.subscriptions.map(({ api, id: subscription, plan }) => [api as string, { id: subscription, plan }]),
+  );
   return { id, suspended: record.suspended ?? false, subscriptions };
 }
 

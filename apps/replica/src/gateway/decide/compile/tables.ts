@@ -23,7 +23,12 @@ export function loadTables(before: Tables | null, snapshot: StateSnapshot, regio
 }
 
 /** Compiles what `changes` touch; the rest is taken over from `before`, which is all of it for most revisions. */
-export function refreshTables(before: Tables, snapshot: StateSnapshot, changes: readonly ChangedEntry[], region: string): Tables {
+export function refreshTables(
+  before: Tables,
+  snapshot: StateSnapshot,
+  changes: readonly ChangedEntry[],
+  region: string,
+): Tables {
   if (!changes.some(({ table }) => table === TABLE.plan || table === TABLE.placement)) return before;
   const work = new Work(before, snapshot, region, true);
   // A digest names one definition for ever, so that a release changes nothing by itself: placements do.
@@ -96,7 +101,9 @@ class Work {
   }
 
   private compile(id: ApiId): CompiledApi | null {
-    const placement = this.snapshot.get(TABLE.placement, placementKey(id, this.region)) ?? this.snapshot.get(TABLE.placement, placementKey(id, DEFAULT_REGION));
+    const placement =
+      this.snapshot.get(TABLE.placement, placementKey(id, this.region)) ??
+      this.snapshot.get(TABLE.placement, placementKey(id, DEFAULT_REGION));
     if (placement === null) return null;
     const digest = placement.toString('hex');
     const known = this.before?.apis.get(id);

@@ -11,7 +11,7 @@ import {
   secretHash,
   TABLE,
 } from '#model';
-import { placementOp, releaseOp } from '../../testing/sample-ops.js';
+import { placementOp, releaseOp } from './sample-ops.js';
 
 /** A definition with everything that a test does not care about. */
 export function definitionOf(more: Partial<Definition> = {}): Definition {
@@ -37,12 +37,27 @@ export const APPLICATION = '0b5ad1ce-8f0d-4a35-9d7e-000000000001';
 export const SUBSCRIPTION = '0b5ad1ce-8f0d-4a35-9d7e-0000000000f1';
 
 /** @param subscriptions API -> plan */
-export function applicationOp(subscriptions: Record<string, string>, id = APPLICATION, more: Partial<ApplicationRecord> = {}): Op {
-  const list = Object.entries(subscriptions).map(([api, plan], i) => ({ id: i === 0 ? SUBSCRIPTION : SUBSCRIPTION.replace(/f1$/, `f${i + 1}`), api, plan }));
-  return { table: TABLE.application, key: applicationKey(id), value: encodeJson({ name: 'demo', subscriptions: list, ...more }) };
+export function applicationOp(
+  subscriptions: Record<string, string>,
+  id = APPLICATION,
+  more: Partial<ApplicationRecord> = {},
+): Op {
+  const list = Object.entries(subscriptions).map(([api, plan], i) => ({
+    id: i === 0 ? SUBSCRIPTION : SUBSCRIPTION.replace(/f1$/, `f${i + 1}`),
+    api,
+    plan,
+  }));
+  return {
+    table: TABLE.application,
+    key: applicationKey(id),
+    value: encodeJson({ name: 'demo', subscriptions: list, ...more }),
+  };
 }
 
-export function keyOp(secret: string, more: { application?: string; revoked?: boolean; expiresAt?: number | null } = {}): Op {
+export function keyOp(
+  secret: string,
+  more: { application?: string; revoked?: boolean; expiresAt?: number | null } = {},
+): Op {
   const record = { application: APPLICATION, revoked: false, expiresAt: null, ...more };
   return { table: TABLE.key, key: secretHash(secret).subarray(0, KEY_ID_BYTES), value: encodeKeyRecord(record) };
 }

@@ -1,11 +1,11 @@
 import type { Op } from '#model';
 import { createLog } from '#platform';
 import { LeaseBook, LocalCounterStore, systemClock } from '#throttle';
-import { CompiledState } from '../decide/compile/compiled-state.js';
-import type { AccessLog } from '../engine/access-log.js';
-import { Engine } from '../engine/engine.js';
-import { GatewayMetrics } from '../engine/metrics.js';
-import { TargetPools } from '../upstream/target-pools.js';
+import { CompiledState } from '../gateway/decide/compile/compiled-state.js';
+import type { AccessLog } from '../gateway/engine/access-log.js';
+import { Engine } from '../gateway/engine/engine.js';
+import { GatewayMetrics } from '../gateway/engine/metrics.js';
+import { TargetPools } from '../gateway/upstream/target-pools.js';
 import { MemoryState } from './memory-state.js';
 
 /** An engine on a free port, over a state in memory and counters of its own. */
@@ -15,14 +15,26 @@ export class TestGateway {
   readonly counters = new LocalCounterStore(systemClock);
   readonly leases = new LeaseBook(this.counters.holder('test'), systemClock.monotonicMs);
   readonly pools = new TargetPools(systemClock.monotonicMs);
-  readonly metrics = new GatewayMetrics('eu-west', '1', { revision: () => this.state.revision, upstreamInFlight: () => this.pools.outstanding });
+  readonly metrics = new GatewayMetrics('eu-west', '1', {
+    revision: () => this.state.revision,
+    upstreamInFlight: () => this.pools.outstanding,
+  });
   readonly engine: Engine;
   port = 0;
 
   constructor(accessLog: AccessLog | null = null) {
     const { state, leases, pools, metrics } = this;
     const log = createLog('test', 'silent');
-    this.engine = new Engine({ state, leases, pools, metrics, log, accessLog, now: systemClock.monotonicMs, wallMs: Date.now });
+    this.engine = new Engine({
+      state,
+      leases,
+      pools,
+      metrics,
+      log,
+      accessLog,
+      now: systemClock.monotonicMs,
+      wallMs: Date.now,
+    });
   }
 
   static async start(...ops: (Op | Op[])[]): Promise<TestGateway> {

@@ -13,12 +13,20 @@ export interface Answered {
 }
 
 /** One request on a connection of its own. */
-export async function call(port: number, method: string, path: string, headers: Record<string, string | string[]> = {}, body?: string | Buffer): Promise<Answered> {
+export async function call(
+  port: number,
+  method: string,
+  path: string,
+  headers: Record<string, string | string[]> = {},
+  body?: string | Buffer,
+): Promise<Answered> {
   const request = httpRequest({ port, host: '127.0.0.1', method, path, headers, agent: false });
   request.end(body);
   const [response] = (await once(request, 'response')) as [IncomingMessage];
   const text = (await buffer(response)).toString();
-  const code = response.headers['content-type']?.startsWith('application/problem+json') ? (JSON.parse(text) as { code: string }).code : undefined;
+  const code = response.headers['content-type']?.startsWith('application/problem+json')
+    ? (JSON.parse(text) as { code: string }).code
+    : undefined;
   return { status: response.statusCode ?? 0, headers: response.headers, text, code };
 }
 
@@ -61,13 +69,17 @@ export class RawClient {
   }
 
   async until(condition: () => boolean, what: string): Promise<void> {
-    const deadline = setTimeout(() => this.socket.destroy(new Error(`waited in vain for ${what}; received: ${this.received.slice(0, 400)}`)), 10_000);
+    const deadline = setTimeout(
+      () => this.socket.destroy(new Error(`waited in vain for ${what}; received: ${this.received.slice(0, 400)}`)),
+      10_000,
+    );
     while (!condition() && !(this.closed && this.error?.startsWith('waited'))) {
       if (this.closed) break;
       await new Promise<void>((resolve) => this.waiters.add(resolve));
     }
     clearTimeout(deadline);
-    if (!condition()) throw new Error(this.error ?? `the connection ended before ${what}; received: ${this.received.slice(0, 400)}`);
+    if (!condition())
+      throw new Error(this.error ?? `the connection ended before ${what}; received: ${this.received.slice(0, 400)}`);
   }
 
   has(text: string): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Op } from '#model';
-import type { ChangedEntry, StateReader, StateSnapshot } from '../../state/state-snapshot.js';
+import type { ChangedEntry, StateReader, StateSnapshot } from '../state/state-snapshot.js';
 
 /** A state without a disk below it, for tests of what reads one. */
 export class MemoryState implements StateReader {
@@ -33,7 +33,10 @@ export class MemoryState implements StateReader {
       epoch: 1,
       revision: history.length,
       get: (table, key) => entries.get(nameOf({ table, key }))?.value ?? null,
-      entries: (table) => [...entries.values()].filter((op) => op.table === table).map(({ key, value }) => ({ key, value: value as Buffer })),
+      entries: (table) =>
+        [...entries.values()]
+          .filter((op) => op.table === table)
+          .map(({ key, value }) => ({ key, value: value as Buffer })),
       changesSince: (revision) => {
         const changes = new Map(history.slice(revision).flatMap((list) => list.map((entry) => [nameOf(entry), entry])));
         return [...changes.values()];

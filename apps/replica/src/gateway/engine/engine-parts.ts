@@ -1,0 +1,24 @@
+import type { Logger } from '#platform';
+import type { LeaseBook } from '#throttle';
+import type { CompiledState } from '../decide/compile/compiled-state.js';
+import type { TargetPools } from '../upstream/target-pools.js';
+import type { AccessLog } from './access-log.js';
+import type { GatewayMetrics } from './metrics.js';
+
+/** What an engine works with. */
+export interface EngineParts {
+  readonly state: CompiledState;
+  readonly leases: LeaseBook;
+  readonly pools: TargetPools;
+  readonly metrics: GatewayMetrics;
+  readonly log: Logger;
+  readonly accessLog: AccessLog | null;
+  /** monotonic milliseconds */
+  readonly now: () => number;
+  /** milliseconds since 1970 */
+  readonly wallMs: () => number;
+  /** whether connections are to be closed after their next answer */
+  readonly draining: () => boolean;
+  /** a bug was caught */
+  readonly fault: (error: unknown, requestId: string | null) => void;
+}
