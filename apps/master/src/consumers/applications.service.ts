@@ -134,7 +134,7 @@ export async function environmentsOf(manager: EntityManager, application: string
   return rows.map((row) => row.environment_id);
 }
 
-function noSuchApplication(id: string): Error {
+export function noSuchApplication(id: string): Error {
   return fail('not_found', `there is no application "${id}"`);
 }
 

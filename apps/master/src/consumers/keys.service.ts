@@ -3,13 +3,13 @@ import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { fail, KEY_ID_BYTES, newKeySecret, secretHash } from '#model';
 import { DataSource, type EntityManager } from 'typeorm';
-import { ApiKeyRow, ApplicationRow, EnvironmentRow } from '../database/entities.js';
+import { ApiKeyRow, ApplicationRow } from '../database/entities.js';
 import { AGE_AND_ID, decodeCursor, type Page, type PageRequest, toPage } from '../http/paging.js';
 import { type Answer, type Caller, created, ok } from '../http/request.js';
 import { applicationMark, keyMark } from '../publishing/index.js';
 import type { WriteTx } from '../writes/write-tx.js';
 import { Writes } from '../writes/writes.js';
-import { lockApplication } from './applications.service.js';
+import { lockApplication, noSuchApplication } from './applications.service.js';
 import type { IssuedKeyView, KeyView } from './keys.endpoints.js';
 
 const HINT_LENGTH = 'hg_live_'.length + 4;
@@ -30,7 +30,7 @@ export class KeysService {
 
   issue(caller: Caller, fields: KeyFields): Promise<Answer<IssuedKeyView>> {
     return this.writes.run(caller, async (tx) => {
-      await lockApplication(tx.manager, fields.application);
+      await lockForKey(tx.manager, fields);
       const issued = await insertSecret(tx, fields);
       tx.audit({ action: 'key.issue', target: `key/${issued.id}`, after: withoutSecret(issued) });
       return created(issued, `/v1/applications/${fields.application}/keys/${issued.id}`);
@@ -39,7 +39,7 @@ export class KeysService {
 
   async list(application: string, environment: string | undefined, page: PageRequest): Promise<Answer<Page<KeyView>>> {
     if (!(await this.source.manager.existsBy(ApplicationRow, { id: application })))
-      throw fail('not_found', `there is no application "${application}"`);
+      throw noSuchApplication(application);
     const after = decodeCursor(page.cursor, 2, AGE_AND_ID);
     const query = this.source.manager
       .createQueryBuilder(ApiKeyRow, 'k')
@@ -115,28 +115,40 @@ export class KeysService {
   }
 }
 
-/** A new secret for an application whose lock the caller holds. */
-async function insertSecret(tx: WriteTx, fields: KeyFields): Promise<IssuedKeyView> {
-  if (!(await tx.manager.existsBy(EnvironmentRow, { id: fields.environment }))) {
-    throw fail('unknown_reference', `there is no environment "${fields.environment}"`, {
-      fields: [{ field: 'environment', problem: `there is no environment "${fields.environment}"` }],
-    });
+/** Locks the application and looks for the environment in one round trip: keys are what is written most. */
+async function lockForKey(manager: EntityManager, { application, environment }: KeyFields): Promise<void> {
+  const [found]: { environment: string | null }[] = await manager.query(
+    `SELECT e.id AS environment FROM application a LEFT JOIN environment e ON e.id = $2
+     WHERE a.id = $1 FOR NO KEY UPDATE OF a`,
+    [application, environment],
+  );
+  if (!found) throw noSuchApplication(application);
+  if (found.environment === null) {
+    const problem = `there is no environment "${environment}"`;
+    throw fail('unknown_reference', problem, { fields: [{ field: 'environment', problem }] });
   }
+}
+
+/** A new secret for an application that the caller has locked, in an environment that exists. */
+async function insertSecret(tx: WriteTx, fields: KeyFields): Promise<IssuedKeyView> {
   const secret = newKeySecret();
   const hash = secretHash(secret);
-  const id = randomUUID();
-  await tx.manager.insert(ApiKeyRow, {
-    id,
+  const row = tx.manager.create(ApiKeyRow, {
+    id: randomUUID(),
     application: fields.application,
     environment: fields.environment,
     hash,
     hint: secret.slice(0, HINT_LENGTH),
     name: fields.name ?? null,
     expiresAt: fields.expiresAt ? new Date(fields.expiresAt) : null,
+    revokedAt: null,
+    revokedReason: null,
+    replacedBy: null,
     createdBy: tx.caller.actor,
   });
+  const { generatedMaps } = await tx.manager.insert(ApiKeyRow, row);
   tx.mark([fields.environment], keyMark(hash.subarray(0, KEY_ID_BYTES)), applicationMark(fields.application));
-  return { ...viewOf(await one(tx.manager, fields.application, id)), secret };
+  return { ...viewOf({ ...row, ...generatedMaps[0] }), secret };
 }
 
 function withoutSecret({ secret: _, ...view }: IssuedKeyView): KeyView {

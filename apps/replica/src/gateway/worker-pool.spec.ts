@@ -169,7 +169,7 @@ describe('WorkerPool', () => {
     expect([...seen.keys()].sort()).toEqual(['200', '404 no_such_api']);
   });
 
-  it('G2 replaces a worker that was killed, and the others go on meanwhile', async () => {
+  it('replaces a worker that was killed, and the others go on meanwhile', async () => {
     await state.apply(...weather(), planOp('gold'), ...customer());
     await start();
     const [first, second] = listening();

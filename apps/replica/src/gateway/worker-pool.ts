@@ -135,6 +135,7 @@ export class WorkerPool {
   /** Lets requests under way end, for `graceMs` at most, and ends all workers. */
   async stop(graceMs: number): Promise<void> {
     this.stopping = true;
+    this.started?.reject(new Error('the gateway was stopped while it started'));
     clearInterval(this.sweeper);
     for (const timer of this.restarts) clearTimeout(timer);
     const ended = [...this.slots.values()].map(

@@ -1,7 +1,7 @@
 import http from 'node:http';
 import https from 'node:https';
 import type { Client, ClientOptions } from 'minio';
-import { Agent, request } from 'undici';
+import type { Agent } from 'undici';
 import { readAnswer, S3Answer } from './s3-answer.js';
 
 export interface S3Settings {
@@ -38,7 +38,7 @@ export class S3Client {
   readonly #endpoint: URL;
   readonly #settings: S3Settings;
   readonly #agent: http.Agent;
-  readonly #dispatcher = new Agent();
+  #dispatcher: Agent | undefined;
 
   constructor(
     readonly bucket: string,
@@ -66,6 +66,8 @@ export class S3Client {
   /** Null where the object still has the tag. */
   async get(key: string, unlessTag: string | null, signal: AbortSignal): Promise<S3Object | null> {
     const url = await (await this.#client(signal)).presignedUrl('GET', this.bucket, key, PRESIGNED_SECONDS);
+    const { Agent, request } = await import('undici');
+    this.#dispatcher ??= new Agent();
     const { statusCode, headers, body } = await request(url, {
       dispatcher: this.#dispatcher,
       signal,
@@ -94,7 +96,7 @@ export class S3Client {
 
   async close(): Promise<void> {
     this.#agent.destroy();
-    await this.#dispatcher.destroy();
+    await this.#dispatcher?.destroy();
   }
 
   /** A `minio` client for one call: it has no signal to pass, but takes a transport. */

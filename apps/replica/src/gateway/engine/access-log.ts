@@ -1,3 +1,5 @@
+import type { Writable } from 'node:stream';
+
 /** One request, as the access log tells it. Never a query, a header or a credential. */
 export interface AccessEntry {
   requestId: string;
@@ -22,7 +24,7 @@ export class AccessLog {
   private dropped = 0;
 
   constructor(
-    private readonly out: NodeJS.WriteStream,
+    private readonly out: Writable,
     private readonly now: () => number,
   ) {}
 

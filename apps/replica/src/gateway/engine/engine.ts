@@ -55,6 +55,7 @@ export class Engine {
       this.server.once('error', reject);
       this.server.listen({ port, host, backlog: 4096 }, () => {
         this.server.off('error', reject);
+        this.server.on('error', (error) => this.parts.fault(error, null));
         resolve((this.server.address() as AddressInfo).port);
       });
     });

@@ -233,7 +233,7 @@ describe('targets', () => {
   });
 });
 
-describe('G4 a fault of the gateway itself', () => {
+describe('a fault of the gateway itself', () => {
   it.each(['choose', 'acquire'] as const)('costs the request that met it in %s, and no other', async (method) => {
     load([upstream.url]);
     const { pools } = gateway;
