@@ -141,7 +141,7 @@ export const ERRORS = {
   internal: entry(
     500,
     'Something went wrong here',
-    'A fault of the master, written to its log under the request id.',
+    'A fault of the master or replica that answered, written to its log under the request id.',
     'Send again; if it stays, give the request id to an operator.',
   ),
   database_unavailable: entry(
@@ -258,7 +258,7 @@ export const ERRORS = {
   upstream_failed: entry(
     502,
     'The upstream did not answer properly',
-    'The connection to the upstream was refused or broke, or its answer was malformed.',
+    'The connection to the upstream broke before its answer, or the answer was malformed.',
     'Look at the upstream; the access log names the target.',
   ),
   no_healthy_upstream: entry(

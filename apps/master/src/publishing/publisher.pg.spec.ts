@@ -3,6 +3,7 @@ import { until } from '#harness';
 import { decodeKeyRecord, type Op, TABLE } from '#model';
 import { auditChain, entriesOfRows } from '../testing/chain-audit.js';
 import { PublishingScene } from '../testing/publishing-scene.js';
+import { keyMark } from './marks.js';
 
 const scene = PublishingScene.forEachTest();
 
@@ -75,6 +76,26 @@ describe('a revision', () => {
     await scene.writer.write((tx) => tx.removeApplication('prod', application));
     expect(tablesOf((await scene.revisions()).at(-1)?.ops ?? [])).toEqual([TABLE.application, TABLE.key, TABLE.key]);
     expect((await auditChain(scene.pool)).entries.size).toBe(0);
+  });
+
+  it('takes an application away with the last of its keys, whoever marked what', async () => {
+    await scene.start();
+    const keys: Buffer[] = [];
+    await scene.writer.write(async (tx) => {
+      const application = await tx.application('app');
+      for (let n = 0; n < 2; n++) keys.push((await tx.key('prod', application)).chainId);
+    });
+    await scene.revisions();
+    for (const chainId of keys) {
+      await scene.writer.write(async (tx) => {
+        await tx.client.query('DELETE FROM api_key WHERE chain_id = $1', [chainId]);
+        await tx.mark('prod', keyMark(chainId));
+      });
+      await scene.revisions();
+    }
+    const [, second, third] = await scene.revisions();
+    expect(tablesOf(second?.ops ?? [])).toEqual([TABLE.key]);
+    expect(tablesOf(third?.ops ?? [])).toEqual([TABLE.application, TABLE.key]);
   });
 
   it('brings a release with its first placement, and takes it away with its last', async () => {

@@ -250,6 +250,7 @@ function startError(port: number, { message, code }: { message: string; code: st
     return new Error(
       `the gateway port ${port} may not be opened by this user: set GATEWAY_PORT to one above 1023, or allow it`,
     );
+  if (code === 'EADDRNOTAVAIL') return new Error(`HELIO_BIND: this machine does not have the address: ${message}`);
   return new Error(`a gateway worker could not start: ${message}`);
 }
 

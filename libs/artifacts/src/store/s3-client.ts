@@ -66,7 +66,7 @@ export class S3Client {
   /** Null where the object still has the tag. */
   async get(key: string, unlessTag: string | null, signal: AbortSignal): Promise<S3Object | null> {
     const url = await (await this.#client(signal)).presignedUrl('GET', this.bucket, key, PRESIGNED_SECONDS);
-    const { Agent, request } = await import('undici');
+    const { Agent, request } = await import('undici'); // late, like `minio` below
     this.#dispatcher ??= new Agent();
     const { statusCode, headers, body } = await request(url, {
       dispatcher: this.#dispatcher,

@@ -159,6 +159,27 @@ describe('a store that lost something', () => {
     expect(next.complaints.map(({ msg }) => msg)).toContain('a damaged object of the artifact store is replaced');
   });
 
+  it('keeps an old head until it has more than that one names', { timeout: 60_000 }, async () => {
+    const master = await scene.start();
+    await scene.publish(290);
+    await scene.stored();
+    const old = readFileSync(join(scene.directory, headName('prod')));
+    await scene.publish(10);
+    await scene.stored();
+    await master.stop();
+    writeFileSync(join(scene.directory, headName('prod')), old);
+    rmSync(join(scene.directory, deltaName('prod', 295)));
+    const heads: number[] = [];
+    const watched = interposed(scene.store, async (call, run) => {
+      const result = await run();
+      if (call === 'replace') heads.push((await auditStore(scene.store, scene.pool)).revision);
+      return result;
+    });
+    await scene.start(watched);
+    await scene.stored();
+    expect(heads).toEqual([300]);
+  });
+
   it('gets a new head when that is not one any more', async () => {
     const master = await scene.start();
     await scene.publish(2);

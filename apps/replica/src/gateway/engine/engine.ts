@@ -141,7 +141,7 @@ export class Engine {
     else socket.destroy();
   }
 
-  private report({ outcome, head, request, response }: Exchange): void {
+  private report({ outcome, head, response }: Exchange): void {
     const { metrics, accessLog, now } = this.parts;
     const { decision, code, startedAt, sentAt, answeredAt } = outcome;
     const status = response.writableFinished ? response.statusCode : 0;
@@ -161,7 +161,7 @@ export class Engine {
       route: decision?.route?.name ?? null,
       application: decision?.consumer?.application ?? null,
       target: outcome.target?.origin ?? null,
-      address: head.remoteAddress === '' ? (request.socket.remoteAddress ?? '') : head.remoteAddress,
+      address: head.remoteAddress,
       totalMs,
       upstreamMs,
     });

@@ -16,8 +16,9 @@ export class NodeHead implements RequestHead {
   ) {
     this.method = request.method ?? '';
     this.target = request.url ?? '';
-    // a connection that is gone has no address; it may not pass for one that nobody asked about
-    this.remoteAddress = request.socket.remoteAddress ?? '';
+    // A connection that is gone has no address; it may not pass for one that nobody asked about. On a socket for both
+    // families IPv4 addresses come as ::ffff:192.0.2.1, which upstreams and logs should not have to know.
+    this.remoteAddress = request.socket.remoteAddress?.replace(/^::ffff:(?=\d+\.)/, '') ?? '';
   }
 
   values(name: string): readonly string[] {
