@@ -19,6 +19,8 @@ export interface Summary {
   regions: { id: string; environment: string; gateway: string; admin: string; pid: number | undefined }[];
   masterPid: number | undefined;
   demo: { url: string; key: string };
+  /** of the demo: it answers with what it got */
+  upstream: string;
 }
 
 /** Processes of a start that was killed have this long to notice it and to leave their ports. */
@@ -206,6 +208,7 @@ export class LocalSystem {
       master: this.masterUrl,
       adminToken,
       store: this.storeUrl,
+      upstream: `${HOST}:${this.ports.echo}`,
       regions: REGIONS.map((id) => ({
         id,
         environment: ENVIRONMENT,

@@ -17,7 +17,8 @@ export async function run(config: LocalConfig): Promise<void> {
     say((error as Error).message);
     process.exit(1);
   }
-  stopOnSignals(system, say);
+  stopOnSignals(system, config, say);
+  say('starting PostgreSQL, a master, and a replica in each of two regions ...');
   try {
     const summary = await system.start();
     process.stdout.write(describe(summary, config, system.timeline));
@@ -29,13 +30,16 @@ export async function run(config: LocalConfig): Promise<void> {
   }
 }
 
-function stopOnSignals(system: LocalSystem, say: (text: string) => void): void {
+function stopOnSignals(system: LocalSystem, config: LocalConfig, say: (text: string) => void): void {
   let since: number | undefined;
   const onSignal = () => {
     if (since === undefined) {
       since = Date.now();
       say('stopping; once more to stop at once');
-      void end(system.stop(), 0);
+      void end(
+        system.stop().then(() => say(`stopped; the state is kept in ${config.home}`)),
+        0,
+      );
     } else if (Date.now() - since > SAME_KEYSTROKE_MS) {
       void end(system.kill(), 130);
     }
@@ -67,6 +71,7 @@ Heliograph is ready after ${seconds(timeline.at(-1)?.afterMs ?? 0)} s (${steps})
 
   master   ${master}   its API: ${master}/docs
 ${regions.map(({ id, gateway, admin }) => `  ${id}  ${gateway}   its status: ${admin}/status`).join('\n')}
+  upstream ${summary.upstream}   of the demo: answers with what it got
   state    ${config.home}   local.json has addresses, admin token and demo key; logs are in logs/
 
 Call the demo API in each region:

@@ -72,7 +72,9 @@ export class Replica {
     this.#admin = await listenAdmin({ node, ask, log: this.#log, port: adminPort, host: adminBind });
     const ports = { gateway: await gateway, admin: this.#admin.port };
     const { revision } = state.position;
-    this.#log.info({ environment, region, revision, ...ports }, 'the replica serves what is on its disk');
+    const news =
+      revision > 0 ? 'the replica serves what is on its disk' : 'the replica has no state yet, and looks for its chain';
+    this.#log.info({ environment, region, revision, ...ports }, news);
     this.#followed = following.run(this.#stopping.signal).catch((error: unknown) => {
       this.#log.error({ err: error }, 'following the chain has ended by a fault; what is loaded goes on serving');
     });

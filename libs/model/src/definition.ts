@@ -50,12 +50,22 @@ const headerValue = z
   .max(8192)
   .regex(/^[\t\x20-\x7e\x80-\xff]*$/, 'must be printable text without line breaks');
 
+const requestHeaderName = headerName.refine(
+  (name) => name.toLowerCase() !== 'expect',
+  'must not be Expect: the gateway answers it itself, and upstreams are never asked to',
+);
+const responseHeaderName = headerName.refine(
+  (name) => name.toLowerCase() !== 'x-request-id',
+  'must not be X-Request-Id: the gateway puts the id of the request there',
+);
+
 /** `set` replaces, `add` appends, `remove` drops; applied in the order remove, set, add. */
-const headerEdits = z.strictObject({
-  set: z.record(headerName, headerValue).optional(),
-  add: z.record(headerName, headerValue).optional(),
-  remove: z.array(headerName).max(64).optional(),
-});
+const headerEdits = (name: typeof headerName) =>
+  z.strictObject({
+    set: z.record(name, headerValue).optional(),
+    add: z.record(name, headerValue).optional(),
+    remove: z.array(name).max(64).optional(),
+  });
 
 const cidr = z.string().refine((text) => {
   const [address = '', bits, ...rest] = text.split('/');
@@ -96,13 +106,13 @@ const rewrite = z.strictObject({
 
 const mock = z.strictObject({
   status: z.int().min(200).max(599),
-  headers: z.record(headerName, headerValue).optional(),
+  headers: z.record(responseHeaderName, headerValue).optional(),
   body: z.string().max(65_536).optional(),
 });
 
 export const policies = z.strictObject({
-  requestHeaders: headerEdits.optional(),
-  responseHeaders: headerEdits.optional(),
+  requestHeaders: headerEdits(requestHeaderName).optional(),
+  responseHeaders: headerEdits(responseHeaderName).optional(),
   rewrite: rewrite.optional(),
   cors: cors.optional(),
   /** bytes; a larger body is answered 413 */

@@ -284,17 +284,15 @@ export function problemType(code: ErrorCode): string {
 
 /** What `errors.ts` makes of a failure on its way to the caller: everything in it may be shown. */
 export class HelioError extends Error {
-  readonly status: number;
-
   constructor(
     readonly code: ErrorCode,
     readonly detail: string,
     readonly fields: FieldFault[] = [],
     readonly headers: Record<string, string> = {},
+    readonly status: number = ERRORS[code].status,
   ) {
     super(`${code}: ${detail}`);
     this.name = 'HelioError';
-    this.status = ERRORS[code].status;
   }
 }
 
@@ -302,11 +300,12 @@ export class HelioError extends Error {
  * Makes (does not throw) an error with a code of the table, to be thrown by the caller.
  *
  * @param detail one sentence for the caller about this very case: no secret, no stack
+ * @param more `status` where HTTP has a more exact one than the code
  */
 export function fail(
   code: ErrorCode,
   detail: string,
-  more: { fields?: FieldFault[]; headers?: Record<string, string> } = {},
+  more: { fields?: FieldFault[]; headers?: Record<string, string>; status?: number } = {},
 ): HelioError {
-  return new HelioError(code, detail, more.fields, more.headers);
+  return new HelioError(code, detail, more.fields, more.headers, more.status);
 }

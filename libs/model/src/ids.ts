@@ -1,18 +1,18 @@
 import { z } from 'zod';
 
-const slug = (what: string): z.ZodString =>
+const slug = (a: string): z.ZodString =>
   z
     .string()
-    .min(1, `a ${what} must not be empty`)
-    .max(32, `a ${what} has at most 32 characters`)
-    .regex(/^[a-z][a-z0-9-]*$/, `a ${what} is lower-case letters, digits and dashes, and begins with a letter`);
+    .min(1, `${a} must not be empty`)
+    .max(32, `${a} has at most 32 characters`)
+    .regex(/^[a-z][a-z0-9-]*$/, `${a} is lower-case letters, digits and dashes, and begins with a letter`);
 
 /** `prod` */
-export const environmentId = slug('environment id');
+export const environmentId = slug('an environment id');
 /** `eu-west` */
-export const regionId = slug('region id');
+export const regionId = slug('a region id');
 /** `gold` */
-export const planId = slug('plan id');
+export const planId = slug('a plan id');
 /** `eu-west-1` */
 export const replicaId = z
   .string()

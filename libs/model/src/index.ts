@@ -7,3 +7,4 @@ export * from './key-secret.js';
 export * from './path-template.js';
 export * from './plan.js';
 export * from './records.js';
+export * from './text.js';

@@ -57,6 +57,24 @@ describe('definition', () => {
       /Content-Length: the name must not be a header that frames/,
     ],
     [
+      'a request header that only the gateway may send',
+      { ...weather, policies: { requestHeaders: { add: { expect: '100-continue' } } } },
+      /requestHeaders.add.expect: the name must not be Expect/,
+    ],
+    [
+      'a second request id in answers',
+      { ...weather, policies: { responseHeaders: { set: { 'X-Request-ID': 'a' } } } },
+      /X-Request-ID: the name must not be X-Request-Id/,
+    ],
+    [
+      'a second request id in a mock of one route',
+      {
+        ...weather,
+        routes: [{ ...weather.routes[0], policies: { mock: { status: 200, headers: { 'x-request-id': 'a' } } } }],
+      },
+      /x-request-id: the name must not be X-Request-Id/,
+    ],
+    [
       'a line break in a header',
       { ...weather, policies: { responseHeaders: { add: { 'X-A': 'a\r\nb' } } } },
       /without line breaks/,

@@ -14,7 +14,10 @@ const schema = z.strictObject({
 
 function faultsOf(env: Record<string, string>): string[] {
   try {
-    loadConfig(schema, env, ['S3_REGION']);
+    loadConfig(schema, env, {
+      others: ['S3_REGION'],
+      together: ({ PORT }) => (PORT === 13 ? [{ field: 'PORT', problem: 'brings bad luck' }] : []),
+    });
     return [];
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
@@ -36,10 +39,18 @@ describe('loadConfig', () => {
       faultsOf({ PORT: '70000', HELIO_WORKERS: 'many', HELIO_REGIOM: 'x', HELIO_MASTER_URL: 'master:80' }),
     ).toEqual([
       'HELIO_REGIOM: is not a setting; did you mean HELIO_REGION?',
-      'HELIO_REGION: Invalid input: expected string, received undefined',
+      'HELIO_REGION: must be given (string)',
       'HELIO_MASTER_URL: must be a URL like http://host:port',
       'PORT: must be a whole number from 0 to 65535',
       'HELIO_WORKERS: must be a whole number from 1 to 64',
+    ]);
+  });
+
+  it('adds what does not go together, also when something else is wrong', () => {
+    expect(faultsOf({ PORT: '13', HELIO_WORKERS: '0' })).toEqual([
+      'HELIO_REGION: must be given (string)',
+      'HELIO_WORKERS: must be a whole number from 1 to 64',
+      'PORT: brings bad luck',
     ]);
   });
 

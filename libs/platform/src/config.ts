@@ -17,22 +17,27 @@ function faultLine(fault: FieldFault): string {
   return `  ${fault.field}: ${fault.problem}${fault.expected ? `; ${fault.expected}` : ''}`;
 }
 
-const NO_SETTINGS: readonly string[] = [];
+/** What may be wrong with several settings together, or needs a look at the disk. */
+export interface ConfigChecks<T> {
+  /** names that belong to the other apps of the same environment, and are therefore not faults */
+  others?: readonly string[];
+  /** given the settings that are right by themselves */
+  together?: (valid: Partial<T>) => FieldFault[];
+}
 
 /**
  * Reads one app's settings from environment variables and, below them, from the YAML file that `HELIO_CONFIG` names
- * (a flat map with the same names). Every fault is reported together: wrong values, missing ones, and names that
- * begin like ours (`HELIO_`, `S3_`) but mean nothing.
+ * (a flat map with the same names). Every fault is reported together: wrong values, missing ones, names that begin
+ * like ours (`HELIO_`, `S3_`) but mean nothing, and what does not go together.
  *
  * @param schema a zod object whose keys are the variables' names
- * @param others names that belong to the other apps of the same environment, and are therefore not faults
  * @returns a frozen object
  * @throws ConfigError
  */
 export function loadConfig<S extends z.ZodObject>(
   schema: S,
   env: Record<string, string | undefined>,
-  others: readonly string[] = NO_SETTINGS,
+  { others = [], together }: ConfigChecks<z.infer<S>> = {},
 ): Readonly<z.infer<S>> {
   const known = new Set([...Object.keys(schema.shape), ...others, 'HELIO_CONFIG']);
   const faults: FieldFault[] = [];
@@ -42,11 +47,15 @@ export function loadConfig<S extends z.ZodObject>(
     if (name in schema.shape) given[name] = value;
     else if (/^(HELIO|S3)_/.test(name) && !known.has(name)) faults.push(unknownName(name, known));
   }
-  for (const name of others) delete given[name];
-  const result = schema.safeParse(given);
-  if (!result.success) faults.push(...faultsOf(result.error));
-  if (!result.success || faults.length > 0) throw new ConfigError(faults);
-  return Object.freeze(result.data);
+  const valid: Record<string, unknown> = {};
+  for (const [name, setting] of Object.entries(schema.shape)) {
+    const result = z.safeParse(setting, given[name]);
+    if (result.success) valid[name] = result.data;
+    else faults.push(...faultsOf(result.error, name));
+  }
+  faults.push(...(together?.(valid as Partial<z.infer<S>>) ?? []));
+  if (faults.length > 0) throw new ConfigError(faults);
+  return Object.freeze(valid as z.infer<S>);
 }
 
 function readFile(path: string | undefined, known: Set<string>, faults: FieldFault[]): Record<string, unknown> {

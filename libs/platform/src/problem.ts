@@ -49,7 +49,14 @@ function faultsOfIssue(issue: z.core.$ZodIssue, root: string): FieldFault[] {
   }
   if (issue.code === 'invalid_key')
     return issue.issues.map((inner) => ({ field, problem: `the name ${inner.message}` }));
-  return [{ field, problem: issue.message }];
+  return [{ field, problem: inWords(issue.message) }];
+}
+
+/** zod's own texts for a value that is missing or of another type; ours are sentences already. */
+function inWords(message: string): string {
+  const [, expected, received] = /^Invalid input: expected (\w+), received (\w+)$/.exec(message) ?? [];
+  if (expected === undefined || received === undefined) return message;
+  return received === 'undefined' ? `must be given (${expected})` : `must be of the type ${expected}, not ${received}`;
 }
 
 function deepest(issues: z.core.$ZodIssue[]): number {

@@ -48,7 +48,7 @@ export function localConfig(env: Record<string, string | undefined>, args: reado
   }));
   let settings: ReturnType<typeof loadConfig<typeof schema>> | undefined;
   try {
-    settings = loadConfig(schema, env, SETTINGS_OF_OTHERS);
+    settings = loadConfig(schema, env, { others: SETTINGS_OF_OTHERS });
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     faults.push(...error.faults);

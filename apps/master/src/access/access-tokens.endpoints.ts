@@ -37,7 +37,7 @@ export const createAccessToken = endpoint({
     name,
     role,
     expiresAt: z.iso
-      .datetime({ offset: true, error: 'must be a time in ISO 8601, like 2030-01-01T00:00:00Z' })
+      .datetime({ offset: true, error: 'must be a time in ISO 8601, like 2030-01-01T00:00:00Z', abort: true })
       .refine((text) => Date.parse(text) > Date.now(), 'must be in the future')
       .optional(),
   }),

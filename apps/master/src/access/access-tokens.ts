@@ -42,6 +42,12 @@ export class AccessTokens {
     return rows[0]?.id ?? null;
   }
 
+  /** Whether anybody at all has one. */
+  async any(): Promise<boolean> {
+    const rows: unknown[] = await this.source.query('SELECT FROM access_token LIMIT 1');
+    return rows.length > 0;
+  }
+
   /** After a token was made or withdrawn. */
   forget(): void {
     this.people.clear();

@@ -5,6 +5,8 @@ import { type Access, ENDPOINT, type EndpointSpec } from '../http/endpoint.js';
 import type { Caller, IdempotencyKey, MasterRequest } from '../http/request.js';
 import { AccessTokens } from './access-tokens.js';
 
+/** `If-Match: *` */
+const ANY = '*';
 const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/;
 
 /**
@@ -54,7 +56,7 @@ export class AccessGuard implements CanActivate {
     request.caller = {
       ...request.identity,
       requestId: request.id,
-      idempotency: spec.method === 'POST' && token !== null ? idempotencyOf(request, token) : null,
+      idempotency: spec.method === 'POST' && !spec.streamed ? idempotencyOf(request, token) : null,
       ifMatch: ifMatchOf(request),
     };
     return true;
@@ -70,7 +72,8 @@ function bearerOf(request: MasterRequest): string | null {
   return match?.[1] ?? null;
 }
 
-function idempotencyOf(request: MasterRequest, token: string): IdempotencyKey | null {
+/** @param token null: the caller's secret is in the body, as a join token is */
+function idempotencyOf(request: MasterRequest, token: string | null): IdempotencyKey | null {
   const key = request.headers['idempotency-key'];
   if (key === undefined) return null;
   if (typeof key !== 'string' || !IDEMPOTENCY_KEY.test(key)) {
@@ -84,7 +87,7 @@ function idempotencyOf(request: MasterRequest, token: string): IdempotencyKey | 
       ],
     });
   }
-  const material = `${token}\n${key}`;
+  const material = `${token ?? request.bodyHash?.toString('hex') ?? ''}\n${key}`;
   return {
     id: hash('sha256', `id\n${material}`, 'buffer'),
     requestHash: hash(
@@ -99,7 +102,7 @@ function idempotencyOf(request: MasterRequest, token: string): IdempotencyKey | 
 function ifMatchOf(request: MasterRequest): string | null {
   const header = request.headers['if-match'];
   if (header === undefined) return null;
-  const match = /^\s*(?:W\/)?"([^"]*)"\s*$|^\s*(\*)\s*$/.exec(header);
+  const match = /^\s*(?:(W\/)?"([^"]*)"|(\*))\s*$/.exec(header);
   if (!match) {
     throw fail('invalid_request', 'If-Match: must be one ETag in double quotes, or *', {
       fields: [
@@ -111,5 +114,7 @@ function ifMatchOf(request: MasterRequest): string | null {
       ],
     });
   }
-  return match[1] ?? '*';
+  if (match[3]) return ANY;
+  // a weak tag never matches (RFC 9110), and neither does a tag that only looks like the wildcard
+  return match[1] || match[2] === ANY ? header.trim() : (match[2] ?? '');
 }

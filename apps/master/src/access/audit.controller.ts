@@ -1,5 +1,6 @@
 import { Controller } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
+import { lineOfText } from '#model';
 import { DataSource } from 'typeorm';
 import { z } from 'zod';
 import { endpoint, Input, type InputOf, OPERATORS, Route } from '../http/endpoint.js';
@@ -22,8 +23,7 @@ const auditView = z
   .meta({ id: 'AuditLine' });
 type AuditView = z.infer<typeof auditView>;
 
-const filter = (what: string): z.ZodOptional<z.ZodString> =>
-  z.string().min(1).max(300).optional().meta({ description: what });
+const filter = (what: string): z.ZodOptional<z.ZodString> => lineOfText(300).optional().meta({ description: what });
 
 export const listAudit = endpoint({
   method: 'GET',

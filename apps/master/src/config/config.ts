@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { ConfigError, intSetting, LOG_LEVELS, loadConfig, portSetting, urlSetting } from '#platform';
+import { type FieldFault, intSetting, LOG_LEVELS, loadConfig, portSetting, urlSetting } from '#platform';
 import { type Signer, signerFromPem } from '#artifacts';
 import { z } from 'zod';
 
@@ -46,23 +46,35 @@ const SETTINGS_OF_OTHERS = ['HELIO_HOME', 'HELIO_PORT_BASE'];
 
 /** @throws ConfigError that names every fault */
 export function masterConfig(env: Record<string, string | undefined>): MasterConfig {
-  const settings = loadConfig(schema, env, SETTINGS_OF_OTHERS);
-  const faults = [];
-  if (settings.ARTIFACT_STORE.startsWith('s3:')) {
-    for (const name of ['S3_ENDPOINT', 'S3_ACCESS_KEY', 'S3_SECRET_KEY'] as const) {
-      if (!settings[name]) faults.push({ field: name, problem: 'must be given with an s3:// store' });
-    }
-  }
   let signer: Signer | undefined;
-  try {
-    signer = signerFromPem(readFileSync(settings.HELIO_SIGNING_KEY, 'utf8'));
-  } catch (error) {
-    const problem =
-      error instanceof TypeError
-        ? `the file ${settings.HELIO_SIGNING_KEY} ${error.message}`
-        : `cannot be read: ${(error as Error).message}`;
-    faults.push({ field: 'HELIO_SIGNING_KEY', problem });
-  }
-  if (faults.length > 0 || !signer) throw new ConfigError(faults);
+  const settings = loadConfig(schema, env, {
+    others: SETTINGS_OF_OTHERS,
+    together: (valid) => {
+      const key = signerFrom(valid.HELIO_SIGNING_KEY);
+      if (key && 'problem' in key) return [...s3Faults(valid), key];
+      signer = key;
+      return s3Faults(valid);
+    },
+  });
+  if (!signer) throw new Error('a setting without which the check above fails is missing');
   return Object.freeze({ ...settings, signer, instance: `${hostname()}:${process.pid}` });
+}
+
+function s3Faults(valid: Partial<Settings>): FieldFault[] {
+  if (!valid.ARTIFACT_STORE?.startsWith('s3:')) return [];
+  const names = ['S3_ENDPOINT', 'S3_ACCESS_KEY', 'S3_SECRET_KEY'] as const;
+  return names
+    .filter((field) => !valid[field])
+    .map((field) => ({ field, problem: 'must be given with an s3:// store' }));
+}
+
+function signerFrom(path: string | undefined): Signer | FieldFault | undefined {
+  if (path === undefined) return undefined;
+  try {
+    return signerFromPem(readFileSync(path, 'utf8'));
+  } catch (error) {
+    const { message } = error as Error;
+    const problem = error instanceof TypeError ? `the file ${path} ${message}` : `cannot be read: ${message}`;
+    return { field: 'HELIO_SIGNING_KEY', problem };
+  }
 }

@@ -1,3 +1,4 @@
+import { lineOfText } from '#model';
 import { z } from 'zod';
 import { endpoint, VIEWERS, WRITERS } from '../http/endpoint.js';
 import { pageOf, pageQuery } from '../http/paging.js';
@@ -5,8 +6,8 @@ import { pageOf, pageQuery } from '../http/paging.js';
 const tag = 'applications';
 const params = z.strictObject({ application: z.uuid('must be the id of an application, a UUID') });
 
-const name = z.string().min(1, 'must not be empty').max(200, 'must have at most 200 characters');
-const owner = z.string().min(1, 'must not be empty').max(200, 'must have at most 200 characters');
+const name = lineOfText(200);
+const owner = lineOfText(200);
 export const applicationFields = z.strictObject({ name, owner: owner.nullable().optional() });
 const status = z.enum(['active', 'suspended'], 'must be active or suspended');
 
@@ -40,8 +41,8 @@ export const listApplications = endpoint({
   access: VIEWERS,
   query: z.strictObject({
     ...pageQuery,
-    name: z.string().max(200).optional(),
-    owner: z.string().max(200).optional(),
+    name: lineOfText(200).optional(),
+    owner: lineOfText(200).optional(),
     status: status.optional(),
   }),
   answers: { 200: pageOf(applicationView) },

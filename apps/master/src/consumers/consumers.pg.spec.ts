@@ -46,6 +46,10 @@ describe('plans', () => {
     );
     expect(changes.filter((change) => change.status === 200)).toHaveLength(1);
     expect(changes.filter((change) => change.status === 412)).toHaveLength(9);
+    for (const never of ['W/"2"', '"*"']) {
+      const refused = await app.call('PATCH', '/v1/plans/bronze', { rate: null }, { 'if-match': never });
+      expect(refused.status, never).toBe(412);
+    }
     expect((await app.call('GET', '/v1/plans/bronze')).headers.get('etag')).toBe('"2"');
   });
 
@@ -281,11 +285,45 @@ describe('import', () => {
     expect(Number(row?.n)).toBeGreaterThanOrEqual(5000);
   });
 
+  it('lets no line fail for the sake of another one, and changes no key that is there', async () => {
+    const sha256 = createHash('sha256').update('kept').digest('hex');
+    const key = { kind: 'key', application: 'several', environment: 'prod', sha256 };
+    const lines = [
+      { kind: 'application', id: 'several', name: 'Several' },
+      { kind: 'application', id: 'nul', name: 'a\u0000b' },
+      { kind: 'application', id: 'half', name: '\ud800' },
+      key,
+      { ...key, expiresAt: '2040-01-01T00:00:00Z' },
+    ];
+    const text = `\uFEFF${lines.map((line) => JSON.stringify(line)).join('\n')}`;
+    const answers = linesOf((await app.call('POST', '/v1/import', text, ndjson)).body);
+    expect(answers.slice(0, -1).map((line) => line['outcome'] ?? line['code'])).toEqual([
+      'created',
+      'invalid_request',
+      'invalid_request',
+      'created',
+      'conflict',
+    ]);
+  });
+
   it('is for admins, and only of NDJSON', async () => {
     expect((await app.call('POST', '/v1/import', '{}')).status).toBe(415);
     const { body } = await app.call('POST', '/v1/access-tokens', { name: 'pub', role: 'publisher' });
     const refused = await app.call('POST', '/v1/import', '{}', { ...ndjson, authorization: `Bearer ${body.token}` });
     expect([refused.status, refused.body.code]).toEqual([403, 'forbidden']);
+  });
+});
+
+describe('text that no database can hold', () => {
+  it('is refused with its field, in bodies and in queries', async () => {
+    const fieldOf = async (answer: Promise<CallAnswer>): Promise<string> => {
+      const { status, body } = await answer;
+      return `${status} ${body.errors?.[0]?.field}`;
+    };
+    expect(await fieldOf(app.call('POST', '/v1/applications', { name: 'a\u0000b' }))).toBe('400 name');
+    expect(await fieldOf(app.call('POST', '/v1/applications', { name: 'a', owner: '\ud800' }))).toBe('400 owner');
+    expect(await fieldOf(app.call('GET', '/v1/applications?name=%00'))).toBe('400 name');
+    expect(await fieldOf(app.call('GET', '/v1/audit?actor=%00'))).toBe('400 actor');
   });
 });
 
@@ -318,6 +356,9 @@ describe('access', () => {
     expect(broken.body.requestId).toBe(broken.headers.get('x-request-id'));
     const large = await app.call('POST', '/v1/plans', Buffer.alloc(2_000_000, 0x20));
     expect([large.status, large.body.code]).toEqual([413, 'body_too_large']);
+    const undecodable = await app.call('GET', '/v1/plans/%zz');
+    expect([undecodable.status, undecodable.body.code]).toEqual([400, 'invalid_request']);
+    expect(undecodable.headers.get('content-type')).toContain('application/problem+json');
     expect((await app.call('GET', '/v1/nothing')).body.code).toBe('not_found');
     expect((await app.call('GET', '/v1/plans?colour=red')).body.errors[0].field).toBe('colour');
     expect((await app.call('POST', '/v1/plans', 'a=b', { 'content-type': 'text/plain' })).body.code).toBe(

@@ -1,4 +1,4 @@
-import { environmentId } from '#model';
+import { environmentId, lineOfText } from '#model';
 import { z } from 'zod';
 import { endpoint, VIEWERS, WRITERS } from '../http/endpoint.js';
 import { pageOf, pageQuery } from '../http/paging.js';
@@ -7,13 +7,16 @@ const tag = 'keys';
 const application = z.uuid('must be the id of an application, a UUID');
 const params = z.strictObject({ application, key: z.uuid('must be the id of a key, a UUID') });
 
-const name = z.string().min(1, 'must not be empty').max(200, 'must have at most 200 characters');
+const name = lineOfText(200);
 /** the chain keeps whole seconds in 32 bits */
 export const expiresAt = z.iso
-  .datetime({ offset: true, error: 'must be a time in ISO 8601, like 2030-01-01T00:00:00Z' })
-  .refine((text) => Date.parse(text) <= 0xffff_ffff * 1000, 'must be before the year 2106');
+  .datetime({ offset: true, error: 'must be a time in ISO 8601, like 2030-01-01T00:00:00Z', abort: true })
+  .refine((text) => Date.parse(text) <= 0xffff_ffff * 1000, {
+    error: 'must be before the year 2106',
+    abort: true,
+  });
 const futureExpiry = expiresAt.refine((text) => Date.parse(text) > Date.now(), 'must be in the future');
-const reason = z.string().min(1, 'must not be empty').max(500, 'must have at most 500 characters');
+const reason = lineOfText(500);
 
 export const keyView = z
   .object({

@@ -79,7 +79,7 @@ export class PlansService {
       if (Number(uses?.n) > 0)
         throw fail(
           'in_use',
-          `the plan "${id}" has ${uses?.n} subscriptions, ${uses?.example} among them; move or delete them first`,
+          `the plan "${id}" is used by ${uses?.n} subscription(s), ${uses?.example} among them; move or delete them first`,
         );
       await tx.manager.delete(PlanRow, { id });
       tx.mark('all', planMark(id));

@@ -141,7 +141,7 @@ async function requireOffered(manager: EntityManager, api: string, plan: string)
   if (!found.offered) {
     const offers = found.plans?.length
       ? `its releases offer ${found.plans.join(', ')}`
-      : 'it has no release that offers a plan yet';
+      : `make a release whose plans name "${plan}" first`;
     throw fail('unknown_reference', `the API ${api} does not offer the plan "${plan}"; ${offers}`, {
       fields: [{ field: 'plan', problem: `is not offered by ${api}`, expected: offers }],
     });

@@ -41,6 +41,11 @@ export class DocsController {
     private readonly scanner: MetadataScanner,
   ) {}
 
+  @Get()
+  home(): Answer<undefined> {
+    return { status: 302, headers: { location: '/docs' } };
+  }
+
   @Get('openapi.json')
   openapi(): Answer<object> {
     this.document ??= openApiDocument(this.specs(), VERSION);

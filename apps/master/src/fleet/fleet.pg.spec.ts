@@ -180,6 +180,9 @@ describe('joining', () => {
   it('again keeps the id and replaces the token, in the same region only', async () => {
     const first = await good(join(await newToken(), { replica: 'again' }));
     await good(report(first.token, statusOf(first)));
+    // whoever has a join token must not take the place of one that runs
+    expect(await detailOf(join(await newToken(), { replica: 'again' }))).toMatch(/^409 conflict .*has reported within/);
+    await app.source.query(`UPDATE replica SET reported_at = now() - interval '1 minute' WHERE id = 'again'`);
     const second = await good(join(await newToken(), { replica: 'again', build: '0.2.0' }));
     expect(second.token).not.toBe(first.token);
     expect(await outcome(report(first.token, statusOf(first)))).toBe('401 unauthenticated');
@@ -196,6 +199,17 @@ describe('joining', () => {
     );
     expect((await good(app.call('GET', `/v1/join-tokens/${id}`))).uses).toBe(0);
     expect((await good(join(token, { region: 'us-east' }))).replica).toBe('us-east-1');
+  });
+
+  it('is answered the same again under the same Idempotency-Key, and spends the token once', async () => {
+    const { id, token } = await good(app.call('POST', '/v1/join-tokens', { region: 'eu-west' }));
+    const body = { token, region: 'eu-west', environment: 'prod', build: '0.1.0' };
+    const headers = { authorization: '', 'idempotency-key': 'lost-answer' };
+    const first = await good(app.call('POST', '/v1/replicas/join', body, headers));
+    expect(await good(app.call('POST', '/v1/replicas/join', body, headers))).toEqual(first);
+    expect((await good(app.call('GET', `/v1/join-tokens/${id}`))).uses).toBe(1);
+    // without the join token the key opens nothing
+    expect(await outcome(app.call('POST', '/v1/replicas/join', { ...body, token: 'x' }, headers))).toMatch(/^401/);
   });
 
   it('is refused with each fault named', async () => {

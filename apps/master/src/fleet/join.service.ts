@@ -7,6 +7,9 @@ import { type Answer, type Caller, created } from '../http/request.js';
 import { Writes } from '../writes/writes.js';
 import type { Joined, JoinRequest } from './join.endpoints.js';
 
+/** Replicas report every 5 s. */
+const ALIVE_SECONDS = 20;
+
 @Injectable()
 export class JoinService {
   constructor(
@@ -31,6 +34,7 @@ export class JoinService {
       const replica = request.replica ?? (await freeId(manager, region));
       const before = await regionOf(manager, replica);
       if (before !== null && before !== region) throw taken(replica, ` in the region "${before}"`);
+      if (before !== null) await refuseAlive(manager, replica);
       const token = newToken('hg_replica');
       const put: unknown[] = await manager.query(PUT, [replica, region, secretHash(token), build]);
       if (put.length === 0) throw taken(replica, ''); // just now, in another region
@@ -83,6 +87,15 @@ async function freeId(manager: EntityManager, region: string): Promise<string> {
 async function regionOf(manager: EntityManager, replica: string): Promise<string | null> {
   const rows: { region_id: string }[] = await manager.query('SELECT region_id FROM replica WHERE id = $1', [replica]);
   return rows[0]?.region_id ?? null;
+}
+
+/** Whoever has a join token of its region must not be able to take the place of a replica that runs. */
+async function refuseAlive(manager: EntityManager, replica: string): Promise<void> {
+  const rows: unknown[] = await manager.query(
+    `SELECT FROM replica WHERE id = $1 AND reported_at > now() - interval '${ALIVE_SECONDS} seconds'`,
+    [replica],
+  );
+  if (rows.length > 0) throw taken(replica, `, and has reported within the last ${ALIVE_SECONDS} s; stop it first`);
 }
 
 /** What it reported before it joined again says nothing about it any more. */

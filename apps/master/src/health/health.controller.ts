@@ -22,17 +22,26 @@ export class HealthController {
     return { status: 200, body: { status: 'ok', version: VERSION } };
   }
 
-  /** Whether writes can be taken: the database answers. A store that is away is told, and stops nothing. */
+  /**
+   * Whether writes can be taken: the database answers, and this master has the key that its chains are signed with. A
+   * store that is away, or that holds another chain, is told, and stops nothing.
+   */
   @Get('readyz')
   async ready(): Promise<Answer> {
     const database = await this.databaseAnswers();
     const environments = database ? await this.publishing.environments() : [];
+    const { refused } = this.publishing;
+    const ready = database && refused.length === 0;
     return {
-      status: database ? 200 : 503,
+      status: ready ? 200 : 503,
       body: {
-        status: database ? 'ok' : 'unavailable',
+        status: ready ? 'ok' : 'unavailable',
         version: VERSION,
         database: database ? 'ok' : 'does not answer',
+        signingKey:
+          refused.length === 0
+            ? 'ok'
+            : `refused: ${refused.join(', ')} is signed with another key; start this master with the key that signed the chain`,
         environments,
       },
     };

@@ -66,7 +66,8 @@ function parseJson(bytes: Buffer): unknown {
   try {
     return JSON.parse(text, withoutProto);
   } catch (error) {
-    throw fail('malformed_json', `the body is not JSON: ${(error as Error).message.slice(0, 200)}`);
+    const why = error instanceof RangeError ? 'it is nested too deeply' : (error as Error).message.slice(0, 200);
+    throw fail('malformed_json', `the body is not JSON: ${why}`);
   }
 }
 

@@ -23,16 +23,20 @@ export class ProblemFilter implements ExceptionFilter {
         { requestId: request.id, cause: String((thrown as Error).message) },
         'the database does not answer',
       );
-    if (reply.sent) return;
-    void reply
-      .status(error.status)
-      .headers(error.headers)
-      .header('content-type', PROBLEM_TYPE)
-      .send(JSON.stringify(problemOf(error, request)));
+    if (!reply.sent) sendProblem(reply, error, request);
   }
 }
 
-function problemOf(error: HelioError, request: MasterRequest): ProblemDocument {
+/** Also for what Fastify refuses before there is a route: a path that cannot be decoded. */
+export function sendProblem(reply: FastifyReply, error: HelioError, request: Asked): void {
+  void reply
+    .status(error.status)
+    .headers(error.headers)
+    .header('content-type', PROBLEM_TYPE)
+    .send(JSON.stringify(problemOf(error, request)));
+}
+
+function problemOf(error: HelioError, request: Asked): ProblemDocument {
   return {
     type: problemType(error.code),
     title: ERRORS[error.code].title,
@@ -46,15 +50,18 @@ function problemOf(error: HelioError, request: MasterRequest): ProblemDocument {
 }
 
 /** Without the query, which may hold anything. */
-function pathOf(request: MasterRequest): string {
+function pathOf(request: Pick<MasterRequest, 'url'>): string {
   return request.url.split('?')[0] ?? '/';
 }
 
 const CONNECTION_LOST = /^(08|57P0|53)/;
 const LOCK_TIMEOUT = '55P03';
 
+/** What an error's text needs of the request. */
+type Asked = Pick<MasterRequest, 'id' | 'method' | 'url'>;
+
 /** Also used by the bulk import, whose lines fail one by one. */
-export function asHelioError(thrown: unknown, request?: MasterRequest): HelioError {
+export function asHelioError(thrown: unknown, request?: Asked): HelioError {
   if (thrown instanceof HelioError) return thrown;
   if (thrown instanceof QueryFailedError || isSystemError(thrown)) {
     const code =
@@ -95,10 +102,7 @@ function hasStatus(thrown: unknown): thrown is { statusCode: number; message: st
 }
 
 /** Errors of Nest and Fastify themselves: unknown paths, malformed URLs, broken bodies. */
-function ofStatus(
-  thrown: HttpException | { statusCode: number; message: string },
-  request?: MasterRequest,
-): HelioError {
+function ofStatus(thrown: HttpException | { statusCode: number; message: string }, request?: Asked): HelioError {
   const status = thrown instanceof HttpException ? thrown.getStatus() : thrown.statusCode;
   const byStatus: Record<number, ErrorCode> = {
     400: 'invalid_request',

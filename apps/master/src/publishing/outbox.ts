@@ -38,7 +38,7 @@ const KNOWN = `table_id IN (${[...LOADERS.keys()].join(', ')})`;
  */
 const OLDEST: Statement = {
   name: 'outbox_oldest',
-  text: `SELECT *, pg_current_snapshot()::text AS snapshot FROM (
+  text: `SELECT *, CASE WHEN row_number() OVER (ORDER BY xid, id) = 1 THEN pg_current_snapshot()::text END AS snapshot FROM (
            (SELECT id, xid, table_id AS "table", key FROM outbox WHERE environment_id = $1 AND xid = ANY ($2::bigint[]) AND ${KNOWN} ORDER BY xid, id LIMIT $4)
            UNION ALL
            (SELECT id, xid, table_id, key FROM outbox WHERE environment_id = $1 AND xid >= $3 AND ${KNOWN} ORDER BY xid, id LIMIT $4)
@@ -83,8 +83,13 @@ export async function takeMarkers(
   { running, from }: Transactions,
   limit: number,
 ): Promise<Taken> {
-  const rows = await session.rows<Marker & { snapshot: string }>(OLDEST, [environment, running, from, limit + 1]);
-  const unseen = rows[0] ? unseenOf(rows[0].snapshot) : { running, from };
+  const rows = await session.rows<Marker & { snapshot: string | null }>(OLDEST, [
+    environment,
+    running,
+    from,
+    limit + 1,
+  ]);
+  const unseen = rows[0]?.snapshot ? unseenOf(rows[0].snapshot) : { running, from };
   if (rows.length <= limit) return { markers: rows, all: true, cut: false, unseen };
   const last = rows[limit]?.xid ?? '';
   const markers = rows.filter(({ xid }) => xid !== last);

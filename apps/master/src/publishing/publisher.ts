@@ -8,13 +8,15 @@ import { isDataFault } from './read-rows.js';
 import { publishRound, type Round, TermOver } from './round.js';
 import { Session } from './session.js';
 import { type StoreStanding, StoreWriter } from './store/store-writer.js';
-import { takeOffice, type Term } from './term.js';
+import { ChainDamaged, OtherSigningKey, takeOffice, type Term } from './term.js';
 
 /** In case a hint and its NOTIFY were both lost. */
 const POLL_MS = 50;
 /** How often one that does not lead tries to. */
 const CANDIDACY_MS = 250;
 const RETRY_MS = { first: 50, most: 5_000 };
+/** After its key was refused, or its chain found damaged: nothing of what this process can do changes that. */
+const HOPELESS_MS = 15_000;
 /** How long the store may take for the last revision when the process stops. */
 const FAREWELL_MS = 2_000;
 
@@ -23,6 +25,8 @@ export interface PublisherStanding {
   leader: boolean;
   /** why nothing is published here although it should be; null: nothing is wrong */
   error: string | null;
+  /** whether the chain is signed with another key than this process has; stays until it is known better */
+  keyRefused: boolean;
   /** null: not the leader */
   store: StoreStanding | null;
 }
@@ -43,6 +47,8 @@ export class Publisher {
   private term: Term | undefined;
   private writer: StoreWriter | undefined;
   private error: string | null = null;
+  private keyRefused = false;
+  private noted = '';
   private failures = 0;
   private careful = false;
 
@@ -65,7 +71,8 @@ export class Publisher {
   }
 
   get standing(): PublisherStanding {
-    return { leader: this.term !== undefined, error: this.error, store: this.writer?.standing ?? null };
+    const { error, keyRefused } = this;
+    return { leader: this.term !== undefined, error, keyRefused, store: this.writer?.standing ?? null };
   }
 
   /** Finishes the revision in hand and, if the store answers, what it lacks; then gives up the office. */
@@ -79,24 +86,27 @@ export class Publisher {
     const { signal } = this.stopping;
     while (!signal.aborted) {
       let session: Session | undefined;
+      let wait = 0;
       try {
         session = await Session.open(this.options.databaseUrl, `helio-publisher ${this.environment}`);
         session.whenLost(() => this.bell.ring());
         const term = await this.candidate(session);
         if (term) await this.office(term);
       } catch (error) {
-        this.failed(error as Error, session === undefined || session.lost !== undefined);
-        await sleep(backoffMs(this.failures++, RETRY_MS.first, RETRY_MS.most, Math.random), signal);
+        wait = this.failed(error as Error, session === undefined || session.lost !== undefined);
       } finally {
-        await session?.end();
+        await session?.end(); // before the wait: its lock is for whoever can do better
       }
+      await sleep(wait, signal);
     }
   }
 
   /** @returns null when it is time to stop */
   private async candidate(session: Session): Promise<Term | null> {
     while (!this.stopping.signal.aborted) {
-      const term = await takeOffice(session, this.environment, this.options.instance, (text) => this.log.warn(text));
+      const { signer, instance } = this.options;
+      const term = await takeOffice(session, this.environment, signer, instance, (text) => this.log.warn(text));
+      this.keyRefused = false;
       if (term) return term;
       this.recovered();
       await sleep(CANDIDACY_MS, this.stopping.signal);
@@ -143,7 +153,8 @@ export class Publisher {
       if (round) this.careful = false;
       return round;
     } catch (error) {
-      this.careful = isDataFault(error);
+      // one row may be to blame; where reading carefully did not help either, it was not
+      this.careful = isDataFault(error) && !this.careful;
       throw error;
     }
   }
@@ -170,19 +181,30 @@ export class Publisher {
     term.storedRevision = revision;
   }
 
-  private failed(error: Error, disconnected: boolean): void {
+  /** @returns milliseconds to wait */
+  private failed(error: Error, disconnected: boolean): number {
     const text = error.message;
-    if (text !== this.error) {
+    const refused = error instanceof OtherSigningKey;
+    if (refused) {
+      if (!this.keyRefused) this.log.error({ cause: text }, 'this master must not publish the environment');
+      this.keyRefused = true;
+    } else {
       // a connection comes back, a newer term goes on, a row is found by reading carefully; anything else waits for somebody
-      const passing = disconnected || error instanceof TermOver || isDataFault(error);
-      this.log[passing ? 'warn' : 'error']({ cause: text }, 'publishing was interrupted; it is tried again');
+      const level = disconnected || error instanceof TermOver || this.careful ? 'warn' : 'error';
+      if (this.noted !== `${level} ${text}`)
+        this.log[level]({ cause: text }, 'publishing was interrupted; it is tried again');
+      this.noted = `${level} ${text}`;
     }
     this.error = text;
+    return refused || error instanceof ChainDamaged
+      ? HOPELESS_MS
+      : backoffMs(this.failures++, RETRY_MS.first, RETRY_MS.most, Math.random);
   }
 
   private recovered(): void {
     if (this.error !== null) this.log.info('publishing goes on');
     this.error = null;
+    this.noted = '';
     this.failures = 0;
   }
 }

@@ -47,6 +47,13 @@ export class Publishers {
     return this.publishers.get(environment)?.standing;
   }
 
+  /** Environments whose chain is signed with another key than this process has. */
+  get refused(): string[] {
+    return [...this.publishers.values()].flatMap(({ environment, standing }) =>
+      standing.keyRefused ? [environment] : [],
+    );
+  }
+
   async stop(): Promise<void> {
     this.stopped = true;
     clearInterval(this.timer);

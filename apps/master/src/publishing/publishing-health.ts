@@ -34,6 +34,11 @@ export class PublishingHealth {
     private readonly publishers: Publishers,
   ) {}
 
+  /** Environments that this process must never publish, as its signing key is not the one of their chains. */
+  get refused(): string[] {
+    return this.publishers.refused;
+  }
+
   async environments(): Promise<EnvironmentHealth[]> {
     const rows = await this.options.query<{
       id: string;

@@ -89,12 +89,13 @@ export async function publishRound(
     }
     const root = term.root.clone();
     const buckets = await applyChanges(root, chosen.changes, session, environment);
-    const sealed = sealRevision(term, chosen.changes, root.root(), now, signer);
+    const issuedAt = Math.max(now, term.issuedAt); // the clock may have been set back, or be another machine's
+    const sealed = sealRevision(term, chosen.changes, root.root(), issuedAt, signer);
     const puts = chosen.changes.filter((change): change is Change & { value: Buffer } => change.value !== null);
     const revisionRow = [
       sealed.hash,
       sealed.header.root,
-      new Date(now),
+      new Date(issuedAt),
       chosen.changes.length,
       sealed.bytes,
       chosen.xids,
@@ -110,7 +111,10 @@ export async function publishRound(
   if (!done) return null;
 
   const { chosen, sealed, root } = done;
-  if (sealed) Object.assign(term, { revision: revision + 1, hash: sealed.hash, root, storedRevision });
+  if (sealed) {
+    const { issuedAt } = sealed.header;
+    Object.assign(term, { revision: revision + 1, hash: sealed.hash, root, issuedAt, storedRevision });
+  }
   if (chosen.all) term.unseen = chosen.unseen;
   return {
     sealed,

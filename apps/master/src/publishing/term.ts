@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
-import { StateRoot } from '#artifacts';
+import { keyIdOf, type Signer, StateRoot } from '#artifacts';
+import { TABLE } from '#model';
 import { ALL_TRANSACTIONS, type Transactions } from './outbox.js';
 import type { Session, Statement } from './session.js';
 
@@ -12,6 +13,8 @@ export interface Term {
   revision: number;
   hash: Buffer;
   root: StateRoot;
+  /** when the newest revision was issued, in milliseconds since 1970; 0 before there is any */
+  issuedAt: number;
   /** of all other transactions the markers were taken */
   unseen: Transactions;
   /** up to there the artifact store is known to have the chain; as PostgreSQL has it */
@@ -21,14 +24,26 @@ export interface Term {
 /** The chain in PostgreSQL contradicts itself: to publish on top of it would make revisions that every replica refuses. */
 export class ChainDamaged extends Error {}
 
+/** The chain is signed with another key than this process has: replicas would refuse whatever it published, for ever. */
+export class OtherSigningKey extends Error {
+  constructor(environment: string, chainKey: string, ownKey: string) {
+    super(
+      `the chain of ${environment} is signed with the key ${chainKey}, and HELIO_SIGNING_KEY of this master is the key ${ownKey}, ` +
+        `which no replica trusts: start this master with the key that signed the chain`,
+    );
+  }
+}
+
 interface ChainRow {
   epoch: number;
   revision: string;
   hash: Buffer;
   root: Buffer | null;
   stored_revision: string;
+  issued_at: Date | null;
 }
 
+const KEY: Statement = { name: 'office_key', text: 'SELECT public_key FROM chain WHERE environment_id = $1' };
 const LOCK: Statement = { name: 'office_lock', text: 'SELECT pg_try_advisory_lock($1::bigint) AS mine' };
 const BEGIN_CHAIN: Statement = {
   name: 'office_chain',
@@ -36,13 +51,15 @@ const BEGIN_CHAIN: Statement = {
 };
 const NEXT_EPOCH: Statement = {
   name: 'office_epoch',
-  text: 'UPDATE chain SET epoch = epoch + 1, leader = $2 WHERE environment_id = $1 RETURNING epoch, revision, hash, root, stored_revision',
+  text: `UPDATE chain SET epoch = epoch + 1, leader = $2, public_key = coalesce(public_key, $3) WHERE environment_id = $1
+         RETURNING epoch, revision, hash, root, stored_revision,
+           (SELECT r.issued_at FROM revision AS r WHERE r.environment_id = chain.environment_id AND r.revision = chain.revision) AS issued_at`,
 };
 const SUMS: Statement = { name: 'office_sums', text: 'SELECT bucket, sum FROM chain_bucket WHERE environment_id = $1' };
 const ENTRIES: Statement = {
   name: 'office_entries',
   text: `SELECT table_id AS "table", key, value FROM published_entry
-         WHERE environment_id = $1 AND (table_id, key) > ($2::smallint, $3::bytea) ORDER BY table_id, key LIMIT 500`,
+         WHERE environment_id = $1 AND (table_id, key) > ($2::smallint, $3::bytea) ORDER BY table_id, key LIMIT $4`,
 };
 const RESTORE_SUMS: Statement = {
   name: 'office_restore',
@@ -55,25 +72,30 @@ const RESTORE_SUMS: Statement = {
  * Takes office if nobody else holds it: the lock of the environment, the next epoch, and the state that the next revision
  * is made from, all on `session`.
  *
+ * @param signer the first term decides with which key the chain is signed
  * @param instance what this process calls itself
  * @param warn told when damaged sums were made again from the entries
- * @returns null while another session holds the lock
- * @throws ChainDamaged
+ * @returns null while another session holds the lock, and when the environment has just been deleted
+ * @throws ChainDamaged, OtherSigningKey
  */
 export async function takeOffice(
   session: Session,
   environment: string,
+  signer: Signer,
   instance: string,
   warn: (text: string) => void,
 ): Promise<Term | null> {
+  // Also while somebody else leads: a wrong key shows when a master is started, not when it has to take over.
+  await requireKey(session, environment, signer);
   const [lock] = await session.rows<{ mine: boolean }>(LOCK, [lockOf(environment)]);
   if (!lock?.mine) return null;
   return session.transaction('READ COMMITTED', async () => {
     await session.rows(BEGIN_CHAIN, [environment]);
-    const [chain] = await session.rows<ChainRow>(NEXT_EPOCH, [environment, instance]);
-    if (!chain) throw new Error(`the environment ${environment} does not exist any more`);
+    await requireKey(session, environment, signer); // the first term may have begun and ended since it was asked
+    const [chain] = await session.rows<ChainRow>(NEXT_EPOCH, [environment, instance, signer.publicKey]);
+    if (!chain) return null;
     const root = await rootOf(session, environment, chain, warn);
-    const { epoch, revision, hash: tip, stored_revision: stored } = chain;
+    const { epoch, revision, hash: tip, stored_revision: stored, issued_at: issuedAt } = chain;
     return {
       environment,
       session,
@@ -81,10 +103,19 @@ export async function takeOffice(
       revision: Number(revision),
       hash: tip,
       root,
+      issuedAt: issuedAt?.getTime() ?? 0,
       unseen: ALL_TRANSACTIONS,
       storedRevision: Number(stored),
     };
   });
+}
+
+/** A rotation will have to let a chain's next key in here, once the chain itself has told replicas to trust it. */
+async function requireKey(session: Session, environment: string, { keyId, publicKey }: Signer): Promise<void> {
+  const [chain] = await session.rows<{ public_key: string | null }>(KEY, [environment]);
+  const key = chain?.public_key ?? publicKey;
+  if (key === publicKey) return;
+  throw new OtherSigningKey(environment, keyIdOf(Buffer.from(key, 'base64')).toString('hex'), keyId.toString('hex'));
 }
 
 async function rootOf(
@@ -120,6 +151,7 @@ async function recompute(session: Session, environment: string): Promise<{ root:
       environment,
       after.table,
       after.key,
+      after.table <= TABLE.release ? 8 : 1000, // releases come first, and may be large
     ]);
     for (const { table, key, value } of page) buckets.add(root.change(table, key, null, value));
     after = page.at(-1);

@@ -8,6 +8,7 @@ import { createLog } from '#platform';
 import { LocalCounterStore, systemClock } from '#throttle';
 import { type ReplicaFacts, statusOf } from '../status-view.js';
 import { BEGINNING } from '../sync/sync-machine.js';
+import { exchange } from '../testing/clients.js';
 import { type AdminApp, listenAdmin } from './admin-app.js';
 import { Ask } from './ask.service.js';
 import type { Node } from './node.js';
@@ -123,14 +124,16 @@ describe('the admin port', () => {
   });
 
   it('GET /readyz is 503 and names what is loaded, when that is not as new, of another environment, or nothing', async () => {
-    const detail = async (path: string) => {
+    const detail = async (path: string, code = 'not_ready') => {
       const { status, type, body } = await get(path);
       expect([status, type]).toEqual([503, 'application/problem+json; charset=utf-8']);
-      expect(body).toMatchObject({ code: 'not_ready', status: 503, instance: '/readyz' });
+      expect(body).toMatchObject({ code, status: 503, instance: '/readyz' });
       return (body as { detail: string }).detail;
     };
-    expect(await detail('/readyz?min=prod@185')).toBe('revision 184 of prod is loaded here; 185 of prod is asked for');
-    expect(await detail('/readyz?min=staging@1')).toBe(
+    expect(await detail('/readyz?min=prod@185', 'behind_min_revision')).toBe(
+      'revision 184 of prod is loaded here; 185 of prod is asked for',
+    );
+    expect(await detail('/readyz?min=staging@1', 'behind_min_revision')).toBe(
       'revision 184 of prod is loaded here; 1 of staging is asked for',
     );
     loaded = 0;
@@ -174,6 +177,22 @@ describe('the admin port', () => {
       headers: { 'content-type': 'application/json' },
     });
     expect([response.status, await response.json()]).toMatchObject([400, { code: 'malformed_json' }]);
+  });
+
+  it('answers what never gets to a route with a problem document too', async () => {
+    expect(await get('/%ff?x=1')).toMatchObject({
+      status: 400,
+      type: 'application/problem+json; charset=utf-8',
+      body: { code: 'bad_request', status: 400, instance: '/%ff' },
+    });
+    for (const [head, status] of [
+      [`GET /livez HTTP/1.1\r\nHost: a\r\nX: ${'y'.repeat(20_000)}\r\n\r\n`, 431],
+      ['nonsense\r\n\r\n', 400],
+    ] as const) {
+      const text = await exchange(admin.port, head);
+      expect(text).toMatch(new RegExp(`^HTTP/1.1 ${status} [^\r]+\r\nContent-Type: application/problem\\+json`));
+      expect(JSON.parse(text.split('\r\n\r\n')[1] ?? '')).toMatchObject({ code: 'bad_request', status });
+    }
   });
 
   it('says that its port is taken', async () => {

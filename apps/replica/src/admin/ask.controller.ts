@@ -23,10 +23,10 @@ export class AskController {
 
   /**
    * For nginx auth_request, Traefik and APISIX forward-auth, Envoy ext_authz: method and path come in X-Forwarded-Method
-   * and -Uri or X-Original-Method and -URI, everything else as the caller sent it. It counts against the limits, for the
-   * request is about to be served.
+   * and -Uri or X-Original-Method and -URI, everything else as the caller sent it; a body is not looked at. It counts
+   * against the limits, for the request is about to be served.
    *
-   * @throws HelioError invalid_request without method and path
+   * @throws HelioError invalid_request without method and path, bad_request where they are contradictory
    */
   @All('auth')
   async auth(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
@@ -62,13 +62,23 @@ export class AskController {
   }
 }
 
+/** Pairs of fields that say which request is meant. A proxy sets one of them and may pass a client's other one on. */
+const SUBJECTS = [
+  { method: 'X-Original-Method', target: 'X-Original-URI' },
+  { method: 'X-Forwarded-Method', target: 'X-Forwarded-Uri' },
+] as const;
+
+/**
+ * Nothing tells which pair the proxy set and which one its client made up, so none is preferred: whatever is there must
+ * be whole, said once, and say the same.
+ */
 function questionOfProxy(request: FastifyRequest): Question {
   const { headersDistinct, socket } = request.raw;
   const values = (name: string): readonly string[] => headersDistinct[name] ?? [];
-  const method = values('x-forwarded-method')[0] ?? values('x-original-method')[0];
-  const target = values('x-forwarded-uri')[0] ?? values('x-original-uri')[0];
-  if (method === undefined || target === undefined) {
-    const field = method === undefined ? 'X-Forwarded-Method' : 'X-Forwarded-Uri';
+  const said = (field: string): readonly string[] => values(field.toLowerCase());
+  const pairs = SUBJECTS.filter((pair) => said(pair.method).length + said(pair.target).length > 0);
+  for (const field of (pairs.length > 0 ? pairs : SUBJECTS.slice(1)).flatMap((pair) => [pair.method, pair.target])) {
+    if (said(field).length > 0) continue;
     throw fail('invalid_request', 'the request does not say which request it asks about', {
       fields: [
         {
@@ -79,10 +89,27 @@ function questionOfProxy(request: FastifyRequest): Question {
       ],
     });
   }
+  const method = theOne(
+    pairs.flatMap((pair) => said(pair.method)),
+    'X-Original-Method and X-Forwarded-Method',
+  );
+  const target = theOne(
+    pairs.flatMap((pair) => said(pair.target)),
+    'X-Original-URI and X-Forwarded-Uri',
+  );
   // the last address is the one that the asking proxy saw itself; the ones before may be anybody's word
   const addresses = values('x-forwarded-for').join(',').split(',');
   const remoteAddress = addresses.at(-1)?.trim() || (socket.remoteAddress ?? '');
   return { method, target, values, remoteAddress };
+}
+
+function theOne(values: readonly string[], fields: string): string {
+  const [first = '', ...others] = values;
+  if (others.every((value) => value === first)) return first;
+  throw fail(
+    'bad_request',
+    `${fields} do not say the same; the asking proxy must set its own and remove those that its client sent`,
+  );
 }
 
 function verdictOf({ decision, revision }: Answer): Verdict {

@@ -1,30 +1,26 @@
-import 'reflect-metadata';
-import { NestFactory } from '@nestjs/core';
-import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createLog } from '#platform';
 import { LocalCounterStore, systemClock } from '#throttle';
 import { MemoryState } from '../testing/memory-state.js';
 import { APPLICATION, applicationOp, definitionOf, keyOp, placed } from '../testing/gateway-ops.js';
 import { planOp } from '../testing/sample-ops.js';
-import { AskModule } from './ask.module.js';
+import { call, type Answered } from '../testing/clients.js';
+import { type AdminApp, listenAdmin } from './admin-app.js';
 import { Ask } from './ask.service.js';
-import { ProblemFilter } from './problem.filter.js';
+import type { Node } from './node.js';
 
 const KEY = 'hg_live_test';
 const log = createLog('test', 'silent');
 let memory: MemoryState;
 let ask: Ask;
-let app: NestFastifyApplication;
+let app: AdminApp;
 let url: string;
 
 beforeEach(async () => {
   memory = new MemoryState();
   ask = new Ask('eu-west', memory, new LocalCounterStore(systemClock).holder('ask'), log);
-  app = await NestFactory.create<NestFastifyApplication>(AskModule.with(ask), new FastifyAdapter(), { logger: false });
-  app.useGlobalFilters(new ProblemFilter(log));
-  await app.listen(0, '127.0.0.1');
-  url = await app.getUrl();
+  app = await listenAdmin({ node: {} as Node, ask, log, port: 0, host: '127.0.0.1' });
+  url = `http://127.0.0.1:${app.port}`;
 });
 
 afterEach(async () => {
@@ -126,6 +122,49 @@ describe('GET /auth', () => {
       code: 'invalid_request',
       errors: [{ field: 'X-Forwarded-Method', problem: 'is missing' }],
     });
+  });
+
+  it('believes no pair of fields more than the other: a proxy may pass on what its client sent', async () => {
+    load();
+    const original = { 'x-original-method': 'GET', 'x-original-uri': '/weather/v1/today' };
+    const forged = { 'x-forwarded-method': 'GET', 'x-forwarded-uri': '/weather/v1/open' };
+    const answer = async (...parts: Record<string, string>[]): Promise<string> => {
+      const response = await auth(Object.assign({}, ...parts));
+      const { code, detail } = (await response.json()) as { code: string; detail: string };
+      return `${response.status} ${code}: ${detail}`;
+    };
+    expect(await answer(original)).toMatch(/^401 credential_missing/);
+    expect(await answer(original, forged)).toMatch(/^400 bad_request: X-Original-URI and X-Forwarded-Uri do not say/);
+    expect(await answer(original, { ...forged, 'x-forwarded-method': 'POST' })).toMatch(
+      /^400 bad_request: X-Original-Method and X-Forwarded-Method do not say the same/,
+    );
+    expect(await answer(original, { 'x-forwarded-uri': '/weather/v1/today' })).toMatch(/^400 invalid_request/);
+    expect(await answer({ 'x-original-uri': '/weather/v1/today', 'x-forwarded-method': 'GET' })).toMatch(
+      /^400 invalid_request/,
+    );
+    const same = { 'x-forwarded-method': 'GET', 'x-forwarded-uri': '/weather/v1/today', 'x-api-key': KEY };
+    expect((await auth({ ...original, ...same })).status).toBe(200);
+    const twice = { ...today, 'x-forwarded-uri': ['/weather/v1/open', '/weather/v1/today'] };
+    expect((await call(app.port, 'GET', '/auth', twice)).code).toBe('bad_request');
+  });
+
+  it('looks at no body, whatever it is said to be', async () => {
+    load();
+    const asked = (method: string, headers: Record<string, string>, body?: string): Promise<Answered> =>
+      call(app.port, method, '/auth?x', { ...today, ...headers }, body);
+    for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
+      for (const type of ['application/json', 'multipart/form-data; boundary=x', 'nonsense', 'text/plain'])
+        for (const length of [{ 'content-length': '0' }, {}] as Record<string, string>[])
+          expect([method, type, (await asked(method, { 'content-type': type, ...length })).status]).toEqual([
+            method,
+            type,
+            200,
+          ]);
+    expect((await asked('POST', { 'content-type': 'application/json' }, '{')).status).toBe(200);
+    expect((await asked('POST', { 'transfer-encoding': 'chunked' }, 'x'.repeat(2_000_000))).status).toBe(200);
+    expect((await asked('POST', { 'content-type': 'a/b', 'x-api-key': 'nobody' }, 'x')).code).toBe(
+      'credential_unknown',
+    );
   });
 });
 

@@ -25,7 +25,7 @@ export class HealthController {
   /**
    * Whether every gateway worker serves a revision; `?min=prod@184` asks for one at least that new.
    *
-   * @throws HelioError `not_ready` naming what is served, `invalid_request`
+   * @throws HelioError `not_ready`, `behind_min_revision` naming what is served, `invalid_request`
    */
   @Get('readyz')
   ready(@Query('min') min?: string | string[]): Ready {
@@ -38,9 +38,11 @@ export class HealthController {
       );
     }
     if (asked.environment !== environment || asked.revision > loaded) {
+      // 503 and not the 425 that this code has in the gateway: those who ask here are probes
       throw fail(
-        'not_ready',
+        'behind_min_revision',
         `revision ${loaded} of ${environment} is loaded here; ${asked.revision} of ${asked.environment} is asked for`,
+        { status: 503, headers: { 'Retry-After': '1' } },
       );
     }
     return { status: 'ok', environment, revision: loaded };

@@ -14,22 +14,25 @@ export class ProblemFilter implements ExceptionFilter {
     const path = request.url.split('?')[0] ?? '/';
     const error = asHelioError(thrown, `${request.method} ${path}`);
     if (error.code === 'internal') this.log.error({ err: thrown, path }, 'a request to the admin port failed');
-    if (reply.sent) return;
-    const problem: ProblemDocument = {
-      type: problemType(error.code),
-      title: ERRORS[error.code].title,
-      status: error.status,
-      code: error.code,
-      detail: error.detail,
-      instance: path,
-      ...(error.fields.length > 0 ? { errors: error.fields } : {}),
-    };
-    void reply
-      .status(error.status)
-      .headers(error.headers)
-      .header('content-type', PROBLEM_TYPE)
-      .send(JSON.stringify(problem));
+    if (!reply.sent) sendProblem(reply, error, path);
   }
+}
+
+export function sendProblem(reply: FastifyReply, error: HelioError, path: string): void {
+  const problem: ProblemDocument = {
+    type: problemType(error.code),
+    title: ERRORS[error.code].title,
+    status: error.status,
+    code: error.code,
+    detail: error.detail,
+    instance: path,
+    ...(error.fields.length > 0 ? { errors: error.fields } : {}),
+  };
+  void reply
+    .status(error.status)
+    .headers(error.headers)
+    .header('content-type', PROBLEM_TYPE)
+    .send(JSON.stringify(problem));
 }
 
 const BY_STATUS: Record<number, ErrorCode> = {

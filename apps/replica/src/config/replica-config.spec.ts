@@ -134,6 +134,11 @@ describe('replicaConfig', () => {
     ]);
   });
 
+  it('refuses one port for two purposes', () => {
+    const same = { ARTIFACT_STORE: 'file:///s', HELIO_TRUSTED_KEYS: 'x', GATEWAY_PORT: '9000', ADMIN_PORT: '9000' };
+    expect(faults(given(same))[0]).toMatch(/^ADMIN_PORT: is 9000, and so is GATEWAY_PORT/);
+  });
+
   it('refuses stores and keys that cannot be used, and shows no key that may be a private one', () => {
     const found = faults(
       given({ ARTIFACT_STORE: 's3://bucket/prefix', HELIO_TRUSTED_KEYS: `${KEY},MC4CAQAwBQYDK2VwBCIEIA==` }),

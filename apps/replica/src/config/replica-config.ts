@@ -35,19 +35,46 @@ export interface ReplicaConfig {
 
 /** @throws ConfigError with every fault: of single settings, or of what they mean together */
 export function replicaConfig(env: Record<string, string | undefined>): Readonly<ReplicaConfig> {
-  const given = load(env);
-  const stateDir = resolve(given.HELIO_STATE_DIR);
-  const identity = readIdentity(stateDir);
-  const config: ReplicaConfig = {
+  let identity: Identity | null = null;
+  const given = loadConfig(settings, env, {
+    others: SETTINGS_OF_OTHERS,
+    together: (valid) => {
+      const kept = identityIn(valid.HELIO_STATE_DIR);
+      if ('faults' in kept) return [...kept.faults, ...portFaults(valid), ...keyFaults(valid)];
+      identity = kept.identity;
+      return [
+        ...portFaults(valid),
+        ...identityFaults(valid, identity),
+        ...storeFaults(valid, identity),
+        ...keyFaults(valid),
+        // what is there and wrong is not missing
+        ...sourceFaults({ ...env, ...valid }, identity),
+      ];
+    },
+  });
+  return Object.freeze(configOf(given, identity));
+}
+
+function identityIn(directory: string | undefined): { identity: Identity | null } | { faults: FieldFault[] } {
+  try {
+    return { identity: directory === undefined ? null : readIdentity(resolve(directory)) };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return { faults: error.faults };
+  }
+}
+
+function configOf(given: Settings, identity: Identity | null): ReplicaConfig {
+  return {
     environment: given.HELIO_ENVIRONMENT,
     region: given.HELIO_REGION,
     replica: given.HELIO_REPLICA ?? null,
-    stateDir,
+    stateDir: resolve(given.HELIO_STATE_DIR),
     identity,
     master: given.HELIO_MASTER_URL ? { url: given.HELIO_MASTER_URL, joinToken: given.HELIO_JOIN_TOKEN ?? null } : null,
     storeUrl: given.ARTIFACT_STORE ?? identity?.joined?.store ?? null,
     s3: s3Of(given),
-    trustedKeys: null,
+    trustedKeys: trustedKeysOf(given.HELIO_TRUSTED_KEYS) ?? identity?.joined?.trustedKeys ?? null,
     workers: given.HELIO_WORKERS,
     gatewayPort: given.GATEWAY_PORT,
     adminPort: given.ADMIN_PORT,
@@ -57,28 +84,9 @@ export function replicaConfig(env: Record<string, string | undefined>): Readonly
     pollMs: given.HELIO_POLL_SECONDS * 1000,
     logLevel: given.HELIO_LOG_LEVEL,
   };
-  const faults = [...identityFaults(config), ...storeFaults(config), ...sourceFaults(given, identity)];
-  try {
-    config.trustedKeys = trustedKeysOf(given.HELIO_TRUSTED_KEYS) ?? identity?.joined?.trustedKeys ?? null;
-  } catch (error) {
-    faults.push({ field: 'HELIO_TRUSTED_KEYS', problem: (error as Error).message });
-  }
-  if (faults.length > 0) throw new ConfigError(faults);
-  return Object.freeze(config);
 }
 
-/** Single settings that are wrong do not hide that others are missing, as far as the environment alone tells. */
-function load(env: Record<string, string | undefined>): Settings {
-  try {
-    return loadConfig(settings, env, SETTINGS_OF_OTHERS);
-  } catch (error) {
-    if (!(error instanceof ConfigError) || env['HELIO_CONFIG']) throw error;
-    const directory = env['HELIO_STATE_DIR'];
-    throw new ConfigError([...error.faults, ...sourceFaults(env, directory ? readIdentity(resolve(directory)) : null)]);
-  }
-}
-
-function s3Of({ S3_ENDPOINT, S3_ACCESS_KEY, S3_SECRET_KEY, S3_REGION }: Settings): S3Settings | undefined {
+function s3Of({ S3_ENDPOINT, S3_ACCESS_KEY, S3_SECRET_KEY, S3_REGION }: Partial<Settings>): S3Settings | undefined {
   if (!S3_ENDPOINT && !S3_ACCESS_KEY && !S3_SECRET_KEY) return undefined;
   return {
     endpoint: S3_ENDPOINT ?? '',
@@ -88,24 +96,41 @@ function s3Of({ S3_ENDPOINT, S3_ACCESS_KEY, S3_SECRET_KEY, S3_REGION }: Settings
   };
 }
 
+function portFaults({ GATEWAY_PORT, ADMIN_PORT }: Partial<Settings>): FieldFault[] {
+  if (GATEWAY_PORT === undefined || GATEWAY_PORT === 0 || GATEWAY_PORT !== ADMIN_PORT) return [];
+  const problem = `is ${ADMIN_PORT}, and so is GATEWAY_PORT`;
+  return [{ field: 'ADMIN_PORT', problem, expected: 'choose another for one of the two' }];
+}
+
+function keyFaults({ HELIO_TRUSTED_KEYS }: Partial<Settings>): FieldFault[] {
+  try {
+    trustedKeysOf(HELIO_TRUSTED_KEYS);
+    return [];
+  } catch (error) {
+    return [{ field: 'HELIO_TRUSTED_KEYS', problem: (error as Error).message }];
+  }
+}
+
 /** A state directory is one replica's: nobody else goes on with its id, its token or its state. */
-function identityFaults({ identity, environment, region, replica, stateDir }: ReplicaConfig): FieldFault[] {
+function identityFaults(valid: Partial<Settings>, identity: Identity | null): FieldFault[] {
+  const { HELIO_ENVIRONMENT, HELIO_REGION, HELIO_REPLICA, HELIO_STATE_DIR: directory } = valid;
   const faults: FieldFault[] = [];
-  const differs = (field: string, given: string | null, kept: string | undefined): void => {
-    if (given === null || kept === undefined || given === kept) return;
-    const problem = `is ${given}, but the state in ${stateDir} is that of ${kept}`;
+  const differs = (field: string, given: string | undefined, kept: string | undefined): void => {
+    if (given === undefined || kept === undefined || given === kept) return;
+    const problem = `is ${given}, but the state in ${directory} is that of ${kept}`;
     faults.push({ field, problem, expected: 'correct it, or give this replica another HELIO_STATE_DIR' });
   };
-  differs('HELIO_ENVIRONMENT', environment, identity?.environment);
-  differs('HELIO_REGION', region, identity?.region);
-  differs('HELIO_REPLICA', replica, identity?.replica);
+  differs('HELIO_ENVIRONMENT', HELIO_ENVIRONMENT, identity?.environment);
+  differs('HELIO_REGION', HELIO_REGION, identity?.region);
+  differs('HELIO_REPLICA', HELIO_REPLICA, identity?.replica);
   return faults;
 }
 
-function storeFaults({ storeUrl, s3 }: ReplicaConfig): FieldFault[] {
-  if (storeUrl === null) return [];
+function storeFaults(valid: Partial<Settings>, identity: Identity | null): FieldFault[] {
+  const url = valid.ARTIFACT_STORE ?? identity?.joined?.store;
+  if (url === undefined) return [];
   try {
-    openStore(storeUrl, { s3 });
+    openStore(url, { s3: s3Of(valid) });
     return [];
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
@@ -113,9 +138,8 @@ function storeFaults({ storeUrl, s3 }: ReplicaConfig): FieldFault[] {
   }
 }
 
-type SourceSettings = Partial<
-  Pick<Settings, 'HELIO_MASTER_URL' | 'HELIO_JOIN_TOKEN' | 'HELIO_TRUSTED_KEYS' | 'ARTIFACT_STORE'>
->;
+type SourceName = 'HELIO_MASTER_URL' | 'HELIO_JOIN_TOKEN' | 'HELIO_TRUSTED_KEYS' | 'ARTIFACT_STORE';
+type SourceSettings = Partial<Pick<Settings, SourceName>>;
 
 /** Where the chain comes from and whom to believe has to be known, or a master that tells it. */
 function sourceFaults(given: SourceSettings, identity: Identity | null): FieldFault[] {
@@ -129,7 +153,7 @@ function sourceFaults(given: SourceSettings, identity: Identity | null): FieldFa
     ];
   }
   const faults: FieldFault[] = [];
-  const missing = (field: keyof SourceSettings, what: string): void => {
+  const missing = (field: SourceName, what: string): void => {
     const expected = 'or HELIO_MASTER_URL and HELIO_JOIN_TOKEN, so that the master tells it';
     if (!given[field]) faults.push({ field, problem: `must be given: ${what}`, expected });
   };

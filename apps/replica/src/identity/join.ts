@@ -44,7 +44,8 @@ export async function joinRegion(options: JoinOptions, signal: AbortSignal): Pro
       if (signal.aborted) return null;
       const { code, detail, passes } = faultOf(error);
       options.onFault({ code, detail });
-      if (code !== told) options.log.warn({ code, detail }, 'could not join yet');
+      const news = passes ? 'could not join yet' : 'the master refuses the join; it is asked again once a minute';
+      if (code !== told) options.log.warn({ code, detail }, news);
       told = code;
       const ms = passes ? backoffMs(attempt, FIRST_RETRY_MS, MAX_RETRY_MS, Math.random) : REFUSED_RETRY_MS;
       await sleep(ms, signal);

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import type { ReplicaStatus } from '#model';
 import { VERSION } from '../version.js';
@@ -39,12 +40,20 @@ const TIMEOUT_MS = 10_000;
 
 /** The two calls that a replica makes to its master. Neither is needed for serving. */
 export class MasterClient {
+  /** A join whose answer was lost is answered the same again: its token may have been good for one use. */
+  readonly #joinKey = randomUUID();
+
   constructor(private readonly url: string) {}
 
   /** @throws MasterError */
   async join(request: JoinRequest, signal: AbortSignal): Promise<JoinAnswer> {
     const answer = joinAnswer.safeParse(
-      await this.#post('/v1/replicas/join', { ...request, build: VERSION }, {}, signal),
+      await this.#post(
+        '/v1/replicas/join',
+        { ...request, build: VERSION },
+        { 'idempotency-key': this.#joinKey },
+        signal,
+      ),
     );
     if (answer.success) return answer.data;
     const [issue] = answer.error.issues;

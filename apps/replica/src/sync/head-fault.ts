@@ -27,7 +27,9 @@ export function faultOfHead(
       detail: `revision ${head.revision} of the head has the hash ${head.hash}; here it has ${known.hash}: two masters made one each`,
     };
   }
-  if (newest && head.epoch === newest.epoch && head.issuedAt < newest.issuedAt) {
+  // Only of two heads that say the same: one that says more is newer, whatever its master's clock thinks.
+  const again = newest && head.epoch === newest.epoch && head.revision === newest.revision;
+  if (again && head.issuedAt < newest.issuedAt) {
     return {
       code: 'head_replayed',
       detail: `the head was issued ${newest.issuedAt - head.issuedAt} ms before the newest one that was seen`,

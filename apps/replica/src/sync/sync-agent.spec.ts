@@ -143,6 +143,23 @@ describe('SyncAgent', () => {
     await f.reaches(2);
   });
 
+  it('accepts a newer revision of a master whose clock was set back, and does not take what it knows for older', async () => {
+    await f.chain.publish(f.store, [keyOp('a')]);
+    f.start();
+    await f.reaches(1);
+    const fresh = f.agent.head;
+    const second = f.chain.seal([keyOp('b')]);
+    await f.store.create(deltaName('prod', 2), second.bytes);
+    await f.chain.putHead(f.store, f.chain.head({ issuedAt: 5 }));
+    await f.reaches(2);
+    const { issuedAt, expiresAt } = fresh ?? {};
+    expect(f.agent.head).toMatchObject({ revision: 2, issuedAt, expiresAt });
+    const again = f.chain.head({ issuedAt: 6, expiresAt: 7 });
+    await f.chain.putHead(f.store, again);
+    await until(() => f.state.head?.issuedAt === 6, { what: 'the head that was signed again' });
+    expect(f.agent.head).toMatchObject({ revision: 2, issuedAt, expiresAt });
+  });
+
   it('R3 what a newer head named is still fetched when an older one is put back', async () => {
     await f.chain.publish(f.store, [keyOp('a')]);
     const old = f.chain.head();

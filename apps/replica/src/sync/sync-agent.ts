@@ -29,6 +29,8 @@ const JITTER = 0.1;
 export class SyncAgent {
   #sync: Sync = BEGINNING;
   #head: Readonly<KnownHead> | null;
+  /** the newest head, with the times of the freshest one: what is known does not get older by a clock that was set back */
+  #freshest: Readonly<KnownHead> | null;
   #etag: string | null = null;
   #fetched: Buffer | null = null;
   #caughtUp = false;
@@ -36,6 +38,7 @@ export class SyncAgent {
 
   constructor(private readonly options: SyncAgentOptions) {
     this.#head = options.state.head;
+    this.#freshest = this.#head;
     this.#fetcher = new RevisionFetcher(options.source);
   }
 
@@ -44,7 +47,7 @@ export class SyncAgent {
   }
 
   get head(): Readonly<KnownHead> | null {
-    return this.#head;
+    return this.#freshest;
   }
 
   /** Follows until the signal fires; a revision that is being applied then is finished first. Never rejects. */
@@ -119,13 +122,15 @@ export class SyncAgent {
     const { log, onHead, state } = this.options;
     if (this.#head?.issuedAt === issuedAt && this.#head.hash === hash) return;
     this.#head = { epoch, revision, hash, issuedAt, expiresAt };
+    const fresh = this.#freshest && this.#freshest.issuedAt > issuedAt ? this.#freshest : this.#head;
+    this.#freshest = { ...this.#head, issuedAt: fresh.issuedAt, expiresAt: fresh.expiresAt };
     try {
       state.saveHead(this.#head);
     } catch (error) {
       // It counts all the same; what is missing is only that a restart would know of it.
       log.warn({ detail: (error as Error).message }, 'the newest head could not be kept on the disk');
     }
-    onHead(this.#head);
+    onHead(this.#freshest);
   }
 
   async #fetchRevision(revision: number, until: number, signal: AbortSignal): Promise<SyncEvent> {

@@ -43,7 +43,8 @@ function rawPublicKey(key: KeyObject): Buffer {
   return (key.export({ type: 'spki', format: 'der' }) as Buffer).subarray(SPKI_PREFIX.length);
 }
 
-function keyIdOf(raw: Buffer): Buffer {
+/** @param raw the 32 bytes of a public key */
+export function keyIdOf(raw: Buffer): Buffer {
   return hash('sha256', raw, 'buffer').subarray(0, KEY_ID_LENGTH);
 }
 

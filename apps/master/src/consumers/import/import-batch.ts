@@ -140,6 +140,7 @@ async function subscriptionsOf(
 interface KnownKey {
   id: string;
   application: string;
+  expiresAt: Date | null;
 }
 
 async function importKeys(
@@ -165,11 +166,13 @@ async function importKeys(
         ok: false,
         error: fail('conflict', `the key belongs to the application ${found.application} already`),
       };
+    else if (found && line.expiresAt && line.expiresAt.getTime() !== found.expiresAt?.getTime())
+      outcomes[index] = { ok: false, error: otherExpiry(found.expiresAt) };
     else if (found) outcomes[index] = { ok: true, id: found.id, outcome: 'unchanged' };
     else {
       const id = randomUUID();
       fresh.push({ ...line, id });
-      existing.set(name, { id, application: line.application });
+      existing.set(name, { id, application: line.application, expiresAt: line.expiresAt });
       outcomes[index] = { ok: true, id, outcome: 'created' };
     }
   }
@@ -192,16 +195,31 @@ async function importKeys(
 }
 
 async function keysOf(manager: EntityManager, lines: Placed<KeyLine>[]): Promise<Map<string, KnownKey>> {
-  const rows: { id: string; application_id: string; environment_id: string; chain_id: Buffer }[] = await manager.query(
-    `SELECT k.id, k.application_id, k.environment_id, k.chain_id FROM unnest($1::text[], $2::bytea[]) AS t(environment_id, chain_id) JOIN api_key k USING (environment_id, chain_id)`,
+  const rows: {
+    id: string;
+    application_id: string;
+    environment_id: string;
+    chain_id: Buffer;
+    expires_at: Date | null;
+  }[] = await manager.query(
+    `SELECT k.id, k.application_id, k.environment_id, k.chain_id, k.expires_at FROM unnest($1::text[], $2::bytea[]) AS t(environment_id, chain_id) JOIN api_key k USING (environment_id, chain_id)`,
     [lines.map(({ line }) => line.environment), lines.map(({ line }) => line.hash.subarray(0, KEY_ID_BYTES))],
   );
   return new Map(
     rows.map((row) => [
       `${row.environment_id} ${row.chain_id.toString('hex')}`,
-      { id: row.id, application: row.application_id },
+      { id: row.id, application: row.application_id, expiresAt: row.expires_at },
     ]),
   );
+}
+
+/** An import that moved expiries would bring keys back that were rotated since. */
+function otherExpiry(at: Date | null): HelioError {
+  const is = at ? `expires at ${at.toISOString()}` : 'never expires';
+  const problem = `the key is there and ${is}; an import changes no key`;
+  return fail('conflict', problem, {
+    fields: [{ field: 'expiresAt', problem, expected: 'leave it out, or rotate the key' }],
+  });
 }
 
 function noSuchApplication(id: string): HelioError {

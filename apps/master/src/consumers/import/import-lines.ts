@@ -1,10 +1,10 @@
 import { hash } from 'node:crypto';
-import { apiId, environmentId, fail, type HelioError, isWellFormedKey, planId, secretHash } from '#model';
+import { apiId, environmentId, fail, type HelioError, isWellFormedKey, planId, secretHash, lineOfText } from '#model';
 import { faultsOf } from '#platform';
 import { z } from 'zod';
 import { expiresAt } from '../keys.endpoints.js';
 
-const text = z.string().min(1, 'must not be empty').max(200, 'must have at most 200 characters');
+const text = lineOfText(200);
 
 /** A UUID is taken as it is; of any other text one is made, the same each time, so that an import can be repeated. */
 const stableId = text.transform((value) => (z.uuid().safeParse(value).success ? value.toLowerCase() : uuidOf(value)));
@@ -70,7 +70,7 @@ export type ParsedLine = { ok: true; line: ImportLine } | { ok: false; error: He
 export function parseImportLine(bytes: Buffer): ParsedLine {
   let json: unknown;
   try {
-    json = JSON.parse(bytes.toString('utf8'));
+    json = JSON.parse(bytes.toString('utf8').replace(/^\uFEFF/, ''));
   } catch (error) {
     return {
       ok: false,

@@ -46,6 +46,12 @@ interface Summary {
   failed: number;
 }
 
+interface Applied {
+  outcomes: LineOutcome[];
+  /** waits for the revisions that carry what was written; null when nothing was */
+  published: (() => Promise<string[]>) | null;
+}
+
 interface WaitingLine {
   number: number;
   parsed: { ok: true; line: ImportLine } | { ok: false; error: HelioError };
@@ -107,20 +113,7 @@ export class ImportController {
     summary: Summary,
   ): Promise<(() => Promise<string[]>) | null> {
     const good = batch.flatMap(({ parsed }) => (parsed.ok ? [parsed.line] : []));
-    let outcomes: LineOutcome[] = [];
-    let published: (() => Promise<string[]>) | null = null;
-    if (good.length > 0) {
-      try {
-        const done = await this.writes.commit(caller, async (tx) => ok(await applyBatch(tx, good)));
-        outcomes = done.answer.body ?? [];
-        published = done.revisions;
-      } catch (error) {
-        const problem = asHelioError(error); // the whole batch was rolled back
-        if (problem.code === 'internal')
-          this.log.error({ err: error, requestId: caller.requestId }, 'a batch of an import failed');
-        outcomes = good.map(() => ({ ok: false, error: problem }));
-      }
-    }
+    const { outcomes, published } = await this.apply(caller, good);
     let next = 0;
     const answers = batch.map(({ number, parsed }) =>
       answerOf(
@@ -132,6 +125,29 @@ export class ImportController {
     );
     await spool.write(answers.join(''));
     return published;
+  }
+
+  /** One transaction; where a line is not survived, its halves, so that no line fails for another one's sake. */
+  private async apply(caller: Caller, lines: readonly ImportLine[]): Promise<Applied> {
+    if (lines.length === 0) return { outcomes: [], published: null };
+    try {
+      const { answer, revisions } = await this.writes.commit(caller, async (tx) => ok(await applyBatch(tx, lines)));
+      return { outcomes: answer.body ?? [], published: revisions };
+    } catch (error) {
+      const problem = asHelioError(error, { id: caller.requestId, method: 'POST', url: '/v1/import' });
+      if (problem.code === 'internal' && lines.length > 1) {
+        const middle = lines.length >> 1;
+        const first = await this.apply(caller, lines.slice(0, middle));
+        const second = await this.apply(caller, lines.slice(middle));
+        return {
+          outcomes: [...first.outcomes, ...second.outcomes],
+          published: second.published ?? first.published,
+        };
+      }
+      if (problem.code === 'internal')
+        this.log.error({ err: error, requestId: caller.requestId }, 'a line of an import failed');
+      return { outcomes: lines.map(() => ({ ok: false, error: problem })), published: null };
+    }
   }
 }
 

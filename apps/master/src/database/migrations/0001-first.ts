@@ -180,7 +180,8 @@ const PUBLISHING = [
      created_at timestamptz NOT NULL DEFAULT now()
    )`,
   `CREATE INDEX outbox_by_transaction ON outbox (environment_id, xid, id)`,
-  // where each chain stands; stored_revision: up to there the artifact store has it. A chain outlives its environment:
+  // where each chain stands; stored_revision: up to there the artifact store has it; public_key: whose private half has
+  // signed it since its first term, 32 bytes in base64. A chain outlives its environment:
   // one that is made again under the same name goes on with the next revision, for replicas never go back
   `CREATE TABLE chain (
      environment_id text PRIMARY KEY,
@@ -189,7 +190,8 @@ const PUBLISHING = [
      hash bytea NOT NULL DEFAULT decode(repeat('00', 32), 'hex'),
      root bytea,
      stored_revision bigint NOT NULL DEFAULT 0,
-     leader text
+     leader text,
+     public_key text
    )`,
   `CREATE TABLE chain_bucket (
      environment_id text NOT NULL,

@@ -6,7 +6,7 @@ export interface StoredRevision extends Position {
   bytes: Buffer;
 }
 
-const MOST_REVISIONS = 256;
+const MOST_REVISIONS = 64;
 const MOST_BYTES = 16 * 1024 * 1024;
 
 /** The revisions that follow `after`: some of them, in order, with few bytes together or one large one; none at the end. */

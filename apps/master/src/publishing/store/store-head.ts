@@ -23,7 +23,7 @@ export type Meeting =
   | { kind: 'missing' }
   /** it cannot be a head of anybody: nothing is lost by writing over it */
   | { kind: 'damaged'; problem: string }
-  | { kind: 'ours'; position: Position; epoch: number }
+  | { kind: 'ours'; position: Position; epoch: number; issuedAt: number }
   /** another master was at work, or this database went back in time: nothing may be written over it */
   | { kind: 'foreign'; problem: string }
   /** a newer term of this very database has begun: its leader writes now */
@@ -44,7 +44,9 @@ export async function meetHead(
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
     const readable = error.code === 'untrusted_key' || error.code === 'wrong_environment';
-    return { kind: readable ? 'foreign' : 'damaged', problem: error.message };
+    const whose =
+      error.code === 'untrusted_key' ? `; a master with another HELIO_SIGNING_KEY publishes ${environment} there` : '';
+    return { kind: readable ? 'foreign' : 'damaged', problem: error.message + whose };
   }
   const [chain] = await query<{ epoch: number; revision: string; hash: Buffer | null; root: Buffer | null }>(
     `SELECT c.epoch, c.revision, r.hash, r.root FROM chain c
@@ -59,7 +61,7 @@ export async function meetHead(
       : chain.hash && chain.root && { revision: head.revision, hash: chain.hash, root: chain.root };
   const problem = foreign(head, chain.epoch, Number(chain.revision), ours);
   if (problem !== null || !ours) return { kind: 'foreign', problem: problem ?? '' };
-  return { kind: 'ours', position: ours, epoch: head.epoch };
+  return { kind: 'ours', position: ours, epoch: head.epoch, issuedAt: head.issuedAt };
 }
 
 function foreign(head: Head, epoch: number, revision: number, ours: Position | null): string | null {

@@ -28,6 +28,9 @@ export interface StoreStanding {
 class HeadMoved extends Error {}
 class Foreign extends Error {}
 
+/** signedAt: when it was signed by this writer, on the monotonic clock */
+const NO_HEAD = { revision: -1, epoch: 0, signedAt: Number.NEGATIVE_INFINITY };
+
 /** What the writer needs to know of the term that it works for. */
 export interface TermOfWriter {
   readonly environment: string;
@@ -57,14 +60,15 @@ export class StoreWriter {
   private filled: Position = GENESIS;
   /** head.json as it was met or written last; null: there is none */
   private etag: string | null = null;
-  private head = { revision: -1, epoch: 0, signedAt: 0 };
+  private head = NO_HEAD;
+  /** of the newest thing known to be issued, by whichever clock; heads follow each other by at least a millisecond */
+  private issuedAt = 0;
 
   constructor(
     private readonly term: TermOfWriter,
-    private readonly options: PublishingOptions,
+    { store, signer, query }: PublishingOptions,
     private readonly log: Logger,
   ) {
-    const { store, signer, query } = options;
     this.target = term.revision;
     this.standing = { state: 'starting', revision: term.storedRevision, error: null };
     const trusted = new TrustedKeys([signer.publicKey]);
@@ -102,12 +106,12 @@ export class StoreWriter {
     for (let failures = 0; !signal.aborted && !(this.finishing && failures > 0); ) {
       try {
         if (!(await this.meet())) return;
-        while (!signal.aborted) {
-          await this.catchUp();
+        for (let due = false; !signal.aborted; ) {
+          await this.catchUp(due);
           failures = 0;
           this.note('ok', null);
           if (this.finishing) return;
-          await this.bell.wait(Math.max(0, this.head.signedAt + RESIGN_MS - Date.now()));
+          due = !(await this.bell.wait(Math.max(0, this.head.signedAt + RESIGN_MS - performance.now())));
         }
       } catch (error) {
         if (signal.aborted) return;
@@ -119,13 +123,13 @@ export class StoreWriter {
 
   /** Finds out where to go on. @returns false: another leader writes now */
   private async meet(): Promise<boolean> {
-    const { environment, epoch, storedRevision } = this.term;
+    const { environment, epoch } = this.term;
     const { store, trusted, query, signal } = this.context;
     const object = await store.get(headName(environment), HEAD_READ_BYTES, signal);
     const meeting = await meetHead(object, environment, epoch, trusted, query);
     this.etag = object?.etag ?? null;
     this.filled = GENESIS;
-    this.head = { revision: -1, epoch: 0, signedAt: 0 };
+    this.head = NO_HEAD;
     switch (meeting.kind) {
       case 'successor':
         return false;
@@ -135,12 +139,12 @@ export class StoreWriter {
         this.log.error({ problem: meeting.problem }, 'the head of the artifact store is damaged, and is written anew');
         return true;
       case 'missing':
-        if (Math.max(storedRevision, this.standing.revision) > 0)
-          this.log.warn('the artifact store has lost its head, and is filled again');
+        if (this.standing.revision > 0) this.log.warn('the artifact store has lost its head, and is filled again');
         return true;
       case 'ours': {
         const { position } = meeting;
-        this.head = { revision: position.revision, epoch: meeting.epoch, signedAt: 0 };
+        this.head = { ...NO_HEAD, revision: position.revision, epoch: meeting.epoch };
+        this.issuedAt = Math.max(this.issuedAt, meeting.issuedAt);
         if (position.revision >= this.standing.revision) this.filled = position;
         else
           this.log.warn(
@@ -152,28 +156,31 @@ export class StoreWriter {
     }
   }
 
-  private async catchUp(): Promise<void> {
-    const { environment, query } = { ...this.term, ...this.options };
+  /** @param due whether the head has to be signed again in any case */
+  private async catchUp(due: boolean): Promise<void> {
+    const { environment, query } = this.context;
     while (this.filled.revision < this.target && !this.stopped.signal.aborted) {
       const batch = await revisionsAfter(query, environment, this.filled.revision);
       const last = batch.at(-1);
       if (!last) throw new Error(`revision ${this.filled.revision + 1} of ${environment} is missing in the database`);
       await putDeltas(this.context, batch);
-      const { revision, hash, root } = last;
+      const { revision, hash, root, issuedAt } = last;
+      this.issuedAt = Math.max(this.issuedAt, issuedAt.getTime());
       this.filled = { revision, hash, root };
       // while an old head is checked it stays: a head never goes back
       if (revision >= this.head.revision) await this.writeHead();
     }
-    const { revision, epoch, signedAt } = this.head;
-    if (revision !== this.filled.revision || epoch !== this.term.epoch || Date.now() - signedAt >= RESIGN_MS)
-      await this.writeHead();
+    const { revision, epoch } = this.head;
+    if (due || revision !== this.filled.revision || epoch !== this.term.epoch) await this.writeHead();
   }
 
   private async writeHead(): Promise<void> {
     const { environment, epoch } = this.term;
     const { store, signer, signal } = this.context;
     const { revision, hash, root } = this.filled;
-    const issuedAt = Date.now();
+    // A clock that was set back, or the slower one of another master, must not make this head look like a replayed one.
+    const issuedAt = Math.max(Date.now(), this.issuedAt + 1);
+    const signedAt = performance.now();
     const bytes = sealHead(
       {
         environment,
@@ -189,7 +196,8 @@ export class StoreWriter {
     const replaced = await store.replace(headName(environment), bytes, this.etag, signal);
     if (replaced.kind === 'conflict') throw new HeadMoved('somebody else wrote head.json since it was read');
     this.etag = replaced.etag;
-    this.head = { revision, epoch, signedAt: issuedAt };
+    this.issuedAt = issuedAt;
+    this.head = { revision, epoch, signedAt };
     this.standing = { ...this.standing, revision };
   }
 

@@ -1,10 +1,12 @@
+import { isUtf8 } from 'node:buffer';
+
 /** A request target, taken apart. */
 export interface Target {
   /** the path as it was sent */
   path: string;
   /** with its `?`; empty when there is none */
   query: string;
-  /** decoded, one character per byte; `/a//b` has three, `/` has one that is empty */
+  /** decoded, one character per byte; only the last one may be empty: `/a/` has two, `/` has one */
   segments: string[];
   /** where in `path` the slash before each segment stands */
   offsets: number[];
@@ -17,11 +19,13 @@ const refused = (detail: string): TargetResult => ({ ok: false, detail });
 // Origin form is visible ASCII (RFC 9112, 3.2.1). A `#` never travels, and servers disagree about backslashes.
 const NOT_IN_TARGET = /[^\x21-\x7e]|#/;
 const BROKEN_ESCAPE = /%(?![0-9A-Fa-f]{2})/;
+const ABOVE_ASCII = /[\x80-\xff]/;
 const ESCAPE = /%([0-9A-Fa-f]{2})/g;
 
 /**
  * Reads a request target strictly. What two servers could understand differently is refused rather than cleaned up,
- * because the upstream gets the path as it was sent and must find in it what was decided on here.
+ * because the upstream gets the path as it was sent and must find in it what was decided on here: one that merges slashes
+ * or cuts path parameters off would serve by another route than the one whose security was checked.
  */
 export function parseTarget(text: string): TargetResult {
   if (!text.startsWith('/')) return refused('the request target must be a path that begins with /');
@@ -40,6 +44,7 @@ export function parseTarget(text: string): TargetResult {
     const segment = escaped
       ? raw.replace(ESCAPE, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
       : raw;
+    if (segment === '' && next >= 0) return refused('the path has an empty segment: two slashes in a row');
     const fault = faultOfSegment(segment);
     if (fault !== null) return refused(fault);
     segments.push(segment);
@@ -52,11 +57,12 @@ export function parseTarget(text: string): TargetResult {
 function faultOfSegment(segment: string): string | null {
   if (segment.includes('/') || segment.includes('\\')) return 'the path has an encoded slash or backslash';
   if (segment.includes('\0')) return 'the path has an encoded NUL';
-  if (segment.startsWith('.')) {
-    // some servers cut path parameters off before they resolve dots: `..;x` is `..` to them
-    const name = segment.split(';', 1)[0];
-    if (name === '.' || name === '..') return 'the path has a . or .. segment';
-  }
+  if (segment === '.' || segment === '..') return 'the path has a . or .. segment';
+  // servers that know path parameters cut them off before they look for a route: `admin;x` is `admin` to them
+  if (segment.includes(';')) return 'the path has a semicolon, plain or encoded';
+  // lenient decoders make ASCII of overlong forms: %c0%ae is a dot to them
+  if (ABOVE_ASCII.test(segment) && !isUtf8(Buffer.from(segment, 'latin1')))
+    return 'the path has percent-encoded bytes that are not valid UTF-8';
   return null;
 }
 

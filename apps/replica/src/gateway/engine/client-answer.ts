@@ -9,6 +9,8 @@ export class ClientAnswer {
   closing = false;
   private bodyTaken = false;
   private legible = true;
+  /** ends an answer that is complete, and only reads on a while */
+  private linger: (() => void) | null = null;
 
   /**
    * @param expectsContinue the client sends its body when it is told to
@@ -37,6 +39,12 @@ export class ClientAnswer {
   giveUpReading(): void {
     this.legible = false;
     this.closing = true;
+  }
+
+  /** The rest of what the client sends is of no use. @returns whether the connection ends with an answer that is complete */
+  finish(): boolean {
+    this.linger?.();
+    return this.closing && this.response.writableEnded;
   }
 
   /** @throws Error of node:http for a name, value or status that must not be written */
@@ -68,6 +76,7 @@ export class ClientAnswer {
     }
     let left: number = BOUNDS.lingerBytes;
     const finish = (): void => {
+      this.linger = null;
       clearTimeout(timer);
       request.off('data', count).off('end', finish);
       response.end();
@@ -77,6 +86,7 @@ export class ClientAnswer {
       if (left < 0) finish();
     };
     const timer = setTimeout(finish, BOUNDS.lingerMs);
+    this.linger = finish;
     response.once('close', () => clearTimeout(timer));
     request.on('data', count).on('end', finish).resume();
   }

@@ -1,11 +1,11 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { randomUUID } from 'node:crypto';
-import { problem } from '../decide/problems.js';
 import { requestIdOf } from '../decide/request-head.js';
 import { BOUNDS } from './bounds.js';
 import type { EngineParts } from './engine-parts.js';
 import { Exchange } from './exchange.js';
+import { explainClientError, rawProblem } from './raw-problem.js';
 
 /** Serves HTTP/1.1 by node:http: parses and frames, and leaves what is to be done to `decide`. */
 export class Engine {
@@ -45,6 +45,7 @@ export class Engine {
     this.server.on('clientError', (error, socket: Socket) =>
       this.guard(() => this.onClientError(error, socket), socket),
     );
+    this.server.on('connect', (_, socket: Socket) => this.guard(() => this.onConnect(socket), socket));
     this.server.on('timeout', (socket: Socket) => this.guard(() => this.onTimeout(socket), socket));
     this.server.on('connection', (socket: Socket) => this.guard(() => this.onConnection(socket), socket));
   }
@@ -134,11 +135,19 @@ export class Engine {
 
   private onClientError(error: NodeJS.ErrnoException, socket: Socket): void {
     const [current, next] = this.connections.get(socket) ?? [];
-    const { status, detail } = explain(error);
+    const { status, detail } = explainClientError(error);
     if (current && !next && current.malformed(detail)) return;
     // no byte of ours may land in the middle of another answer
     if (!current && socket.writable && error.code !== 'ECONNRESET') socket.end(rawProblem(status, detail));
     else socket.destroy();
+  }
+
+  /** node:http has let go of the socket: nobody else handles its errors, and nothing on it is read any more. */
+  private onConnect(socket: Socket): void {
+    socket.on('error', () => undefined); // 'close' follows
+    if (this.connections.has(socket)) return void socket.destroy(); // an earlier request still waits for its answer
+    socket.write(rawProblem(501, 'the gateway is no tunnel: CONNECT is not served'));
+    socket.destroySoon();
   }
 
   private report({ outcome, head, response }: Exchange): void {
@@ -176,29 +185,4 @@ export class Engine {
       socket.destroy();
     }
   }
-}
-
-function explain(error: NodeJS.ErrnoException): { status: number; detail: string } {
-  if (error.code === 'HPE_HEADER_OVERFLOW')
-    return { status: 431, detail: `the head of the request is larger than ${BOUNDS.headBytes} bytes` };
-  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT')
-    return { status: 408, detail: `the head of the request took longer than ${BOUNDS.headMs} ms` };
-  return {
-    status: 400,
-    detail: `the request is not valid HTTP/1.1: ${(error as { reason?: string }).reason ?? error.message}`,
-  };
-}
-
-/** An answer on a connection that has no request which node:http would know of. */
-function rawProblem(status: number, detail: string): string {
-  const requestId = randomUUID();
-  const { headers, body } = problem('bad_request', detail, requestId, [], status);
-  const fields = [
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
-    `${headers[0]}: ${headers[1]}`,
-    `Content-Length: ${Buffer.byteLength(body)}`,
-    `X-Request-Id: ${requestId}`,
-    'Connection: close',
-  ];
-  return `${fields.join('\r\n')}\r\n\r\n${body}`;
 }

@@ -79,6 +79,7 @@ export class Exchange implements AttemptEvents {
 
   /** What the client sends for this request is not HTTP any more. @returns whether it is told so */
   malformed(detail: string): boolean {
+    if (this.over && this.answer.finish()) return true; // what was wrong with the head was told before the body came
     if (this.over || this.answer.begun || this.request.complete) return false;
     this.run(() => {
       this.attempt?.abort();

@@ -17,16 +17,13 @@ const HOP_BY_HOP = new Set([
   'upgrade',
 ]);
 /** Fields that the gateway writes by itself. */
-const REWRITTEN = new Set([
-  'host',
-  'content-length',
-  'expect',
-  'x-request-id',
-  'x-forwarded-for',
-  'x-forwarded-proto',
-  'x-forwarded-host',
-  'forwarded',
-]);
+const REWRITTEN = new Set(['host', 'content-length', 'expect', 'x-request-id']);
+/**
+ * Fields by which proxies tell upstreams whom to trust, in lower case. No proxy in front of the gateway is trusted, so
+ * whatever comes in was made by the client: it is dropped, and the gateway's own replaces it. With underscores too: CGI
+ * and its heirs cannot tell them from dashes.
+ */
+const WORD_OF_A_PROXY = /^(?:x[-_](?:(?:forwarded|heliograph)(?:$|[-_])|real[-_]ip$)|forwarded$)/;
 
 export interface Caller {
   address: string;
@@ -44,26 +41,16 @@ export function upstreamHeaders(
 ): string[] {
   const named = namedByConnection(received);
   const headers: string[] = [];
-  const before = { for: '', forwarded: '' };
   for (let i = 0; i < received.length; i += 2) {
     const name = received[i] as string;
     const value = received[i + 1] as string;
     const lower = name.toLowerCase();
-    if (named?.has(lower)) continue;
-    if (lower === 'x-forwarded-for') before.for += `${value}, `;
-    else if (lower === 'forwarded') before.forwarded += `${value}, `;
-    if (!HOP_BY_HOP.has(lower) && !REWRITTEN.has(lower) && !forward.withheld.includes(lower)) headers.push(name, value);
+    if (named?.has(lower) || HOP_BY_HOP.has(lower) || REWRITTEN.has(lower) || WORD_OF_A_PROXY.test(lower)) continue;
+    if (!forward.withheld.includes(lower)) headers.push(name, value);
   }
-  headers.push(
-    'X-Request-Id',
-    caller.requestId,
-    'X-Forwarded-For',
-    before.for + caller.address,
-    'X-Forwarded-Proto',
-    'http',
-  );
+  headers.push('X-Request-Id', caller.requestId, 'X-Forwarded-For', caller.address, 'X-Forwarded-Proto', 'http');
   if (caller.host !== '') headers.push('X-Forwarded-Host', caller.host);
-  headers.push('Forwarded', before.forwarded + forwardedElement(caller));
+  headers.push('Forwarded', forwardedElement(caller));
   const edits = forward.route.policies.requestEdits;
   const result = edits ? applyEdits(headers, edits) : headers;
   if (contentLength !== null) result.push('Content-Length', String(contentLength));
