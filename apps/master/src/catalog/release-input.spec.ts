@@ -35,6 +35,17 @@ describe('the body of a new release', () => {
     expect(faults({ definiton: {} })[0]).toBe('definiton: is not a known field');
   });
 
+  it('may be the document itself as JSON: then the query has the overrides', () => {
+    const body = releaseBody.parse({ openapi: '3.1.0', info: { title: 'x' }, paths: {} });
+    const query = documentQuery.parse({ plans: 'gold' });
+    expect(releaseInputOf(body, query)).toEqual({
+      kind: 'openapi',
+      document: { openapi: '3.1.0', info: { title: 'x' }, paths: {} },
+      overrides: { plans: ['gold'] },
+      at: '',
+    });
+  });
+
   it('takes overrides from the query only for a document that is itself the body', () => {
     const query = documentQuery.parse({ upstream: 'http://weather:8080', plans: 'bronze,gold', security: 'open' });
     expect(releaseInputOf(Buffer.from('x'), query)).toMatchObject({

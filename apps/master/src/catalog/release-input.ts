@@ -34,13 +34,16 @@ const json = z
     }
   });
 
-/** JSON as above, or the bytes of an OpenAPI document of another content type. */
+/** A document that is the body although that is application/json: every OpenAPI document has an info object. */
+const bareDocument = z.looseObject({ openapi: z.string(), info: object('') });
+
+/** JSON as above, an OpenAPI document in its place, or the bytes of one of another content type. */
 export const releaseBody = z
-  .union([z.instanceof(Uint8Array).meta({ override: { type: 'string' } }), json], ONE_OF)
+  .union([z.instanceof(Uint8Array).meta({ override: { type: 'string' } }), bareDocument, json], ONE_OF)
   .meta({
     override: ({ jsonSchema }: ZodOpenApiOverrideMetaContext) => {
       // what the schema of application/json is; the bytes have content types of their own
-      const [, asJson] = jsonSchema.anyOf ?? [];
+      const asJson = jsonSchema.anyOf?.at(-1);
       delete jsonSchema.anyOf;
       Object.assign(jsonSchema, asJson);
     },
@@ -66,9 +69,14 @@ export const documentQuery = z.strictObject({
 type Body = z.infer<typeof releaseBody>;
 type Query = z.infer<typeof documentQuery>;
 
+function isBare(body: object): body is z.infer<typeof bareDocument> {
+  return 'info' in body;
+}
+
 /** @throws HelioError `invalid_request` for overrides in the wrong place */
 export function releaseInputOf(body: Body, query: Query): ReleaseInput {
   if (body instanceof Uint8Array) return { kind: 'openapi', document: body, overrides: query, at: '' };
+  if (isBare(body)) return { kind: 'openapi', document: body, overrides: query, at: '' };
   const misplaced = Object.keys(query);
   if (misplaced.length > 0) {
     throw fail('invalid_request', `${misplaced[0]}: goes into the body, since that is application/json`, {

@@ -46,7 +46,7 @@ The body is one of
 - \`application/json\`: \`{"openapi": {...} or "text", "overrides": {...}}\`. The document is OpenAPI 3.0 or 3.1, its text JSON or YAML (YAML up to 4 MiB).
   \`overrides\` has fields of the definition (\`upstream\`, \`security\`, \`credential\`, \`plans\`, \`policies\`, \`maxStaleness\`), which come before
   what the document says, and \`honourOpenOperations\`.
-- the OpenAPI document itself as \`application/openapi+json\`, \`application/openapi+yaml\`, \`application/yaml\`, \`application/x-yaml\` or
+- the OpenAPI document itself as \`application/json\`, \`application/openapi+json\`, \`application/openapi+yaml\`, \`application/yaml\`, \`application/x-yaml\` or
   \`text/yaml\`; then the query parameters are the overrides.
 
 The plans that it names must exist. It serves nowhere until it is placed.`,

@@ -23,9 +23,10 @@ async function manyKeys(count: number): Promise<string> {
 /** What a master makes of what has been written; it stops again. */
 async function published(): Promise<AuditedRevision[]> {
   const master = await scene.start();
-  const revisions = await scene.revisions();
+  await scene.drained();
   await master.stop();
-  expect((await auditChain(scene.pool)).entries).toEqual(await entriesOfRows(scene.pool));
+  const { revisions, entries } = await auditChain(scene.pool);
+  expect(entries).toEqual(await entriesOfRows(scene.pool));
   return revisions;
 }
 
