@@ -8,8 +8,9 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { Pool } from 'undici';
+import { isolatedStart } from './isolated-replica.js';
 import { type LocalSystem, Rig } from './local-system.js';
-import { machineLine, spread } from './machine.js';
+import { machineLine, quantile, spread } from './machine.js';
 
 const PROPAGATIONS = 40;
 const CLIENTS = 16;
@@ -184,6 +185,71 @@ async function bareInserts(databaseUrl: string): Promise<number> {
   return done / (WRITE_MS / 2000);
 }
 
+const MANY = 2000;
+const PROBES = 60;
+
+/** What one write and one request cost before and after 2,000 APIs of 20 routes are placed. */
+async function manyApis(system: LocalSystem, master: Master): Promise<void> {
+  const application = await newApplication(master);
+  const probe = async (): Promise<{ write: number; request: number }> => {
+    const writes: number[] = [];
+    const requests: number[] = [];
+    for (let i = 0; i < PROBES; i++) {
+      writes.push(
+        await timed(() => master.call('POST', `/v1/applications/${application}/keys`, { environment: 'prod' })),
+      );
+      requests.push(
+        await timed(async () =>
+          (await fetch(system.demo.url, { headers: { 'x-api-key': system.demo.key } })).arrayBuffer(),
+        ),
+      );
+    }
+    return { write: quantile(writes, 0.5), request: quantile(requests, 0.5) };
+  };
+  const before = await probe();
+  const routes = Array.from({ length: 20 }, (_, i) => ({ method: 'GET', path: `/resource-${i}/{id}` }));
+  const definition = { routes, upstream: { targets: [{ url: 'http://127.0.0.1:9' }] }, security: 'key', plans: [] };
+  const items: { api: string; region: string; release: string }[] = [];
+  const names = Array.from({ length: MANY }, (_, i) => `bench-${i}`);
+  const make = async (): Promise<void> => {
+    for (let name = names.pop(); name; name = names.pop()) {
+      await master.call('POST', '/v1/apis', { name, version: 'v1' });
+      const { body } = await master.call('POST', `/v1/apis/${name}:v1/releases`, { definition });
+      items.push({ api: `${name}:v1`, region: '*', release: body.digest });
+    }
+  };
+  const madeMs = await timed(() => Promise.all(Array.from({ length: 8 }, make)));
+  const placedMs = await timed(() => master.call('POST', '/v1/placements', { environment: 'prod', items }));
+  const { headers } = await master.call('POST', `/v1/applications/${application}/keys`, { environment: 'prod' });
+  const min = String(headers['heliograph-revision']);
+  const servedMs = await timed(() =>
+    Promise.all(system.regions.map((region) => caughtUp(`${region.admin}/readyz?min=${min}`))),
+  );
+  const after = await probe();
+  say(
+    `${MANY} APIs of 20 routes: made in ${Math.round(madeMs)} ms, placed in ${Math.round(placedMs)} ms, served in both regions ${Math.round(servedMs)} ms later`,
+  );
+  say(
+    `  one write: p50 ${before.write.toFixed(1)} ms before, ${after.write.toFixed(1)} ms after (x ${(after.write / before.write).toFixed(2)})`,
+  );
+  say(
+    `  one request: p50 ${before.request.toFixed(2)} ms before, ${after.request.toFixed(2)} ms after (x ${(after.request / before.request).toFixed(2)})`,
+  );
+}
+
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const began = performance.now();
+  await work();
+  return performance.now() - began;
+}
+
+/** A replica on a copy of eu-west's disk, with nothing else reachable: from the start of the process to the first answer. */
+async function restartFromDisk(system: LocalSystem, rigHome: string): Promise<void> {
+  const times: number[] = [];
+  for (let i = 0; i < 5; i++) times.push(await isolatedStart(rigHome, system.demo));
+  say(`a replica from its disk alone, process start -> first 200 of the gateway: ${spread(times, 'ms')}`);
+}
+
 const rig = new Rig();
 try {
   say(machineLine());
@@ -192,6 +258,8 @@ try {
   await propagation(system, master);
   await bytesPerKey(master);
   await writesPerSecond(system, master, rig.databaseUrl());
+  await manyApis(system, master);
+  await restartFromDisk(system, rig.home);
   await master.close();
 } finally {
   await rig.remove();

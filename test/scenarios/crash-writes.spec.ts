@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { UnexpectedAnswer } from '#harness';
+import { UnexpectedAnswer, until } from '#harness';
 import { REGIONS, Rig } from './rig.js';
 
 const WRITES = 5000;
@@ -60,8 +60,15 @@ describe('a master that is killed at random while 5,000 keys are issued', () => 
     );
     for (const region of REGIONS) {
       expect(await invalidAmong(rig.replicas[region].admin, secrets)).toEqual([]);
-      const status = await rig.status(region);
-      if (status.revision === head.revision) expect(status.root).toBe(head.root);
+      // nobody writes any more: master and replicas stand at the same revision
+      const status = await until(
+        async () => {
+          const now = await rig.status(region);
+          return now.revision === head.revision && now;
+        },
+        { what: `${region} to stand at revision ${head.revision}` },
+      );
+      expect(status.root).toBe(head.root);
       expect(status.lastError).toBeNull();
     }
   }, 180_000);

@@ -191,9 +191,9 @@ export class Publisher {
     } else {
       // a connection comes back, a newer term goes on, a row is found by reading carefully; anything else waits for somebody
       const level = disconnected || error instanceof TermOver || this.careful ? 'warn' : 'error';
-      if (this.noted !== `${level} ${text}`)
-        this.log[level]({ cause: text }, 'publishing was interrupted; it is tried again');
-      this.noted = `${level} ${text}`;
+      const change = `${level} ${disconnected ? 'connection' : text}`; // an outage goes through many texts
+      if (this.noted !== change) this.log[level]({ cause: text }, 'publishing was interrupted; it is tried again');
+      this.noted = change;
     }
     this.error = text;
     return refused || error instanceof ChainDamaged

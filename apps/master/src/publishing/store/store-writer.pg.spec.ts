@@ -123,7 +123,7 @@ describe('a store that does not answer', () => {
     await scene.stored();
     expect(standing(master)).toMatchObject({ state: 'ok', revision: 5, error: null });
     expect(
-      master.complaints.filter(({ msg }) => msg.includes('cannot be written')),
+      master.complaints.filter(({ msg }) => msg.includes('falls behind')),
       'it is said once',
     ).toHaveLength(1);
   });

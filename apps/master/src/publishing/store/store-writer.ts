@@ -221,7 +221,7 @@ export class StoreWriter {
     else if (state === 'failing')
       this.log.warn(
         { cause: error },
-        'the artifact store cannot be written; publishing goes on, and the store is filled later',
+        'the artifact store falls behind; publishing goes on, and the store is filled later',
       );
     else
       this.log.error(
