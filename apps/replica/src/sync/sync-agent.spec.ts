@@ -61,8 +61,8 @@ describe('SyncAgent', () => {
     await f.reaches(1);
     await until(() => f.looks.length >= 5, { what: 'five looks' });
     expect(f.looks.map(({ answer }) => answer).slice(0, 5)).toEqual(['head', ...Array<string>(4).fill('unchanged')]);
+    const expiresAt = f.agent.head?.expiresAt;
     await f.chain.putHead(f.store, f.chain.head({ issuedAt: Date.now() + 1, expiresAt: Date.now() + 5000 }));
-    const { expiresAt } = f.agent.head ?? { expiresAt: 0 };
     await until(() => f.agent.head?.expiresAt !== expiresAt, { what: 'the newer head' });
     expect(f.state.head).toEqual(f.agent.head);
   });
