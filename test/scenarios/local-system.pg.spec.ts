@@ -88,6 +88,7 @@ describe('npm start', () => {
       master: `http://127.0.0.1:${base}`,
       adminToken: expect.any(String),
       store: `file://${home}/store`,
+      upstream: `http://127.0.0.1:${base + 1201}`,
       regions: ['eu-west', 'us-east'].map((id, index) => ({
         id,
         environment: 'prod',
