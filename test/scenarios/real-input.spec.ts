@@ -72,7 +72,7 @@ describe('OpenAPI documents of the real world', () => {
     const { body: releases } = await rig.master.client.get(`/v1/apis/${api}/releases`);
     const { body: release } = await rig.master.client.get(`/v1/apis/${api}/releases/${releases.items[0].digest}`);
     expect(release.report.operations).toBe(operations.length);
-  });
+  }, 120_000);
 
   it('serve what other people publish', async () => {
     const root = dirname(require.resolve('@readme/oas-examples/package.json'));
@@ -137,5 +137,5 @@ describe(`${MANY} APIs of 20 routes`, () => {
     const again = await rig.consumer();
     const { body: after } = await client.get(`/v1/environments/prod/revisions/${again.revision.split('@')[1]}`);
     expect(after.bytes).toBe(before.bytes);
-  }, 120_000);
+  }, 300_000);
 });

@@ -32,7 +32,7 @@ class Foreign extends Error {}
 const NO_HEAD = { revision: -1, epoch: 0, signedAt: Number.NEGATIVE_INFINITY };
 
 /** What the writer needs to know of the term that it works for. */
-export interface TermOfWriter {
+interface TermOfWriter {
   readonly environment: string;
   readonly epoch: number;
   readonly revision: number;
