@@ -11,6 +11,8 @@ export default defineConfig({
     include: ['{apps,libs,test}/**/*.spec.ts'],
     reporters: [new HouseReporter()],
     pool: 'forks',
+    // most of a suite's time is waiting for processes that it started
+    maxWorkers: 2,
     globalSetup: ['test/global-setup.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
