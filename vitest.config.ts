@@ -14,7 +14,7 @@ export default defineConfig({
     // most of a suite's time is waiting for processes that it started
     maxWorkers: 2,
     globalSetup: ['test/global-setup.ts'],
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 180_000,
   },
 });

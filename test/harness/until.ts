@@ -17,7 +17,7 @@ interface Patience {
  */
 export async function until<T>(
   condition: () => T | Promise<T>,
-  { within = 10_000, every = 25, what }: Patience,
+  { within = 30_000, every = 25, what }: Patience,
 ): Promise<Exclude<T, undefined | null | false | 0 | ''>> {
   const deadline = performance.now() + within;
   let cause: unknown;

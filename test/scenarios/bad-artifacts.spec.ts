@@ -39,7 +39,7 @@ async function oneMore(): Promise<number> {
 
 async function refusedWith(...codes: string[]): Promise<string> {
   const error = await until(async () => (await rig.status('us-east')).lastError, {
-    within: 15_000,
+    within: 45_000,
     what: 'the status to name what was refused',
   });
   expect(codes).toContain(error.code);
@@ -102,7 +102,7 @@ describe('R4 what lies in a store', () => {
     await rig.reached('us-east', `prod@${number}`);
     writeFileSync(pathOf(headName('prod')), old);
     const error = await until(async () => (await rig.status('us-east')).lastError, {
-      within: 15_000,
+      within: 45_000,
       what: 'the old head to be named',
     });
     expect(error.code).toMatch(/head/);
@@ -114,7 +114,7 @@ describe('R4 what lies in a store', () => {
     await refusedWith('wrong_environment');
     writeFileSync(pathOf(headName('prod')), 'not a head');
     await until(async () => (await rig.status('us-east')).lastError?.code === 'malformed', {
-      within: 15_000,
+      within: 45_000,
       what: 'the malformed head to be named',
     });
   });
@@ -127,7 +127,7 @@ describe('R4 what lies in a store', () => {
     renameSync(pathOf(deltaName('prod', number)), join(away, 'delta'));
     await until(
       async () => (await rig.status('us-east')).lastError ?? (await rig.status('us-east')).revision >= number,
-      { within: 15_000, what: 'the missing revision to be noticed' },
+      { within: 45_000, what: 'the missing revision to be noticed' },
     );
     expect((await rig.call('us-east', '/weather/v1/today', consumer.secret)).status).toBe(200);
     rmSync(away, { recursive: true });

@@ -71,7 +71,7 @@ describe('a master that is killed at random while 5,000 keys are issued', () => 
       expect(status.root).toBe(head.root);
       expect(status.lastError).toBeNull();
     }
-  }, 180_000);
+  }, 540_000);
 });
 
 /** Asks a replica about keys, a thousand at a time. @returns the answers for those that it refuses */

@@ -47,7 +47,7 @@ async function start(args: string[] = []): Promise<AppProcess> {
   void started.exited.then((how) => (ended = how));
   // not the file: one that was killed has left it
   await until(() => ended ?? started.output().includes('Heliograph is ready'), {
-    within: 60_000,
+    within: 180_000,
     what: 'npm start to be ready',
   });
   expect(ended, started.output()).toBeUndefined();
@@ -123,7 +123,7 @@ describe('npm start', () => {
     const killed = pidOf()!;
     process.kill(killed, 'SIGKILL');
     expect((await callDemo(1)).status).toBe(200);
-    await until(() => pidOf() !== killed, { within: 30_000, what: `${what} to be started again` });
+    await until(() => pidOf() !== killed, { within: 90_000, what: `${what} to be started again` });
     expect(system.output()).toMatch(/ended \(SIGKILL\) and is started again/);
     await until(async () => (await callDemo(0)).status === 200, { what: 'eu-west to serve' });
     await until(async () => (await fetch(`${summary().master}/readyz`)).ok, { what: 'the master to be ready' });

@@ -72,7 +72,7 @@ describe('OpenAPI documents of the real world', () => {
     const { body: releases } = await rig.master.client.get(`/v1/apis/${api}/releases`);
     const { body: release } = await rig.master.client.get(`/v1/apis/${api}/releases/${releases.items[0].digest}`);
     expect(release.report.operations).toBe(operations.length);
-  }, 120_000);
+  }, 360_000);
 
   it('serve what other people publish', async () => {
     const root = dirname(require.resolve('@readme/oas-examples/package.json'));
@@ -124,7 +124,7 @@ describe(`${MANY} APIs of 20 routes`, () => {
     const { headers } = await client.post('/v1/placements', { environment: 'prod', items });
     const placed = headers.get('heliograph-revision') ?? '';
     expect(placed).toMatch(/^prod@\d+$/);
-    await Promise.all(REGIONS.map((region) => rig.reached(region, placed, 30_000)));
+    await Promise.all(REGIONS.map((region) => rig.reached(region, placed, 90_000)));
 
     const consumer = await rig.consumer('many-0:v1', 'many-999:v1', `many-${MANY - 1}:v1`);
     await rig.everywhere(consumer.revision);
@@ -137,5 +137,5 @@ describe(`${MANY} APIs of 20 routes`, () => {
     const again = await rig.consumer();
     const { body: after } = await client.get(`/v1/environments/prod/revisions/${again.revision.split('@')[1]}`);
     expect(after.bytes).toBe(before.bytes);
-  }, 300_000);
+  }, 900_000);
 });

@@ -127,7 +127,7 @@ export class Rig {
   }
 
   /** Waits until a replica's gateway workers have the revision. */
-  async reached(region: Region, revision: string, within = 15_000): Promise<void> {
+  async reached(region: Region, revision: string, within = 45_000): Promise<void> {
     await until(async () => (await fetch(`${this.replicas[region].admin}/readyz?min=${revision}`)).status === 200, {
       within,
       what: `${region} to have ${revision}`,

@@ -108,12 +108,6 @@ export const ERRORS = {
     'The same key came with another method, path or body.',
     'Use a new key for a new request.',
   ),
-  idempotency_in_progress: entry(
-    409,
-    'The first request with this Idempotency-Key is still running',
-    'A request with the same key has not been answered yet.',
-    'Wait as long as Retry-After says and send it again.',
-  ),
   precondition_failed: entry(
     412,
     'It was changed in the meantime',
@@ -132,12 +126,6 @@ export const ERRORS = {
     'The join token is unknown, used up, expired, or for another region.',
     'Ask an operator for a new join token.',
   ),
-  too_many_requests: entry(
-    429,
-    'Too many requests',
-    'The limit of requests is used up.',
-    'Wait as long as Retry-After says.',
-  ),
   internal: entry(
     500,
     'Something went wrong here',
@@ -149,18 +137,6 @@ export const ERRORS = {
     'The database does not answer',
     'PostgreSQL cannot be reached or refuses.',
     'Send again later; an Idempotency-Key makes that safe.',
-  ),
-  fenced_off: entry(
-    503,
-    'Another master has taken over',
-    'A master with a newer epoch publishes this environment.',
-    'Write to the other master; the detail names its epoch.',
-  ),
-  shutting_down: entry(
-    503,
-    'This master is stopping',
-    'The process was told to end.',
-    'Send again; another master, or this one after its restart, answers.',
   ),
   // --- gateway: the credential
   credential_missing: entry(

@@ -20,7 +20,7 @@ async function killOne(application: string): Promise<void> {
 }
 
 it('R1 revisions are 1..n, none missing and none twice, with 16 writers and three masters whose connections are killed at random', {
-  timeout: 90_000,
+  timeout: 270_000,
 }, async () => {
   const masters = await Promise.all([1, 2, 3].map((n) => scene.start(scene.store, { instance: `m${n}` })));
   const xids = new Set<string>();
@@ -124,7 +124,7 @@ const COMMANDS = fc.oneof(
 );
 
 it('R2 whatever is written, at every revision the state root is that of the state, and at the end the state is that of the rows', {
-  timeout: 60_000,
+  timeout: 180_000,
 }, async () => {
   const apis = [await scene.writer.api('a'), await scene.writer.api('b')];
   const releases = await Promise.all(

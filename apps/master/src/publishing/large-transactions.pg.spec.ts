@@ -33,21 +33,21 @@ async function published(): Promise<AuditedRevision[]> {
 const bytesOf = ({ ops }: AuditedRevision): number => ops.reduce((sum, { value }) => sum + (value?.length ?? 0), 0);
 
 describe('more than one revision takes', () => {
-  it('is cut between transactions', { timeout: 120_000 }, async () => {
+  it('is cut between transactions', { timeout: 360_000 }, async () => {
     const xids = [await manyKeys(12_000), await manyKeys(12_000), await manyKeys(100)];
     const revisions = await published();
     expect(revisions.map((revision) => revision.xids)).toEqual([[xids[0]], xids.slice(1)]);
     expect(revisions.map(({ ops }) => ops.length)).toEqual([12_001, 12_102]);
   });
 
-  it('is not cut within a transaction, however many entries it has up to the limit', { timeout: 120_000 }, async () => {
+  it('is not cut within a transaction, however many entries it has up to the limit', { timeout: 360_000 }, async () => {
     const before = await manyKeys(10);
     const xid = await manyKeys(30_000);
     const revisions = await published();
     expect(revisions.map((revision) => revision.xids)).toEqual([[before], [xid]]);
   });
 
-  it('is not cut between transactions that touched the same entry', { timeout: 120_000 }, async () => {
+  it('is not cut between transactions that touched the same entry', { timeout: 360_000 }, async () => {
     const first = await scene.writer.write((tx) => tx.plan('prod', 'shared', 1));
     await manyKeys(25_000);
     const last = await scene.writer.write(async (tx) => {
@@ -60,7 +60,7 @@ describe('more than one revision takes', () => {
   });
 
   it('is not cut between a transaction and what another one did to an entry that it brings along', {
-    timeout: 120_000,
+    timeout: 360_000,
   }, async () => {
     let application = '';
     const made = await scene.writer.write(async (tx) => {
@@ -78,7 +78,7 @@ describe('more than one revision takes', () => {
     expect(revision?.xids).toEqual([made, subscribed]);
   });
 
-  it('leaves the removal of a plan for later when it is cut, and then removes it', { timeout: 120_000 }, async () => {
+  it('leaves the removal of a plan for later when it is cut, and then removes it', { timeout: 360_000 }, async () => {
     await scene.writer.write((tx) => tx.plan('prod', 'gold', 1));
     expect(await published()).toHaveLength(1);
     await scene.writer.write(async (tx) => {
@@ -94,7 +94,7 @@ describe('more than one revision takes', () => {
 
 describe('one transaction beyond the limits', () => {
   it('comes in several closed revisions when it has too many entries, and counts as carried by the last', {
-    timeout: 120_000,
+    timeout: 360_000,
   }, async () => {
     const xid = await manyKeys(LIMITS.ops + 1_000);
     const revisions = await published();
@@ -104,7 +104,7 @@ describe('one transaction beyond the limits', () => {
   });
 
   it('comes in several closed revisions when it has too many bytes, but only by itself', {
-    timeout: 120_000,
+    timeout: 360_000,
   }, async () => {
     const place = async (...names: string[]): Promise<string> => {
       const placed = await Promise.all(

@@ -96,7 +96,7 @@ it('a plan whose row is gone stays as long as a value refers to it that could no
   await complaint(`application ${application}`);
 });
 
-it('a row that PostgreSQL cannot read does not hold up the others', { timeout: 60_000 }, async () => {
+it('a row that PostgreSQL cannot read does not hold up the others', { timeout: 180_000 }, async () => {
   const ids: string[] = [];
   await scene.writer.write(async (tx) => {
     for (let n = 0; n < 9; n++) ids.push(await tx.application(`app ${n}`));

@@ -55,7 +55,7 @@ export class PublishingScene {
   async drained(environment = 'prod'): Promise<void> {
     const left = 'SELECT FROM outbox WHERE environment_id = $1 LIMIT 1';
     const what = 'the markers to be taken';
-    await until(async () => (await this.pool.query(left, [environment])).rowCount === 0, { what, within: 110_000 });
+    await until(async () => (await this.pool.query(left, [environment])).rowCount === 0, { what, within: 330_000 });
   }
 
   /** All that was published once no marker waits, audited. */
@@ -84,6 +84,6 @@ export class PublishingScene {
   async stored(): Promise<void> {
     const complete = async (): Promise<boolean> =>
       (await auditStore(this.store, this.pool)).revision === (await this.revision());
-    await until(complete, { what: 'the store to have the whole chain', within: 20_000 });
+    await until(complete, { what: 'the store to have the whole chain', within: 60_000 });
   }
 }

@@ -54,6 +54,6 @@ describe('StatusReporter', () => {
     reporter.changed();
     await until(() => master.heard.length >= 2, { what: 'the report that failed' });
     master.answers = [{ status: 204, body: null }];
-    await until(() => master.heard.length >= 3, { within: 10_000, what: 'another report' });
+    await until(() => master.heard.length >= 3, { within: 30_000, what: 'another report' });
   });
 });

@@ -157,7 +157,7 @@ describe('a replica that is killed', () => {
       before = 0;
     }
     expect(cut).toBe(30);
-  }, 120_000);
+  }, 360_000);
 });
 
 describe.skipIf(process.platform !== 'linux')('a disk that is full', () => {

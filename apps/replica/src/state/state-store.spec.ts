@@ -123,7 +123,7 @@ describe('StateStore', () => {
     snapshot = f.store.snapshot();
     expect(snapshot.changesSince(1032)).toBeNull();
     snapshot.close();
-  }, 120_000);
+  }, 360_000);
 
   it('changes nothing when the root after a revision is another one than it says', async () => {
     await f.apply(setting('a', '1'));

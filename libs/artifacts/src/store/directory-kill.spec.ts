@@ -65,7 +65,7 @@ describe('directory store, writers killed', () => {
     }
     expect(valuesOf(said, 'created').length).toBeGreaterThan(ROUNDS);
     expect(valuesOf(said, 'counted').length).toBeGreaterThan(ROUNDS);
-  }, 120_000);
+  }, 360_000);
 });
 
 /** What the writer said before it was killed: at any instant of the write, or a little after, that it says at `lines`. */

@@ -59,7 +59,7 @@ function publishing(startService: () => Promise<S3Service>): void {
   const stored = (revision: number): Promise<unknown> =>
     until(async () => (await auditStore(store, pool)).revision === revision, {
       what: `the store to have revision ${revision}`,
-      within: 20_000,
+      within: 60_000,
     });
 
   it('stores every revision, and all of them again when the bucket was emptied', async () => {
