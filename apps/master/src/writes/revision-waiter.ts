@@ -2,7 +2,7 @@ import { Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { Publications, type Published, RevisionLookup } from '../publishing/index.js';
 
 /** A write is durable before this; past it the answer goes out without saying its revision. */
-const WAIT_MS = 2000;
+const WAIT_MS = 10_000;
 
 interface Waiting {
   /** when it was expected; what is never published is swept out */
@@ -36,7 +36,7 @@ export class RevisionWaiter implements OnModuleDestroy {
       this.waiting.set(`${environment}/${xid}`, { since: Date.now(), revision: null, settle: null });
   }
 
-  /** @returns `prod@184` for each environment whose revision is known within two seconds, in order */
+  /** @returns `prod@184` for each environment whose revision is known within ten seconds, in order */
   async revisionsOf(xid: string, environments: readonly string[]): Promise<string[]> {
     const revisions = await Promise.all(environments.map((environment) => this.revisionOf(xid, environment)));
     return environments.flatMap((environment, index) =>
