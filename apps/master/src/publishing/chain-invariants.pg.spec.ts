@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { until } from '#harness';
 import { sleep } from '#platform';
 import { auditChain, entriesOfRows } from '../testing/chain-audit.js';
 import type { ChainTx } from '../testing/chain-writer.js';
@@ -8,7 +9,7 @@ import { PublishingScene } from '../testing/publishing-scene.js';
 const scene = PublishingScene.forEachTest();
 
 /** Enough of them to hit each statement of a round. */
-const TERMS = 25;
+const KILLS = 30;
 
 /** Ends a connection of a master, the leader's where there is one. */
 async function killOne(application: string): Promise<void> {
@@ -24,16 +25,21 @@ it('R1 revisions are 1..n, none missing and none twice, with 16 writers and thre
 }, async () => {
   const masters = await Promise.all([1, 2, 3].map((n) => scene.start(scene.store, { instance: `m${n}` })));
   const xids = new Set<string>();
-  const epoch = async (): Promise<number> =>
-    (await scene.pool.query<{ epoch: number }>('SELECT epoch FROM chain')).rows[0]?.epoch ?? 0;
+  const published = async (): Promise<number> =>
+    (await scene.pool.query<{ epoch: number }>('SELECT max(epoch) AS epoch FROM revision')).rows[0]?.epoch ?? 0;
   let writing = true;
   const killing = (async () => {
-    for (let kills = 0; (await epoch()) < TERMS; kills++) {
-      await sleep(Math.random() * 400); // a new connection takes some 50 ms to its first revision
+    for (let kills = 0; kills < KILLS; kills++) {
+      // every other one once the new leader has published, however long that takes here, and in the middle of its work
+      const last = await published();
+      if (kills % 2 === 0)
+        await until(async () => (await published()) > last, { what: 'a revision of a new term', every: 5 });
+      await sleep(Math.random() * 100);
       await killOne(kills % 8 === 7 ? 'helio-bus' : 'helio-publisher%');
     }
+  })().finally(() => {
     writing = false;
-  })();
+  });
   await Promise.all(
     Array.from({ length: 16 }, async (_, n) => {
       let application = '';
