@@ -7,4 +7,5 @@ export * from './key-secret.js';
 export * from './path-template.js';
 export * from './plan.js';
 export * from './records.js';
+export * from './stream-messages.js';
 export * from './text.js';
