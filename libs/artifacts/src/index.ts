@@ -5,4 +5,7 @@ export * from './chain/state-root.js';
 export * from './format/body.js';
 export * from './format/header.js';
 export * from './format/limits.js';
+export * from './segments/segment.js';
+export * from './snapshots/blob.js';
+export * from './snapshots/snapshot.js';
 export * from './store/index.js';

@@ -138,6 +138,18 @@ export const ERRORS = {
     'PostgreSQL cannot be reached or refuses.',
     'Send again later; an Idempotency-Key makes that safe.',
   ),
+  chain_unavailable: entry(
+    503,
+    'The chain is not served here now',
+    'The artifact store does not answer this master, too many read from it at once, or this master stops or must not pass on the chain.',
+    'Read from the artifact store, another master or another replica, or again later; replicas do so by themselves.',
+  ),
+  fenced_off: entry(
+    503,
+    'Another master has taken over',
+    'The artifact store has a head of a newer term, or of another history: another master, with another database, publishes there.',
+    'Send to the other master. GET /v1/environments/{environment}/office says which one it is; an operator decides there if this one is to go on.',
+  ),
   // --- gateway: the credential
   credential_missing: entry(
     401,

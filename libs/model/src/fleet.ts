@@ -23,6 +23,8 @@ export const replicaStatus = z.object({
   environment: environmentId,
   build: z.string().max(64),
   state: z.enum(SYNC_STATES),
+  /** ISO 8601: since when it has been in this state */
+  since: z.string().max(40).optional(),
   source: z.enum(['store', 'stream', 'peer', 'none']),
   freshness: z.enum(['fresh', 'stale']),
   epoch: z.int().min(0),

@@ -9,3 +9,4 @@ export * from './plan.js';
 export * from './records.js';
 export * from './stream-messages.js';
 export * from './text.js';
+export * from './trusted-keys.js';

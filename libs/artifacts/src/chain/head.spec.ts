@@ -11,6 +11,7 @@ const head = {
   revision: 7,
   hash: 'ab'.repeat(32),
   root: 'cd'.repeat(32),
+  snapshot: { revision: 5, bytes: 70_000 },
   issuedAt: 1000,
   expiresAt: 91_000,
 };

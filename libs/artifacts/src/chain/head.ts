@@ -14,6 +14,8 @@ const headFields = z.strictObject({
   revision: z.int().min(0),
   hash: hex(32),
   root: hex(32),
+  /** the newest one that is complete; bytes: its manifest and all of its blobs. Without one every delta is there */
+  snapshot: z.strictObject({ revision: z.int().min(1), bytes: z.int().min(0) }).nullable(),
   /** milliseconds since 1970: when it was signed, and until when it counts as fresh */
   issuedAt: z.int().min(0),
   expiresAt: z.int().min(0),
@@ -53,6 +55,11 @@ export function verifyHead(bytes: Buffer, environment: string, trusted: TrustedK
       `the head is not as it should be: ${parsed.error.issues[0]?.path.join('.')} ${parsed.error.issues[0]?.message}`,
     );
   const { signature, ...fields } = parsed.data;
+  if (fields.snapshot && fields.snapshot.revision > fields.revision)
+    throw new FormatError(
+      'malformed',
+      `the head is at revision ${fields.revision}, and its snapshot at ${fields.snapshot.revision}`,
+    );
   const keyId = Buffer.from(fields.keyId, 'hex');
   if (!trusted.has(keyId))
     throw new FormatError('untrusted_key', `the head is signed by the key ${fields.keyId}, which is not trusted here`);

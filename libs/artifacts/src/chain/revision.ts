@@ -2,7 +2,8 @@ import { hash } from 'node:crypto';
 import type { Op } from '#model';
 import { decodeBody, encodeBody } from '../format/body.js';
 import { decodeHeader, encodeSigned, HASH_BYTES, READER_VERSION, type RevisionHeader } from '../format/header.js';
-import { FormatError } from '../format/limits.js';
+import { FormatError, LIMITS } from '../format/limits.js';
+import type { VerifiedSegment } from '../segments/segment.js';
 import type { Signer, TrustedKeys } from './signing.js';
 
 /** Where a chain stands: what the next revision has to fit on. */
@@ -107,9 +108,9 @@ function checkPlace(header: RevisionHeader, position: ChainPosition): void {
     throw new FormatError('wrong_previous', `it does not continue revision ${position.revision} as it is known here`);
 }
 
-/** The ops of a verified revision. @throws FormatError */
-export function opsOf(revision: VerifiedRevision): Op[] {
-  return decodeBody(revision.body);
+/** The ops of a verified revision or segment. @throws FormatError */
+export function opsOf({ header, body }: VerifiedRevision | VerifiedSegment): Op[] {
+  return decodeBody(body, 'level' in header ? LIMITS.segmentOps : LIMITS.ops);
 }
 
 export function positionAfter(revision: SealedRevision): ChainPosition {

@@ -9,27 +9,19 @@ import { FormatError, LIMITS } from './limits.js';
  * Ops stand in the order of (table, key) and name each entry once, so one set of changes has one encoding.
  */
 const MAX_TABLE = 127;
+/** bytes: lengths and counts have at most 28 bits */
+const MAX_VARINT = 4;
 
 /**
  * @param ops in any order, each entry at most once
+ * @param mostOps how many a reader takes
  * @throws FormatError `malformed` or `too_large` for ops that no reader would accept
  */
-export function encodeBody(ops: readonly Op[]): Buffer {
+export function encodeBody(ops: readonly Op[], mostOps: number = LIMITS.ops): Buffer {
   const sorted = [...ops].sort(compareOps);
-  if (sorted.length > LIMITS.ops)
-    throw new FormatError('too_large', `${sorted.length} ops are more than ${LIMITS.ops}`);
-  const parts: Buffer[] = [varint(sorted.length)];
-  let previous: Op | undefined;
-  for (const op of sorted) {
-    checkOp(op, previous);
-    parts.push(Buffer.of((op.table << 1) | (op.value === null ? 0 : 1)), varint(op.key.length), op.key);
-    if (op.value !== null) parts.push(varint(op.value.length), op.value);
-    previous = op;
-  }
-  const body = Buffer.concat(parts);
-  if (body.length > LIMITS.bodyBytes)
-    throw new FormatError('too_large', `a body of ${body.length} bytes is larger than ${LIMITS.bodyBytes}`);
-  return body;
+  const writer = new BodyWriter(mostOps);
+  for (const op of sorted) writer.add(op);
+  return writer.finish();
 }
 
 /**
@@ -37,23 +29,96 @@ export function encodeBody(ops: readonly Op[]): Buffer {
  *
  * @throws FormatError for anything that `encodeBody` would not have written
  */
-export function decodeBody(body: Buffer): Op[] {
-  const reader = new Reader(body);
-  const count = reader.varint();
-  // an op has at least three bytes: a count that cannot be true allocates nothing
-  if (count > LIMITS.ops || count * 3 > body.length)
-    throw new FormatError('too_large', `a count of ${count} ops does not fit a body of ${body.length} bytes`);
+export function decodeBody(body: Buffer, mostOps: number = LIMITS.ops): Op[] {
+  const reader = new BodyReader(body, mostOps);
   const ops: Op[] = [];
-  for (let i = 0; i < count; i++) {
-    const head = reader.byte();
-    const key = reader.bytes(reader.varint(), LIMITS.keyBytes);
-    const value = (head & 1) === 1 ? reader.bytes(reader.varint(), LIMITS.valueBytes) : null;
-    const op: Op = { table: head >> 1, key, value };
-    checkOp(op, ops[i - 1]);
-    ops.push(op);
-  }
-  if (!reader.done) throw new FormatError('malformed', 'bytes follow the last op');
+  for (let op = reader.next(); op; op = reader.next()) ops.push(op);
   return ops;
+}
+
+/** A body as it grows, for content that is too much to be held as ops, or to be encoded without a pause. */
+export class BodyWriter {
+  private bytes = Buffer.allocUnsafe(4096);
+  /** room for a count in front; where the count is shorter, the body begins later */
+  private at = MAX_VARINT;
+  private count = 0;
+  private previous: Op | undefined;
+
+  constructor(
+    private readonly mostOps: number = LIMITS.ops,
+    private readonly mostBytes: number = LIMITS.bodyBytes,
+  ) {}
+
+  get length(): number {
+    return this.at - MAX_VARINT + varintLength(this.count);
+  }
+
+  /** @param op after the one before, in the order of (table, key) @throws FormatError and is of no use any more */
+  add(op: Op): void {
+    if (this.count === this.mostOps) throw new FormatError('too_large', `there are more than ${this.mostOps} ops`);
+    checkOp(op, this.previous);
+    this.previous = op;
+    this.count += 1;
+    const { key, value } = op;
+    this.reserve(1 + 2 * MAX_VARINT + key.length + (value?.length ?? 0));
+    this.bytes[this.at++] = (op.table << 1) | (value === null ? 0 : 1);
+    this.put(key);
+    if (value !== null) this.put(value);
+    if (this.length > this.mostBytes)
+      throw new FormatError('too_large', `the body is larger than ${this.mostBytes} bytes`);
+  }
+
+  /** The body, once: the writer is of no use any more. */
+  finish(): Buffer {
+    const start = MAX_VARINT - varintLength(this.count);
+    writeVarint(this.bytes, start, this.count);
+    return this.bytes.subarray(start, this.at);
+  }
+
+  private put(field: Buffer): void {
+    this.at = writeVarint(this.bytes, this.at, field.length);
+    field.copy(this.bytes, this.at);
+    this.at += field.length;
+  }
+
+  private reserve(more: number): void {
+    if (this.at + more <= this.bytes.length) return;
+    const grown = Buffer.allocUnsafe(Math.max(this.bytes.length * 2, this.at + more));
+    this.bytes.copy(grown, 0, 0, this.at);
+    this.bytes = grown;
+  }
+}
+
+/** The ops of a body one by one; `decodeBody` says what is checked, and when. */
+export class BodyReader {
+  /** how many ops there are to come */
+  left: number;
+  private readonly reader: Reader;
+  private previous: Op | undefined;
+
+  constructor(body: Buffer, mostOps: number = LIMITS.ops) {
+    this.reader = new Reader(body);
+    this.left = this.reader.varint();
+    // an op has at least three bytes: a count that cannot be true allocates nothing
+    if (this.left > mostOps || this.left * 3 > body.length)
+      throw new FormatError('too_large', `a count of ${this.left} ops does not fit a body of ${body.length} bytes`);
+  }
+
+  /** @returns undefined at the end @throws FormatError */
+  next(): Op | undefined {
+    if (this.left === 0) {
+      if (!this.reader.done) throw new FormatError('malformed', 'bytes follow the last op');
+      return undefined;
+    }
+    this.left -= 1;
+    const head = this.reader.byte();
+    const key = this.reader.bytes(this.reader.varint(), LIMITS.keyBytes);
+    const value = (head & 1) === 1 ? this.reader.bytes(this.reader.varint(), LIMITS.valueBytes) : null;
+    const op: Op = { table: head >> 1, key, value };
+    checkOp(op, this.previous);
+    this.previous = op;
+    return op;
+  }
 }
 
 /** Order of (table, key), as bytes. */
@@ -73,15 +138,20 @@ function checkOp(op: Op, previous: Op | undefined): void {
     throw new FormatError('malformed', 'ops are out of order, or name an entry twice');
 }
 
-function varint(value: number): Buffer {
-  const bytes: number[] = [];
+function varintLength(value: number): number {
+  return value < 0x80 ? 1 : value < 0x4000 ? 2 : value < 0x20_0000 ? 3 : MAX_VARINT;
+}
+
+/** @returns where the next byte goes */
+function writeVarint(bytes: Buffer, start: number, value: number): number {
+  let at = start;
   let rest = value;
   while (rest >= 0x80) {
-    bytes.push((rest & 0x7f) | 0x80);
+    bytes[at++] = (rest & 0x7f) | 0x80;
     rest >>>= 7;
   }
-  bytes.push(rest);
-  return Buffer.from(bytes);
+  bytes[at++] = rest;
+  return at;
 }
 
 class Reader {

@@ -21,7 +21,7 @@ const FIXED = 195;
 export const SIGNATURE_BYTES = 64;
 export const HASH_BYTES = 32;
 export const KEY_ID_LENGTH = 8;
-const MAX_ENVIRONMENT = 32;
+export const MAX_ENVIRONMENT = 32;
 
 /** The largest header: a reader that wants one revision of unknown size may begin with this many bytes. */
 export const MAX_HEADER_BYTES = FIXED + MAX_ENVIRONMENT;

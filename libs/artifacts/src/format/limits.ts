@@ -13,6 +13,16 @@ export const LIMITS = {
   valueBytes: 16 * 1024 * 1024,
   /** bytes of a head */
   headBytes: 4096,
+  /** bytes of a segment, header included; one that would be larger is not made */
+  segmentBytes: 16 * 1024 * 1024,
+  /** changes in one segment */
+  segmentOps: 400_000,
+  /** bytes of a snapshot's manifest */
+  manifestBytes: 70 * 1024,
+  /** bytes of the content of one bucket of a snapshot */
+  blobBytes: 64 * 1024 * 1024,
+  /** entries in one bucket of a snapshot */
+  blobEntries: 400_000,
 } as const;
 
 /** Why some bytes are not what they should be. `code` is stable and shown in a replica's status. */

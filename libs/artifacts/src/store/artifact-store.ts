@@ -16,15 +16,13 @@ export interface StoreAbilities {
 }
 
 /**
- * Where a chain's artifacts lie. Names are computed (`names.ts`) and never listed.
+ * Where a chain's artifacts can be read: a store, or whatever passes them on. Names are computed (`names.ts`).
  *
  * Every call takes a bounded time (`store_timeout` past it), rejects with a `StoreError`, and ends early with the
- * signal's reason when the signal fires. A write that failed with a retriable error, or was aborted, may have
- * happened all the same: whoever repeats a `create` can get 'exists' for its own bytes, whoever repeats a `replace`
- * a conflict with itself. Both tell by reading.
+ * signal's reason when the signal fires. Nothing that is read is believed before it was verified.
  */
-export interface ArtifactStore {
-  /** for logs and status, without secrets: `file:///dir`, `s3://bucket/prefix` */
+export interface ArtifactReader {
+  /** for logs and status, without secrets: `file:///dir`, `s3://bucket/prefix`, `http://host:port/chain` */
   readonly description: string;
 
   /** Null when there is no such object. One of more than `limitBytes` is `store_too_large`, and is not read. */
@@ -33,6 +31,20 @@ export interface ArtifactStore {
   /** As `get`, but an object that still has `etag` is not sent again. */
   getIfChanged(name: string, etag: string | null, limitBytes: number, signal?: AbortSignal): Promise<Conditional>;
 
+  /** How many bytes an object has, without reading it; null when there is no such object. */
+  size(name: string, signal?: AbortSignal): Promise<number | null>;
+
+  /** Gives up connections. No call may follow; calls under way may fail. */
+  close(): Promise<void>;
+}
+
+/**
+ * Where a chain's artifacts lie.
+ *
+ * A write that failed with a retriable error, or was aborted, may have happened all the same: whoever repeats a
+ * `create` can get 'exists' for its own bytes, whoever repeats a `replace` a conflict with itself. Both tell by reading.
+ */
+export interface ArtifactStore extends ArtifactReader {
   /** Never overwrites; no reader ever sees a part of it; durable when it resolves, with either answer. */
   create(name: string, bytes: Buffer, signal?: AbortSignal): Promise<'created' | 'exists'>;
 
@@ -45,11 +57,16 @@ export interface ArtifactStore {
   /** Also resolves when there is no such object. Not ordered against a `replace` of the same name. */
   delete(name: string, signal?: AbortSignal): Promise<void>;
 
+  /**
+   * Names of objects directly in a folder, sorted, those after `after` ('' for all), at most `limit`. For garbage collection
+   * only: nobody else needs it, and a store that is only read need not allow it.
+   *
+   * @param folder without a slash at its end
+   */
+  list(folder: string, after: string, limit: number, signal?: AbortSignal): Promise<string[]>;
+
   /** Tries out for real, under a scratch name that it removes, what the store honours. A few calls long. */
   probe(signal?: AbortSignal): Promise<StoreAbilities>;
-
-  /** Gives up connections. No call may follow; calls under way may fail. */
-  close(): Promise<void>;
 }
 
 /** code -> whether the same call can succeed later without anybody changing a setting */

@@ -64,6 +64,14 @@ export class DirectoryStore implements ArtifactStore {
     return object.etag === etag ? { kind: 'unchanged' } : { kind: 'object', object };
   }
 
+  size(name: string, signal?: AbortSignal): Promise<number | null> {
+    return this.#run(name, signal, async (path) => {
+      const stats = await unless(stat(path), 'ENOENT', 'ENOTDIR');
+      if (stats === undefined) await this.#requireBase();
+      return stats?.isFile() ? stats.size : null;
+    });
+  }
+
   create(name: string, bytes: Buffer, signal?: AbortSignal): Promise<'created' | 'exists'> {
     return this.#run(name, signal, (path, ends) => this.#create(path, bytes, ends));
   }
@@ -85,6 +93,19 @@ export class DirectoryStore implements ArtifactStore {
         if (!hasCode(error, 'ENOENT', 'ENOTDIR', 'EISDIR')) throw error;
         await this.#requireBase();
       }
+    });
+  }
+
+  list(folder: string, after: string, limit: number, signal?: AbortSignal): Promise<string[]> {
+    return this.#run(folder, signal, async (path) => {
+      const entries = await unless(readdir(path, { withFileTypes: true }), 'ENOENT', 'ENOTDIR');
+      if (entries === undefined) await this.#requireBase();
+      return (entries ?? [])
+        .filter((entry) => entry.isFile())
+        .map((entry) => `${folder}/${entry.name}`)
+        .filter((name) => name > after)
+        .sort()
+        .slice(0, limit);
     });
   }
 

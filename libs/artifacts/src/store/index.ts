@@ -1,4 +1,5 @@
 export {
+  type ArtifactReader,
   type ArtifactStore,
   type Conditional,
   type Replaced,
@@ -7,6 +8,7 @@ export {
   type StoreErrorCode,
   type StoredObject,
 } from './artifact-store.js';
-export { deltaName, headName, releaseName } from './names.js';
+export { HttpReader } from './http-reader.js';
+export { blobName, deltaName, headName, releaseName, segmentName, snapshotName } from './names.js';
 export { openStore, type StoreOptions } from './open-store.js';
 export type { S3Settings } from './s3-client.js';

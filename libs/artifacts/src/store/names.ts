@@ -27,14 +27,26 @@ export function headName(environment: string): string {
 
 /** One revision's exact bytes. */
 export function deltaName(environment: string, revision: number): string {
-  const digits = String(revision).padStart(REVISION_DIGITS, '0');
-  if (!Number.isSafeInteger(revision) || revision < 1 || digits.length > REVISION_DIGITS) {
-    throw new StoreError(
-      'store_bad_name',
-      `revision ${revision} is not a whole number from 1 to ${'9'.repeat(REVISION_DIGITS)}`,
-    );
-  }
-  return checked(`${environment}/delta/${digits}`);
+  return checked(`${environment}/delta/${digitsOf('revision', revision, 1)}`);
+}
+
+/** The changes of 64^level revisions in one object. */
+export function segmentName(environment: string, level: number, index: number): string {
+  if (!Number.isInteger(level) || level < 1 || level > 3)
+    throw new StoreError('store_bad_name', `level ${level} of a segment is not 1, 2 or 3`);
+  return checked(`${environment}/segment/${level}/${digitsOf('segment', index, 0)}`);
+}
+
+/** The manifest of the state at a revision. */
+export function snapshotName(environment: string, revision: number): string {
+  return checked(`${environment}/snapshot/${digitsOf('revision', revision, 1)}`);
+}
+
+/** The content of one bucket. @param sha256 in hexadecimal */
+export function blobName(environment: string, sha256: string): string {
+  if (!/^[0-9a-f]{64}$/.test(sha256))
+    throw new StoreError('store_bad_name', `${JSON.stringify(sha256.slice(0, 80))} is not a SHA-256 in hexadecimal`);
+  return checked(`${environment}/blob/${sha256}`);
 }
 
 /** The promoted artifact, for people to read. */
@@ -45,4 +57,15 @@ export function releaseName(environment: string, api: string, version: string, d
 function checked(name: string): string {
   checkName(name);
   return name;
+}
+
+function digitsOf(what: string, number: number, least: number): string {
+  const digits = String(number).padStart(REVISION_DIGITS, '0');
+  if (!Number.isSafeInteger(number) || number < least || digits.length > REVISION_DIGITS) {
+    throw new StoreError(
+      'store_bad_name',
+      `${what} ${number} is not a whole number from ${least} to ${'9'.repeat(REVISION_DIGITS)}`,
+    );
+  }
+  return digits;
 }

@@ -1,7 +1,7 @@
 import http from 'node:http';
 import https from 'node:https';
-import type { Client, ClientOptions } from 'minio';
-import type { Agent } from 'undici';
+import type { BucketItem, Client, ClientOptions } from 'minio';
+import type { Agent, Dispatcher } from 'undici';
 import { readAnswer, S3Answer } from './s3-answer.js';
 
 export interface S3Settings {
@@ -59,22 +59,26 @@ export class S3Client {
     await (await this.#client(signal)).removeObject(this.bucket, key);
   }
 
+  /** Keys that begin with `prefix` and have no slash after it, in their order, after `startAfter`. */
+  async list(prefix: string, startAfter: string, limit: number, signal: AbortSignal): Promise<string[]> {
+    const stream = (await this.#client(signal)).listObjectsV2(this.bucket, prefix, false, startAfter);
+    const keys: string[] = [];
+    for await (const { name } of stream as AsyncIterable<BucketItem>) {
+      if (name === undefined) continue; // a folder
+      keys.push(name);
+      if (keys.length === limit) break;
+    }
+    return keys;
+  }
+
   async makeBucket(signal: AbortSignal): Promise<void> {
     await (await this.#client(signal)).makeBucket(this.bucket, this.#settings.region);
   }
 
   /** Null where the object still has the tag. */
   async get(key: string, unlessTag: string | null, signal: AbortSignal): Promise<S3Object | null> {
-    const url = await (await this.#client(signal)).presignedUrl('GET', this.bucket, key, PRESIGNED_SECONDS);
-    const { Agent, request } = await import('undici'); // late, like `minio` below
-    this.#dispatcher ??= new Agent();
-    const { statusCode, headers, body } = await request(url, {
-      dispatcher: this.#dispatcher,
-      signal,
-      headers: { 'accept-encoding': 'identity', ...(unlessTag !== null && { 'if-none-match': `"${unlessTag}"` }) },
-    });
-    // A body that is given up fails; without a listener that would end the process.
-    body.on('error', () => undefined);
+    const conditions: Record<string, string> = unlessTag === null ? {} : { 'if-none-match': `"${unlessTag}"` };
+    const { statusCode, headers, body } = await this.#read(key, conditions, signal);
     if (statusCode === 304) {
       await body.dump();
       return null;
@@ -87,6 +91,32 @@ export class S3Client {
       body,
       dump: () => body.dump(),
     };
+  }
+
+  /** By its first byte and not by HEAD, whose answer cannot say whether the key or the whole bucket is missing. */
+  async size(key: string, signal: AbortSignal): Promise<number> {
+    const { statusCode, headers, body } = await this.#read(key, { range: 'bytes=0-0' }, signal);
+    if (statusCode !== 200 && statusCode !== 206 && statusCode !== 416) throw await readAnswer(statusCode, body);
+    await body.dump();
+    if (statusCode === 416) return 0; // no first byte
+    const { 'content-range': range, 'content-length': length } = headers;
+    const size = statusCode === 200 ? length : /\/(\d+)$/.exec(String(range))?.[1];
+    if (typeof size === 'string') return Number(size);
+    throw new S3Answer(statusCode, 'NoLength', 'the server does not say how large an object is');
+  }
+
+  async #read(key: string, conditions: Record<string, string>, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+    const url = await (await this.#client(signal)).presignedUrl('GET', this.bucket, key, PRESIGNED_SECONDS);
+    const { Agent, request } = await import('undici'); // late, like `minio` below
+    this.#dispatcher ??= new Agent();
+    const answer = await request(url, {
+      dispatcher: this.#dispatcher,
+      signal,
+      headers: { 'accept-encoding': 'identity', ...conditions },
+    });
+    // A body that is given up fails; without a listener that would end the process.
+    answer.body.on('error', () => undefined);
+    return answer;
   }
 
   /** for messages */

@@ -61,6 +61,17 @@ export class S3Store implements ArtifactStore {
     });
   }
 
+  size(name: string, signal?: AbortSignal): Promise<number | null> {
+    return this.#run(name, signal, async (key, ends) => {
+      try {
+        return await this.#client.size(key, ends);
+      } catch (error) {
+        if (isAnswer(error, 'NoSuchKey')) return null;
+        throw error;
+      }
+    });
+  }
+
   create(name: string, bytes: Buffer, signal?: AbortSignal): Promise<'created' | 'exists'> {
     return this.#run(name, signal, async (key, ends) => {
       const etag = await this.#put(key, bytes, { needs: 'createOnly', header: 'If-None-Match', tag: '*' }, ends);
@@ -81,6 +92,14 @@ export class S3Store implements ArtifactStore {
 
   delete(name: string, signal?: AbortSignal): Promise<void> {
     return this.#run(name, signal, (key, ends) => this.#client.remove(key, ends));
+  }
+
+  list(folder: string, after: string, limit: number, signal?: AbortSignal): Promise<string[]> {
+    return this.#run(folder, signal, async (key, ends) => {
+      const start = this.prefix === '' ? after : `${this.prefix}/${after}`;
+      const keys = await this.#client.list(`${key}/`, after === '' ? '' : start, limit, ends);
+      return keys.map((each) => `${folder}${each.slice(key.length)}`);
+    });
   }
 
   async probe(signal?: AbortSignal): Promise<StoreAbilities> {

@@ -9,9 +9,13 @@ import {
   sealRevision,
 } from '../chain/revision.js';
 import { newSigningKeyPem, type Signer, signerFromPem } from '../chain/signing.js';
-import { StateRoot } from '../chain/state-root.js';
+import { BUCKETS, bucketOf, StateRoot } from '../chain/state-root.js';
+import { decodeBody } from '../format/body.js';
 import { encodeSigned, type RevisionHeader } from '../format/header.js';
-import { type ArtifactStore, deltaName, headName } from '../store/index.js';
+import { SEGMENT_LEVELS, sealSegment, segmentRange } from '../segments/segment.js';
+import { type Entry, encodeBlob } from '../snapshots/blob.js';
+import { sealSnapshot } from '../snapshots/snapshot.js';
+import { type ArtifactStore, blobName, deltaName, headName, segmentName, snapshotName } from '../store/index.js';
 
 /** How long a head counts as fresh, in milliseconds. */
 const FRESH_MS = 90_000;
@@ -20,8 +24,11 @@ const FRESH_MS = 90_000;
 export class ChainMaker {
   readonly signer: Signer;
   position: ChainPosition;
+  /** the newest one that was put into a store; a head names it */
+  snapshot: Head['snapshot'] = null;
   private root = StateRoot.empty();
   private readonly values = new Map<string, Buffer>();
+  private readonly revisions: SealedRevision[] = [];
 
   constructor(environment = 'prod', epoch = 1, signer = signerFromPem(newSigningKeyPem())) {
     this.signer = signer;
@@ -44,13 +51,14 @@ export class ChainMaker {
     const right = sealRevision(this.position, ops, this.root.root(), issuedAt, this.signer);
     const sealed = Object.keys(header).length > 0 ? resealed(right, header, this.signer) : right;
     this.position = positionAfter(sealed);
+    this.revisions.push(sealed);
     return sealed;
   }
 
   /** A head that names the newest revision, or what `fields` say. */
   head(fields: Partial<Head> = {}): Buffer {
     const { environment, epoch, revision, hash: chainHash } = this.position;
-    const issuedAt = fields.issuedAt ?? Date.now();
+    const { snapshot, issuedAt = Date.now(), ...others } = fields;
     const right = {
       environment,
       epoch,
@@ -58,7 +66,11 @@ export class ChainMaker {
       hash: chainHash.toString('hex'),
       root: this.root.root().toString('hex'),
     };
-    return sealHead({ ...right, issuedAt, expiresAt: issuedAt + FRESH_MS, ...fields }, this.signer);
+    const times = { issuedAt, expiresAt: issuedAt + FRESH_MS };
+    return sealHead(
+      { ...right, ...times, ...others, snapshot: snapshot === undefined ? this.snapshot : snapshot },
+      this.signer,
+    );
   }
 
   /** Seals, and writes the delta, then the head, as a publisher does. */
@@ -67,6 +79,70 @@ export class ChainMaker {
     await store.create(deltaName(this.position.environment, sealed.header.revision), sealed.bytes);
     await this.putHead(store);
     return sealed;
+  }
+
+  /** The segment of revisions that were sealed already. */
+  segment(level: number, index: number): Buffer {
+    const { first, last } = segmentRange(level, index);
+    const covered = this.revisions.slice(first - 1, last);
+    const newest = covered.at(-1);
+    if (newest?.header.revision !== last) throw new RangeError(`revisions ${first} to ${last} are not there yet`);
+    const ops = new Map<string, Op>();
+    for (const { header, bytes } of covered) {
+      const body = bytes.subarray(bytes.length - header.bodyLength);
+      for (const op of decodeBody(body)) ops.set(entryNameOf(op.table, op.key), op);
+    }
+    const { environment, epoch, root, issuedAt } = newest.header;
+    const place = { environment, level, index, epoch, hash: newest.hash, root, issuedAt };
+    return sealSegment(place, [...ops.values()], this.signer);
+  }
+
+  /** Writes every segment that is complete. @returns their names */
+  async putSegments(store: ArtifactStore): Promise<string[]> {
+    const names: string[] = [];
+    for (let level = 1; level <= SEGMENT_LEVELS; level++) {
+      for (let index = 0; segmentRange(level, index).last <= this.position.revision; index++) {
+        const name = segmentName(this.position.environment, level, index);
+        await store.create(name, this.segment(level, index));
+        names.push(name);
+      }
+    }
+    return names;
+  }
+
+  /** The manifest of the state at the newest revision, and its blobs by their names. */
+  sealSnapshot(): { manifest: Buffer; blobs: Map<string, Buffer> } {
+    const newest = this.revisions.at(-1);
+    if (!newest) throw new RangeError('there is no revision yet');
+    const { environment, epoch, revision, root, issuedAt } = newest.header;
+    const contents: Entry[][] = Array.from({ length: BUCKETS }, () => []);
+    for (const [name, value] of this.values) {
+      const [table = 0, ...key] = Buffer.from(name, 'hex');
+      contents[bucketOf(table, Buffer.from(key))]?.push({ table, key: Buffer.from(key), value });
+    }
+    const blobs = new Map<string, Buffer>();
+    const buckets = contents.map((entries, bucket) => {
+      const sum = this.root.sum(bucket);
+      if (entries.length === 0) return { sum, sha256: Buffer.alloc(32), bytes: 0 };
+      const blob = encodeBlob(entries);
+      const sha256 = hash('sha256', blob, 'buffer');
+      blobs.set(blobName(environment, sha256.toString('hex')), blob);
+      return { sum, sha256, bytes: blob.length };
+    });
+    const place = { environment, epoch, revision, hash: newest.hash, root, issuedAt };
+    return { manifest: sealSnapshot(place, buckets, this.signer), blobs };
+  }
+
+  /** Writes the blobs, the manifest, and a head that names it. @returns the names of the blobs */
+  async putSnapshot(store: ArtifactStore): Promise<string[]> {
+    const { manifest, blobs } = this.sealSnapshot();
+    for (const [name, blob] of blobs) await store.create(name, blob);
+    const { environment, revision } = this.position;
+    await store.create(snapshotName(environment, revision), manifest);
+    const bytes = [...blobs.values()].reduce((sum, blob) => sum + blob.length, manifest.length);
+    this.snapshot = { revision, bytes };
+    await this.putHead(store);
+    return [...blobs.keys()];
   }
 
   async putHead(store: ArtifactStore, head = this.head()): Promise<void> {

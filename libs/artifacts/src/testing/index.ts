@@ -1,2 +1,3 @@
 export { ChainMaker, entryNameOf } from './chain-maker.js';
+export { type OpenedReader, readerConformance } from './reader-conformance.js';
 export { type OpenedStore, storeConformance } from './store-conformance.js';

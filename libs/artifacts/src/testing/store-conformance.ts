@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { inspect } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ArtifactStore } from '../store/artifact-store.js';
+import { readerConformance, readingCalls } from './reader-conformance.js';
 
 export interface OpenedStore {
   /** empty when the suite begins */
@@ -12,8 +13,12 @@ export interface OpenedStore {
 
 const LIMIT = 8 * 1024 * 1024;
 
-/** What every artifact store does. Run it on each implementation; it opens the store once. */
+/** What every artifact store does. Run it on each implementation; it opens two of them. */
 export function storeConformance(name: string, open: () => Promise<OpenedStore>): void {
+  readerConformance(name, async () => {
+    const { store, again } = await open();
+    return { store, reader: again() };
+  });
   describe(`artifact store: ${name}`, () => {
     let store: ArtifactStore;
     let other: ArtifactStore;
@@ -64,41 +69,6 @@ export function storeConformance(name: string, open: () => Promise<OpenedStore>)
         const bytes = randomBytes(5 * 1024 * 1024);
         expect(await store.create(at, bytes)).toBe('created');
         for (let i = 0; i < 5; i++) expect(await other.create(at, bytes)).toBe('exists');
-      });
-    });
-
-    describe('get', () => {
-      it('gives null for what is not there, below a folder that is not there either', async () => {
-        expect(await store.get('never/written/at-all', LIMIT)).toBeNull();
-        await store.create('folders/a/b', Buffer.from('x'));
-        expect(await store.get('folders/a', LIMIT)).toBeNull();
-        expect(await store.get('folders/a/b/c', LIMIT)).toBeNull();
-      });
-
-      it('refuses an object of more than the limit, and reads one of exactly the limit', async () => {
-        const at = fresh();
-        await store.create(at, Buffer.alloc(100_000));
-        await expect(store.get(at, 99_999)).rejects.toMatchObject({ code: 'store_too_large', retriable: false });
-        await expect(store.getIfChanged(at, null, 99_999)).rejects.toMatchObject({ code: 'store_too_large' });
-        expect(await store.get(at, 100_000)).toMatchObject({ bytes: { length: 100_000 } });
-      });
-
-      it('tells unchanged, changed and missing apart by the tag', async () => {
-        const at = fresh();
-        expect(await store.getIfChanged(at, null, LIMIT)).toEqual({ kind: 'missing' });
-        expect(await store.getIfChanged(at, 'some-tag', LIMIT)).toEqual({ kind: 'missing' });
-        await store.create(at, Buffer.from('one'));
-        const first = await store.get(at, LIMIT);
-        expect(await other.getIfChanged(at, null, LIMIT)).toEqual({ kind: 'object', object: first });
-        expect(await other.getIfChanged(at, tagOf(first), LIMIT)).toEqual({ kind: 'unchanged' });
-
-        await store.replace(at, Buffer.from('two'), tagOf(first));
-        const second = await store.get(at, LIMIT);
-        expect(second?.bytes.toString()).toBe('two');
-        expect(await other.getIfChanged(at, tagOf(first), LIMIT)).toEqual({ kind: 'object', object: second });
-
-        await store.delete(at);
-        expect(await other.getIfChanged(at, tagOf(second), LIMIT)).toEqual({ kind: 'missing' });
       });
     });
 
@@ -235,12 +205,23 @@ export function storeConformance(name: string, open: () => Promise<OpenedStore>)
       expect((await read(other, at))?.equals(bytes)).toBe(true);
     });
 
-    it('finds by trying that it honours create-only and If-Match', async () => {
-      expect(await store.probe()).toEqual({ createOnly: true, ifMatch: true });
+    it('lists the objects of one folder in order, in pages, without those of folders in it', async () => {
+      const names = [3, 1, 12, 2, 7].map((n) => `list/delta/${String(n).padStart(12, '0')}`);
+      await Promise.all(names.map((at) => store.create(at, Buffer.from('x'))));
+      await store.create('list/delta/deeper/000000000001', Buffer.from('x'));
+      await store.create('list/delta-2/000000000001', Buffer.from('x'));
+      const sorted = [...names].sort();
+      expect(await other.list('list/delta', '', 100)).toEqual(sorted);
+      expect(await other.list('list/delta', '', 2)).toEqual(sorted.slice(0, 2));
+      expect(await other.list('list/delta', sorted[1] ?? '', 2)).toEqual(sorted.slice(2, 4));
+      expect(await other.list('list/delta', sorted[4] ?? '', 2)).toEqual([]);
+      expect(await other.list('list/nothing', '', 2)).toEqual([]);
+      await store.delete(sorted[0] ?? '');
+      expect(await other.list('list/delta', '', 100)).toEqual(sorted.slice(1));
     });
 
-    it('describes itself for logs', () => {
-      expect(store.description).toMatch(/^(file|s3):\/\//);
+    it('finds by trying that it honours create-only and If-Match', async () => {
+      expect(await store.probe()).toEqual({ createOnly: true, ifMatch: true });
     });
   });
 }
@@ -249,8 +230,8 @@ export function storeConformance(name: string, open: () => Promise<OpenedStore>)
 export function everyCall(store: ArtifactStore, name: string): (() => Promise<unknown>)[] {
   const bytes = Buffer.from('x');
   return [
-    () => store.get(name, LIMIT),
-    () => store.getIfChanged(name, 'tag', LIMIT),
+    ...readingCalls(store, name),
+    () => store.list(name, '', 9),
     () => store.create(name, bytes),
     () => store.replace(name, bytes, 'tag'),
     () => store.replace(name, bytes, null),
