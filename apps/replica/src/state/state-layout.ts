@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { LIMITS } from '#artifacts';
 import { environmentId } from '#model';
 
 /*
@@ -6,6 +7,7 @@ import { environmentId } from '#model';
  *
  *   lock             which process runs on it
  *   identity.json    who this replica is, from its join
+ *   state.damaged/   what lay in state/ and was no LMDB file
  *   state/           LMDB, with these tables:
  *     meta           "layout" -> u16 version of all this; "position" and "head" -> JSON, below
  *     entries        table:u8 key -> value, as the chain says it, and nothing more: there are millions
@@ -38,6 +40,8 @@ export const storedPosition = z.strictObject({
   /** the oldest revision in `deltas`, and the bytes of all of them */
   firstDelta: z.int().min(1),
   deltaBytes: z.int().min(0),
+  /** how many times entries were mended */
+  repairs: z.int().min(0).default(0),
 });
 export type StoredPosition = z.infer<typeof storedPosition>;
 
@@ -48,6 +52,8 @@ export const knownHead = z.strictObject({
   hash: hex32,
   issuedAt: z.int().min(0),
   expiresAt: z.int().min(0),
+  /** the head itself, signature included, for peers */
+  text: z.string().max(LIMITS.headBytes).optional(),
 });
 export type KnownHead = z.infer<typeof knownHead>;
 

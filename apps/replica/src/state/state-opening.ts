@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { BUCKETS, GENESIS_HASH, StateRoot } from '#artifacts';
 import { LockHeldError, type ProcessLock, takeProcessLock } from '#platform';
+import { setAsideIfNoState } from './set-aside.js';
 import { openTables, readPosition, StateDirectoryError, type StateTables } from './state-database.js';
 import { bucketName, META, type StoredPosition } from './state-layout.js';
 
@@ -9,6 +10,8 @@ export interface OpenedState {
   lock: ProcessLock;
   position: StoredPosition;
   root: StateRoot;
+  /** where a state lies that was none, and that was put away */
+  setAside: string | null;
 }
 
 /**
@@ -20,12 +23,13 @@ export function openState(directory: string, environment: string): OpenedState {
   const lock = lockOf(directory);
   let tables: StateTables | undefined;
   try {
+    const setAside = setAsideIfNoState(directory);
     tables = openTables(directory, false);
     if (tables.meta.get(META.position) === undefined) begin(tables, environment);
     const position = readPosition(tables);
     const root = loadRoot(tables);
     check(directory, environment, position, root);
-    return { tables, lock, position, root };
+    return { tables, lock, position, root, setAside };
   } catch (error) {
     void tables?.root.close();
     lock.release();
@@ -62,11 +66,12 @@ function begin(tables: StateTables, environment: string): void {
     appliedAt: 0,
     firstDelta: 1,
     deltaBytes: 0,
+    repairs: 0,
   };
   tables.meta.putSync(META.position, Buffer.from(JSON.stringify(position)));
 }
 
-function loadRoot(tables: StateTables): StateRoot {
+export function loadRoot(tables: StateTables): StateRoot {
   const root = StateRoot.empty();
   for (let bucket = 0; bucket < BUCKETS; bucket++) {
     const sum = tables.sums.get(bucketName(bucket));

@@ -2,7 +2,7 @@ import type { Transaction } from 'lmdb';
 import { decodeBody, decodeHeader } from '#artifacts';
 import { decodeHeld } from './held-entry.js';
 import { isEmpty, openTables, readPosition, type StateTables } from './state-database.js';
-import { decodeNames, deltaName, entryName, tableRange, touchedName } from './state-layout.js';
+import { decodeNames, deltaName, entryName, type StoredPosition, tableRange, touchedName } from './state-layout.js';
 import type { ChangedEntry, StateReader, StateSnapshot } from './state-snapshot.js';
 
 /**
@@ -12,11 +12,13 @@ import type { ChangedEntry, StateReader, StateSnapshot } from './state-snapshot.
  */
 export function openStateReader(directory: string): StateReader {
   const tables = openTables(directory, true);
+  const newest = (): StoredPosition => {
+    tables.root.resetReadTxn();
+    return readPosition(tables);
+  };
   return {
-    revision: () => {
-      tables.root.resetReadTxn();
-      return readPosition(tables).revision;
-    },
+    revision: () => newest().revision,
+    repairs: () => newest().repairs,
     snapshot: () => openSnapshot(tables),
     close: () => tables.root.close(),
   };
@@ -32,6 +34,7 @@ class LmdbSnapshot implements StateSnapshot {
   readonly environment: string;
   readonly epoch: number;
   readonly revision: number;
+  readonly repairs: number;
   /** nearly always true, and then the table of held entries costs nothing */
   readonly #nothingHeld: boolean;
   #open = true;
@@ -44,6 +47,7 @@ class LmdbSnapshot implements StateSnapshot {
     this.environment = position.environment;
     this.epoch = position.epoch;
     this.revision = position.revision;
+    this.repairs = position.repairs;
     this.#nothingHeld = isEmpty(tables.held, transaction);
   }
 
@@ -69,8 +73,8 @@ class LmdbSnapshot implements StateSnapshot {
     for (const rest of held) yield* served(rest);
   }
 
-  changesSince(revision: number): ChangedEntry[] | null {
-    if (revision > this.revision) return null;
+  changesSince(revision: number, repairs = this.repairs): ChangedEntry[] | null {
+    if (revision > this.revision || repairs !== this.repairs) return null;
     const changed = new Map<string, Buffer>();
     const options = this.#options();
     for (let number = revision + 1; number <= this.revision; number++) {

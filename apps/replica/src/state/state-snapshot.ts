@@ -13,12 +13,14 @@ export interface StateSnapshot {
   readonly epoch: number;
   /** 0: no revision was ever applied */
   readonly revision: number;
+  /** how many times entries were mended; with `revision` it tells whether there is anything new */
+  readonly repairs: number;
   /** a copy, or null */
   get(table: number, key: Buffer): Buffer | null;
   /** in the order of keys */
   entries(table: number): Iterable<{ key: Buffer; value: Buffer }>;
-  /** entries that differ from `revision`, each once; null when that is too long ago to tell: then load everything */
-  changesSince(revision: number): ChangedEntry[] | null;
+  /** entries that differ from what a snapshot had, each once; null when it is too old to tell: then load everything */
+  changesSince(revision: number, repairs?: number): ChangedEntry[] | null;
   /** frees the pages that it holds; it must not be used afterwards */
   close(): void;
 }
@@ -27,6 +29,7 @@ export interface StateSnapshot {
 export interface StateReader {
   /** the newest revision on disk, cheap enough to ask often */
   revision(): number;
+  repairs(): number;
   snapshot(): StateSnapshot;
   close(): Promise<void>;
 }

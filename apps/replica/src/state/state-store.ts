@@ -1,51 +1,45 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
-import { type ChainPosition, FormatError, opsOf, type StateRoot, type VerifiedRevision } from '#artifacts';
-import { type Nack, type Op, tableName } from '#model';
+import { BUCKETS, type ChainPosition, type VerifiedRevision, type VerifiedSegment } from '#artifacts';
+import type { Nack } from '#model';
 import type { ProcessLock } from '#platform';
-import { type EntryFault, faultOfEntry } from './entry-fault.js';
-import { decodeHeld } from './held-entry.js';
-import { keyText } from './key-text.js';
-import { judgeHeld, judgeHeldAgain, type StoredView } from './quarantine.js';
-import type { StateTables } from './state-database.js';
-import { entryName, type KnownHead, knownHead, META, type StoredPosition, tableRange } from './state-layout.js';
+import { judgeHeldAgain } from './quarantine.js';
+import type { SnapshotPlan } from './snapshot-plan.js';
+import { readPosition, type StateTables } from './state-database.js';
+import { bucketName, deltaName, type KnownHead, knownHead, META, type StoredPosition } from './state-layout.js';
 import { type OpenedState, openState } from './state-opening.js';
 import { openSnapshot } from './state-reader.js';
 import type { StateReader, StateSnapshot } from './state-snapshot.js';
-import { putHeld, writeRevision } from './state-writer.js';
+import { ownTarget, putHeld } from './state-transaction.js';
+import type { Written } from './state-writer.js';
+import { readNacks, storedView } from './stored-view.js';
+import { WriterPort } from './writer-port.js';
 
-const MAX_NACKS = 100;
-/** How long a revision is prepared without letting others of this process have their turn. */
-const TURN_MS = 5;
-
-/** What is known of a revision before it is written. */
-interface Prepared {
-  root: StateRoot;
-  /** whose sums changed */
-  buckets: Set<number>;
-  faults: Map<Op, EntryFault>;
-}
-
-/** The state of one replica on its own disk. One process has it open; others read it through `openStateReader`. */
+/**
+ * The state of one replica on its own disk. One process has it open to write, which a thread of it does; this process
+ * and others read.
+ */
 export class StateStore {
   readonly #tables: StateTables;
   readonly #lock: ProcessLock;
+  readonly #writer: WriterPort;
+  /** where a state lies that was none, and that was put away when this one was opened */
+  readonly setAside: string | null;
   #position: StoredPosition;
-  #root: StateRoot;
   #head: KnownHead | null;
   #nacks: readonly Nack[];
-  #applying = false;
+  #writing = false;
 
-  private constructor({ tables, lock, position, root }: OpenedState) {
+  private constructor(directory: string, { tables, lock, position, setAside }: OpenedState) {
+    this.setAside = setAside;
     this.#tables = tables;
     this.#lock = lock;
+    this.#writer = new WriterPort(directory);
     this.#position = position;
-    this.#root = root;
     const head = tables.meta.get(META.head);
     this.#head = head === undefined ? null : knownHead.parse(JSON.parse(head.toString()));
     // This build may know what the one that held an entry back did not.
-    const changes = judgeHeldAgain(this.#view(), position.revision);
+    const changes = judgeHeldAgain(storedView(tables), position.revision);
     if (changes.length > 0) tables.root.transactionSync(() => putHeld(tables, changes));
-    this.#nacks = this.#readNacks();
+    this.#nacks = readNacks(tables);
   }
 
   /**
@@ -55,7 +49,7 @@ export class StateStore {
    * @throws StateDirectoryError when it belongs to another environment, layout or process, or was damaged
    */
   static open(directory: string, environment: string): StateStore {
-    return new StateStore(openState(directory, environment));
+    return new StateStore(directory, openState(directory, environment));
   }
 
   get position(): Readonly<StoredPosition> {
@@ -64,8 +58,8 @@ export class StateStore {
 
   /** What the next revision has to fit on. */
   get chainPosition(): ChainPosition {
-    const { environment, epoch, revision, hash } = this.#position;
-    return { environment, epoch, revision, hash: Buffer.from(hash, 'hex') };
+    const { environment, epoch, revision, hash: chainHash } = this.#position;
+    return { environment, epoch, revision, hash: Buffer.from(chainHash, 'hex') };
   }
 
   get head(): Readonly<KnownHead> | null {
@@ -84,7 +78,20 @@ export class StateStore {
   /** For readers in this process. To close it does nothing: it ends with the state. */
   reader(): StateReader {
     const revision = (): number => this.#position.revision;
-    return { revision, snapshot: () => this.snapshot(), close: () => Promise.resolve() };
+    const repairs = (): number => this.#position.repairs;
+    return { revision, repairs, snapshot: () => this.snapshot(), close: () => Promise.resolve() };
+  }
+
+  /** The exact bytes of one of the newest revisions; null when it is not kept. */
+  delta(revision: number): Buffer | null {
+    this.#tables.root.resetReadTxn();
+    return this.#tables.deltas.get(deltaName(revision)) ?? null;
+  }
+
+  /** The sum of each bucket, 32 bytes; null for one that never had an entry. */
+  sums(): (Buffer | null)[] {
+    this.#tables.root.resetReadTxn();
+    return Array.from({ length: BUCKETS }, (_, bucket) => this.#tables.sums.get(bucketName(bucket)) ?? null);
   }
 
   /** bytes of the state's file, pages that are free for the next revisions included */
@@ -100,81 +107,78 @@ export class StateStore {
    * @throws FormatError `wrong_root`, or for a body that is not as it should be; nothing has changed then
    * @throws Error of the disk; nothing has changed then, and it can be tried again
    */
-  async apply(revision: VerifiedRevision, appliedAt: number): Promise<number> {
-    if (this.#applying) throw new Error('another revision is being applied');
-    this.#applying = true;
-    try {
-      const { header } = revision;
-      const ops = opsOf(revision);
-      const { buckets, faults, root } = await this.#prepare(ops);
-      requireRoot(header.revision, root.root(), header.root);
-      const held = judgeHeld(this.#view(), ops, faults, header.revision);
-      const before = this.#position;
-      this.#position = writeRevision(this.#tables, { revision, ops, held, root, buckets, before, appliedAt });
-      this.#root = root;
-      if (held.length > 0) this.#nacks = this.#readNacks();
-      return ops.length;
-    } finally {
-      this.#applying = false;
-    }
+  apply(revision: VerifiedRevision, appliedAt: number): Promise<number> {
+    return this.#write(() => this.#writer.call('applyRevision', revision.bytes, revision.hash, appliedAt));
   }
 
-  /** Keeps the newest verified head, on the disk when it returns. */
-  saveHead(head: KnownHead): void {
-    this.#tables.meta.putSync(META.head, Buffer.from(JSON.stringify(head)));
+  /**
+   * As `apply`, for a verified segment that begins at the next revision or before: the state goes to its last one at once.
+   */
+  applySegment({ body, header }: VerifiedSegment, appliedAt: number): Promise<number> {
+    const target = ownTarget({ ...header, revision: header.last });
+    return this.#write(() => this.#writer.call('applyRange', body, target, appliedAt));
+  }
+
+  /**
+   * As `apply`, for a verified snapshot: whole buckets are replaced, and the others have to be those of the snapshot already.
+   *
+   * @param fill puts each blob into the plan's memory, and then says that it is there, which rejects for one that is not as it
+   * should be
+   */
+  applySnapshot(
+    plan: SnapshotPlan,
+    fill: (filled: (bucket: number) => Promise<void>) => Promise<void>,
+    now: () => number,
+  ): Promise<number> {
+    return this.#write(async () => {
+      await this.#writer.call('beginSnapshot', plan);
+      try {
+        await fill((bucket) => this.#writer.call('addBucket', bucket));
+        return await this.#writer.call('commitSnapshot', now());
+      } catch (error) {
+        await this.#writer.call('abandonSnapshot');
+        throw error;
+      }
+    });
+  }
+
+  /** Buckets whose entries do not add up to the sum that is stored: the disk, or somebody, has changed them. Takes seconds. */
+  findDamage(): Promise<number[]> {
+    return this.#writer.call('findDamage');
+  }
+
+  /**
+   * Keeps the newest verified head. It counts at once; when it resolves it is on the disk, which waits for what is written.
+   */
+  async saveHead(head: KnownHead): Promise<void> {
     this.#head = head;
+    await this.#writer.call('saveHead', Buffer.from(JSON.stringify(head)));
   }
 
+  /** After what is being written. */
   async close(): Promise<void> {
+    await this.#writer.close();
     await this.#tables.root.close();
     this.#lock.release();
   }
 
-  /** In several turns, for it takes most of the time: nobody else writes meanwhile, and the transaction checks that. */
-  async #prepare(ops: readonly Op[]): Promise<Prepared> {
-    const prepared: Prepared = { root: this.#root.clone(), buckets: new Set(), faults: new Map() };
-    let turn = performance.now();
-    for (const op of ops) {
-      const before = this.#tables.entries.get(entryName(op.table, op.key)) ?? null;
-      prepared.buckets.add(prepared.root.change(op.table, op.key, before, op.value));
-      const fault = op.value && faultOfEntry(op.table, op.key, op.value);
-      if (fault) prepared.faults.set(op, fault);
-      if (performance.now() - turn < TURN_MS) continue;
-      await nextTurn();
-      turn = performance.now();
+  async #write(work: () => Promise<Written>): Promise<number> {
+    if (this.#writing) throw new Error('another revision is being applied');
+    this.#writing = true;
+    try {
+      return (await work()).ops;
+    } finally {
+      this.#writing = false;
+      this.#lookAgain();
     }
-    return prepared;
   }
 
-  #view(): StoredView {
-    const { entries, held } = this.#tables;
-    return {
-      chain: (name) => entries.get(name) ?? null,
-      chainHas: (name) => entries.doesExist(name),
-      chainNames: (table) => entries.getKeys(tableRange(table)),
-      held: (name) => {
-        const bytes = held.get(name);
-        return bytes === undefined ? null : decodeHeld(bytes);
-      },
-      heldNames: (table) => held.getKeys(table === undefined ? {} : tableRange(table)),
-    };
+  /** At the disk: it knows what was written, also when the writer did not get to say so. */
+  #lookAgain(): void {
+    this.#tables.root.resetReadTxn();
+    const position = readPosition(this.#tables);
+    if (position.hash === this.#position.hash && position.repairs === this.#position.repairs) return;
+    this.#position = position;
+    this.#nacks = readNacks(this.#tables);
   }
-
-  #readNacks(): Nack[] {
-    const nacks: Nack[] = [];
-    for (const { key: name, value } of this.#tables.held.getRange({})) {
-      const { reason } = decodeHeld(value);
-      if (reason === null) continue;
-      const table = name.readUInt8(0);
-      nacks.push({ table: tableName(table), key: keyText(table, name.subarray(1)), ...reason });
-      if (nacks.length === MAX_NACKS) break;
-    }
-    return nacks;
-  }
-}
-
-function requireRoot(revision: number, found: Buffer, expected: Buffer): void {
-  if (found.equals(expected)) return;
-  const detail = `after revision ${revision} the state root is ${found.toString('hex')} and not ${expected.toString('hex')}`;
-  throw new FormatError('wrong_root', detail);
 }

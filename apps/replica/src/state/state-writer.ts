@@ -1,106 +1,194 @@
-import type { StateRoot, VerifiedRevision } from '#artifacts';
+import { BodyReader, BUCKETS, decodeHeader, FormatError, LIMITS, StateRoot } from '#artifacts';
 import type { Op } from '#model';
-import { encodeHeld } from './held-entry.js';
-import type { HeldChange } from './quarantine.js';
-import { readPosition, type StateTables } from './state-database.js';
-import {
-  bucketName,
-  deltaName,
-  encodeNames,
-  entryName,
-  META,
-  type StoredPosition,
-  touchedName,
-} from './state-layout.js';
+import { type EntryFault, faultOfEntry } from './entry-fault.js';
+import { type HeldChange, judgeHeld } from './quarantine.js';
+import { isNoted, SnapshotIntake } from './snapshot-intake.js';
+import type { SnapshotPlan } from './snapshot-plan.js';
+import { openTables, readPosition, type StateTables } from './state-database.js';
+import { entryName, META, type StoredPosition } from './state-layout.js';
+import { loadRoot } from './state-opening.js';
+import { storedView } from './stored-view.js';
+import { type Target, writeChange } from './state-transaction.js';
 
-/** Kept so that workers can tell what changed, and for peers; older ones come from the store. */
-const KEPT_DELTAS = 1024;
-const KEPT_DELTA_BYTES = 16 * 1024 * 1024;
+/** What came of a write. */
+export interface Written {
+  /** changes that it had */
+  ops: number;
+}
 
-export interface RevisionWrite {
-  revision: VerifiedRevision;
-  ops: readonly Op[];
-  held: readonly HeldChange[];
-  /** after the ops */
+/** What is known of a change before it is written. */
+interface Prepared {
+  ops: number;
   root: StateRoot;
   /** whose sums changed */
-  buckets: ReadonlySet<number>;
-  /** what the ops were prepared on */
-  before: Readonly<StoredPosition>;
-  appliedAt: number;
+  buckets: Set<number>;
+  noted: Op[];
+  faults: Map<Op, EntryFault>;
 }
 
 /**
- * Writes a whole revision in one transaction, on the disk when it returns. It is synchronous to the commit: lmdb's
- * asynchronous transactions answer a full disk with a rejection that is not the caller's, and keep half of what a
- * callback wrote before it threw.
- *
- * @throws Error of the disk; nothing was written then
+ * Everything that is ever written to an opened state, in a thread of its own: a large transaction takes seconds and a
+ * disk takes its time, while the process hands out tokens and answers. The thread has the same LMDB environment open.
  */
-export function writeRevision(tables: StateTables, write: RevisionWrite): StoredPosition {
-  const { buckets, held, ops, root } = write;
-  // Workers that were killed leave their readers behind, and these keep old pages from being used again.
-  tables.root.readerCheck();
-  return tables.root.transactionSync(() => {
-    requireUnmoved(tables, write.before);
-    const touched = new Map(held.map(({ name }) => [name.toString('latin1'), name]));
-    for (const { table, key, value } of ops) {
-      const name = entryName(table, key);
-      if (touched.size > 0) touched.delete(name.toString('latin1'));
-      if (value === null) tables.entries.removeSync(name);
-      else tables.entries.putSync(name, value);
+export class StateWriter {
+  readonly #tables: StateTables;
+  #position: StoredPosition;
+  #root: StateRoot;
+  #intake: SnapshotIntake | null = null;
+
+  constructor(directory: string) {
+    this.#tables = openTables(directory, false);
+    this.#position = readPosition(this.#tables);
+    this.#root = loadRoot(this.#tables);
+  }
+
+  /** One revision. @param hash of it @throws FormatError, Error of the disk: nothing has changed then */
+  applyRevision(bytes: Uint8Array, hash: Uint8Array, appliedAt: number): Written {
+    const { header, length } = decodeHeader(buffer(bytes));
+    const body = buffer(bytes).subarray(length);
+    return this.#write(body, LIMITS.ops, { ...header, hash }, bytes, appliedAt);
+  }
+
+  /** The last changes of many revisions at once, up to the one in `target`. */
+  applyRange(body: Uint8Array, target: Target, appliedAt: number): Written {
+    return this.#write(buffer(body), LIMITS.segmentOps, target, null, appliedAt);
+  }
+
+  beginSnapshot(plan: SnapshotPlan): void {
+    this.#intake = new SnapshotIntake(plan);
+  }
+
+  /** Its blob has come. @throws FormatError */
+  addBucket(bucket: number): void {
+    this.#taken().add(bucket, StateRoot.empty());
+  }
+
+  commitSnapshot(appliedAt: number): Written {
+    const intake = this.#taken();
+    this.#intake = null;
+    const { entries: table } = this.#tables;
+    const root = this.#root.clone();
+    intake.prove(root);
+    const { target, buckets } = intake.plan;
+    this.#tables.root.resetReadTxn();
+    const { append, deletes, faults, noted, puts } = intake.difference(this.#tables, this.#heldNames());
+    const entries = (): void => {
+      for (const name of deletes) table.removeSync(name);
+      for (const start of puts) {
+        const { table: number, key, value } = intake.entries.at(start);
+        // a copy: lmdb does not take values that lie in shared memory
+        table.putSync(entryName(number, key), Buffer.from(value), append ? APPEND : {});
+      }
+    };
+    const held = judgeHeld(storedView(this.#tables), noted, faults, target.revision);
+    this.#commit(
+      { target, entries, held, names: new Set(), root, buckets: buckets.map(({ bucket }) => bucket), delta: null },
+      appliedAt,
+    );
+    return { ops: puts.length + deletes.length };
+  }
+
+  abandonSnapshot(): void {
+    this.#intake = null;
+  }
+
+  /** Buckets whose entries do not add up to the sum that is stored. */
+  findDamage(): number[] {
+    this.#tables.root.resetReadTxn();
+    const content = StateRoot.empty();
+    for (const { key, value } of this.#tables.entries.getRange({}))
+      content.change(key.readUInt8(0), key.subarray(1), null, value);
+    return Array.from({ length: BUCKETS }, (_, bucket) => bucket).filter(
+      (bucket) => !content.sum(bucket).equals(this.#root.sum(bucket)),
+    );
+  }
+
+  saveHead(bytes: Uint8Array): void {
+    this.#tables.meta.putSync(META.head, buffer(bytes));
+  }
+
+  async close(): Promise<void> {
+    await this.#tables.root.close();
+  }
+
+  #write(body: Buffer, mostOps: number, target: Target, delta: Uint8Array | null, appliedAt: number): Written {
+    const { buckets, faults, noted, ops, root } = this.#prepare(body, mostOps);
+    if (!root.root().equals(target.root)) {
+      const [found, expected] = [root.root().toString('hex'), buffer(target.root).toString('hex')];
+      throw new FormatError(
+        'wrong_root',
+        `after revision ${target.revision} the state root is ${found} and not ${expected}`,
+      );
     }
-    putHeld(tables, held);
-    for (const bucket of buckets) tables.sums.putSync(bucketName(bucket), root.sum(bucket));
-    const position = keepDelta(tables, write, [...touched.values()]);
-    tables.meta.putSync(META.position, Buffer.from(JSON.stringify(position)));
-    return position;
-  });
-}
+    const held = judgeHeld(storedView(this.#tables), noted, faults, target.revision);
+    const names = held.length > 0 ? namesIn(body, mostOps) : new Set<string>();
+    const entries = (): void => {
+      for (const { table, key, value } of opsIn(body, mostOps)) {
+        const name = entryName(table, key);
+        if (value === null) this.#tables.entries.removeSync(name);
+        else this.#tables.entries.putSync(name, value);
+      }
+    };
+    this.#commit({ target, entries, held, names, root, buckets, delta }, appliedAt);
+    return { ops };
+  }
 
-/** To be called in a transaction. */
-export function putHeld(tables: StateTables, changes: readonly HeldChange[]): void {
-  for (const { name, held } of changes) {
-    if (held === null) tables.held.removeSync(name);
-    else tables.held.putSync(name, encodeHeld(held));
+  #prepare(body: Buffer, mostOps: number): Prepared {
+    this.#tables.root.resetReadTxn();
+    const held = this.#heldNames();
+    const root = this.#root.clone();
+    const prepared: Prepared = { ops: 0, root, buckets: new Set(), noted: [], faults: new Map() };
+    for (const op of opsIn(body, mostOps)) {
+      prepared.ops += 1;
+      const name = entryName(op.table, op.key);
+      const before = this.#tables.entries.get(name) ?? null;
+      prepared.buckets.add(root.change(op.table, op.key, before, op.value));
+      const fault = op.value && faultOfEntry(op.table, op.key, op.value);
+      if (fault) prepared.faults.set(op, fault);
+      if (fault || isNoted(op.table, name, held)) prepared.noted.push(op);
+    }
+    return prepared;
+  }
+
+  #heldNames(): Set<string> {
+    return new Set(Array.from(this.#tables.held.getKeys({}), (name) => name.toString('latin1')));
+  }
+
+  #commit(
+    change: {
+      target: Target;
+      entries: () => void;
+      held: readonly HeldChange[];
+      names: ReadonlySet<string>;
+      root: StateRoot;
+      buckets: Iterable<number>;
+      delta: Uint8Array | null;
+    },
+    appliedAt: number,
+  ): void {
+    this.#position = writeChange(this.#tables, { ...change, before: this.#position, appliedAt });
+    this.#root = change.root;
+  }
+
+  #taken(): SnapshotIntake {
+    if (this.#intake === null) throw new Error('no snapshot was begun');
+    return this.#intake;
   }
 }
 
-/** Inside the transaction, where nobody else can write: the lock of the directory does not reach across containers. */
-function requireUnmoved(tables: StateTables, { epoch, revision, hash }: Readonly<StoredPosition>): void {
-  const now = readPosition(tables);
-  if (now.epoch === epoch && now.revision === revision && now.hash === hash) return;
-  throw new Error(
-    'another process has applied revisions to this state directory; give each replica its own HELIO_STATE_DIR, and restart this one',
-  );
+const APPEND = { append: true } as const;
+
+/** One after the other: all at once a segment's ops would take ten times the memory of its bytes. */
+function* opsIn(body: Buffer, mostOps: number): Iterable<Op> {
+  const reader = new BodyReader(body, mostOps);
+  for (let op = reader.next(); op; op = reader.next()) yield op;
 }
 
-/** @param touched entries whose held value it changed besides those it names */
-function keepDelta(tables: StateTables, write: RevisionWrite, touched: readonly Buffer[]): StoredPosition {
-  const { deltas } = tables;
-  const { header, hash, bytes } = write.revision;
-  const { environment, epoch, revision, issuedAt } = header;
-  let { firstDelta, deltaBytes } = write.before;
-  deltas.putSync(deltaName(revision), bytes);
-  if (touched.length > 0) deltas.putSync(touchedName(revision), encodeNames(touched));
-  deltaBytes += bytes.length;
-  while (firstDelta <= revision && (revision - firstDelta >= KEPT_DELTAS || deltaBytes > KEPT_DELTA_BYTES)) {
-    deltaBytes -= deltas.get(deltaName(firstDelta))?.length ?? 0;
-    deltas.removeSync(deltaName(firstDelta));
-    deltas.removeSync(touchedName(firstDelta));
-    firstDelta += 1;
-  }
-  const root = header.root.toString('hex');
-  const { appliedAt } = write;
-  return {
-    environment,
-    epoch,
-    revision,
-    hash: hash.toString('hex'),
-    root,
-    issuedAt,
-    appliedAt,
-    firstDelta,
-    deltaBytes,
-  };
+function namesIn(body: Buffer, mostOps: number): Set<string> {
+  return new Set(Array.from(opsIn(body, mostOps), ({ table, key }) => entryName(table, key).toString('latin1')));
+}
+
+/** What came from another thread is no Buffer any more. */
+function buffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }

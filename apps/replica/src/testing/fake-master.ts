@@ -25,7 +25,9 @@ export class FakeMaster {
     server.listen(port, '127.0.0.1');
     await once(server, 'listening');
     const master = new FakeMaster(server, `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    server.on('upgrade', (_request, socket) => socket.end('HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n'));
     server.on('request', (request, response) => {
+      if (request.method !== 'POST') return void response.writeHead(404).end();
       void read(request).then((body) => {
         master.heard.push({ path: request.url ?? '', authorization: request.headers.authorization, body });
         const answer = master.answers.length > 1 ? master.answers.shift() : master.answers[0];

@@ -1,32 +1,56 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { type ArtifactStore, openStore, TrustedKeys } from '#artifacts';
+import { type ArtifactStore, openStore } from '#artifacts';
 import { ChainMaker } from '#artifacts/testing';
 import { until } from '#harness';
+import type { ReplicaStatus } from '#model';
 import { createLog } from '#platform';
 import { StateStore } from '../state/state-store.js';
+import { ChainTrust } from '../sync/chain-trust.js';
 import { type RevisionSource, StoreSource } from '../sync/revision-source.js';
+import { RunState } from '../sync/run-state.js';
+import { StreamClient } from '../sync/stream/stream-client.js';
+import type { Sync } from '../sync/sync.js';
 import { SyncAgent } from '../sync/sync-agent.js';
 import { lastFault } from '../sync/sync-machine.js';
 import { temporaryDirectory } from './state-fixture.js';
 
+export interface FollowerOptions {
+  masters?: readonly string[];
+  others?: readonly RevisionSource[];
+  streamPollMs?: number;
+}
+
 /** A chain, a directory store that it is published to, and a replica's sync agent that follows it every 20 ms. */
 export class Follower {
   readonly chain = new ChainMaker();
+  /** what the replica was given to trust */
+  readonly trusted = [this.chain.signer.publicKey];
   readonly storeDirectory = temporaryDirectory();
   readonly stateDirectory = temporaryDirectory();
   readonly store: ArtifactStore = openStore(pathToFileURL(this.storeDirectory).href, { create: true });
   readonly refused: string[] = [];
+  readonly streamPollMs: number;
+  readonly others: readonly RevisionSource[];
+  readonly #masters: readonly string[];
+  stream: StreamClient | null = null;
   /** what each look at the head was told that is known already, and what it was answered */
   readonly looks: { etag: string | null; answer: string }[] = [];
   state = StateStore.open(this.stateDirectory, 'prod');
-  agent = this.#newAgent();
+  agent: SyncAgent;
   #stop = new AbortController();
   #running: Promise<void> | null = null;
 
+  /** @param others more sources, asked after its own store; masters: URLs of streams; polls are rare while it streams */
+  constructor({ masters = [], others = [], streamPollMs = 60_000 }: FollowerOptions = {}) {
+    this.#masters = masters;
+    this.others = others;
+    this.streamPollMs = streamPollMs;
+    this.agent = this.#newAgent();
+  }
+
   start(): void {
-    this.#stop = new AbortController();
     this.#running = this.agent.run(this.#stop.signal);
   }
 
@@ -70,12 +94,17 @@ export class Follower {
   }
 
   #newAgent(): SyncAgent {
+    const log = createLog('test', 'silent');
+    this.#stop = new AbortController();
+    this.stream = this.#masters.length > 0 ? this.#newStream() : null;
     return new SyncAgent({
       state: this.state,
-      source: this.#watched(new StoreSource(this.store, 'prod')),
-      trusted: new TrustedKeys([this.chain.signer.publicKey]),
-      log: createLog('test', 'silent'),
+      sources: [this.#watched(new StoreSource(this.store, 'prod')), ...this.others],
+      stream: this.stream,
+      trusted: new ChainTrust(this.trusted, this.state, log).keys,
+      log,
       pollMs: 20,
+      streamPollMs: this.streamPollMs,
       onHead: () => undefined,
       onApplied: () => undefined,
       onChange: () => undefined,
@@ -83,9 +112,24 @@ export class Follower {
     });
   }
 
+  #newStream(): StreamClient {
+    const { state } = this;
+    return new StreamClient({
+      urls: this.#masters,
+      token: 'hg_replica_1',
+      position: () => ({ ...state.position, lagMs: 0 }),
+      delta: (revision) => state.delta(revision),
+      status: () => sampleStatus(this.agent.sync),
+      log: createLog('test', 'silent'),
+      running: new RunState(this.#stop.signal, { baseMs: 20, maxMs: 100 }),
+      heartbeatMs: 300,
+    });
+  }
+
   #watched(source: StoreSource): RevisionSource {
     return {
       kind: source.kind,
+      reader: source.reader,
       description: source.description,
       head: async (etag, signal) => {
         const answer = await source.head(etag, signal);
@@ -95,4 +139,26 @@ export class Follower {
       revision: (revision, limitBytes, signal) => source.revision(revision, limitBytes, signal),
     };
   }
+}
+
+/** As much of a status as a master needs. */
+function sampleStatus({ head, revision, state }: Readonly<Sync>): ReplicaStatus {
+  return {
+    replica: 'eu-west-1',
+    region: 'eu-west',
+    environment: 'prod',
+    build: 'test',
+    state,
+    source: 'stream',
+    freshness: 'fresh',
+    epoch: 1,
+    revision,
+    hash: null,
+    root: null,
+    head,
+    lagMs: null,
+    throttle: 'local',
+    nacks: [],
+    lastError: null,
+  };
 }

@@ -24,6 +24,10 @@ export class MemoryState implements StateReader {
     return this.history.length;
   }
 
+  repairs(): number {
+    return 0;
+  }
+
   snapshot(): StateSnapshot {
     const { entries, environment } = this;
     const history = this.history.slice();
@@ -32,6 +36,7 @@ export class MemoryState implements StateReader {
       environment,
       epoch: 1,
       revision: history.length,
+      repairs: 0,
       get: (table, key) => entries.get(nameOf({ table, key }))?.value ?? null,
       entries: (table) =>
         [...entries.values()]

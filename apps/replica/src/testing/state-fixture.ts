@@ -3,12 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { StateRoot, TrustedKeys, verifyRevision } from '#artifacts';
 import { ChainMaker } from '#artifacts/testing';
+import { build } from '#harness';
 import type { Op } from '#model';
 import { StateStore } from '../state/state-store.js';
 
 export function temporaryDirectory(): string {
   return mkdtempSync(join(tmpdir(), 'helio-replica-'));
 }
+
+build(); // the thread that writes a state runs from dist/
 
 /** A state on the disk, and a chain that it follows. */
 export class StateFixture {

@@ -1,0 +1,237 @@
+import {
+  type ArtifactReader,
+  FormatError,
+  type Head,
+  snapshotName,
+  StoreError,
+  type TrustedKeys,
+  type VerifiedSnapshot,
+  verifyRevision,
+  verifySegment,
+} from '#artifacts';
+import type { Logger } from '#platform';
+import { type ReplacedBucket, snapshotPlan } from '../../state/snapshot-plan.js';
+import type { StateStore } from '../../state/state-store.js';
+import { CatchUpError } from './catch-up-error.js';
+import { Mending } from './mending.js';
+import { ObjectFetcher } from './object-fetcher.js';
+import { differing } from './plan.js';
+import type { Piece, Route } from './routes.js';
+import { requireSameChain } from './same-chain.js';
+import { SnapshotDownload } from './snapshot-download.js';
+import { noWay, Survey } from './survey.js';
+
+export interface CatchUpOptions {
+  reader: ArtifactReader;
+  state: StateStore;
+  /** those that are trusted at that moment: a revision can change them */
+  trusted: () => TrustedKeys;
+  log: Logger;
+  /** after each step, which is whole by itself */
+  onApplied: (ops: number, seconds: number) => void;
+}
+
+/** Nearer than this, single revisions are as cheap, and workers can tell what changed. */
+const NEAR = 64;
+/** Of a single revision: another way would not lead around these. */
+const FINAL = new Set(['reader_too_old', 'wrong_previous', 'wrong_root']);
+
+/**
+ * The way to a head that is many revisions away, from one source: segments and revisions, or the buckets of a snapshot
+ * that differ, whichever has fewer bytes. Each step is one transaction, so what was applied stays applied.
+ */
+export class CatchUp {
+  readonly #fetcher: ObjectFetcher;
+  #download: SnapshotDownload | null = null;
+
+  constructor(private readonly options: CatchUpOptions) {
+    this.#fetcher = new ObjectFetcher(options.reader);
+  }
+
+  static needed(revision: number, head: number): boolean {
+    return head - revision > NEAR;
+  }
+
+  /**
+   * @returns the revision that the state is at: the head's, or a later one
+   * @throws CatchUpError for an object without which there is no way; FormatError `wrong_previous`, `wrong_root` or
+   * `reader_too_old` for a revision that ends the way; StoreError when the source does not answer; Error of the disk; the signal's reason
+   */
+  async run(head: Head, signal: AbortSignal): Promise<{ applied: number }> {
+    const { log, reader, state, trusted } = this.options;
+    await requireSameChain(this.#fetcher, state, trusted(), signal);
+    const survey = new Survey(reader, this.#fetcher, head);
+    for (;;) {
+      const from = state.position.revision;
+      if (from >= head.revision) return { applied: from };
+      const plan = await survey.plan(from, state.sums(), signal);
+      try {
+        if (plan.kind === 'route') await this.#follow(plan.route, survey, head, signal);
+        else if (plan.kind === 'look') await survey.manifest(trusted(), signal);
+        else if (plan.kind === 'snapshot') await this.#replace(plan.buckets, survey, signal);
+        else throw survey.fault ?? noWay(reader, head, from, head.revision);
+      } catch (error) {
+        if (!(error instanceof CatchUpError) || error.code === 'fork' || plan.kind === 'none') throw error;
+        if (plan.kind !== 'route') survey.leaveSnapshotOut();
+        if (!survey.leaveOut(error)) throw error;
+        log.warn(
+          { object: error.object, code: error.code, detail: error.message },
+          'an object is of no use; another way is taken',
+        );
+      }
+    }
+  }
+
+  /**
+   * Compares what is stored with its sums, which takes seconds, and fetches those buckets that do not agree.
+   *
+   * @returns how many did not, and the revision that the state is at: its own, or that of a newer snapshot
+   * @throws as `run`; CatchUpError `state_damaged` when it cannot be mended
+   */
+  async repair(head: Head, signal: AbortSignal): Promise<{ damaged: number; applied: number }> {
+    const { log, reader, state, trusted } = this.options;
+    const damaged = await state.findDamage();
+    if (damaged.length > 0) {
+      const { revision } = state.position;
+      log.error(
+        { buckets: damaged.length, revision },
+        'the state on the disk is damaged; its damaged parts are fetched again',
+      );
+      if (head.snapshot === null)
+        throw new CatchUpError(
+          'state',
+          'state_damaged',
+          `${damaged.length} buckets are damaged, and ${reader.description} has no snapshot yet`,
+        );
+      const survey = new Survey(reader, this.#fetcher, head);
+      const snapshot = await survey.manifest(trusted(), signal);
+      if (snapshot.header.revision > revision) {
+        const buckets = new Set([...differing(snapshot.buckets, state.sums()), ...damaged]);
+        await this.#replace(
+          [...buckets].sort((a, b) => a - b),
+          survey,
+          signal,
+        );
+      } else await this.#mend(damaged, snapshot, survey, signal);
+      const left = (await state.findDamage()).length;
+      if (left > 0)
+        throw new CatchUpError(
+          'state',
+          'state_damaged',
+          `${left} buckets are damaged still; give this replica an empty HELIO_STATE_DIR`,
+        );
+    }
+    return { damaged: damaged.length, applied: state.position.revision };
+  }
+
+  /** To what they held at the revision that is here, which is newer than the snapshot. */
+  async #mend(
+    buckets: readonly number[],
+    snapshot: VerifiedSnapshot,
+    survey: Survey,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { onApplied, state, trusted } = this.options;
+    const { hash, root, ...position } = state.position;
+    const began = performance.now();
+    const mending = new Mending(this.#fetcher, snapshot, buckets);
+    const way = await survey.route(snapshot.header.revision, position.revision, signal);
+    const changes = await mending.changes(way, trusted(), signal);
+    const contents = new Map<number, Buffer>();
+    const replaced: ReplacedBucket[] = [];
+    for await (const content of mending.contents(changes, state.sums(), signal)) {
+      contents.set(content.replaced.bucket, content.bytes);
+      replaced.push(content.replaced);
+    }
+    const plan = snapshotPlan(
+      { ...position, hash: Buffer.from(hash, 'hex'), root: Buffer.from(root, 'hex') },
+      replaced,
+    );
+    const ops = await state.applySnapshot(
+      plan,
+      async (filled) => {
+        for (const { at, bucket, bytes } of plan.buckets.filter((one) => one.bytes > 0)) {
+          new Uint8Array(plan.memory, at, bytes).set(contents.get(bucket) ?? []);
+          await filled(bucket);
+        }
+      },
+      Date.now,
+    );
+    onApplied(ops, (performance.now() - began) / 1000);
+  }
+
+  async #follow(route: Route, survey: Survey, head: Head, signal: AbortSignal): Promise<void> {
+    for await (const { want, bytes } of this.#fetcher.inOrder(survey.named(route), signal)) {
+      const began = performance.now();
+      const ops = await this.#apply(want.piece, want.name, bytes, head);
+      this.options.onApplied(ops, (performance.now() - began) / 1000);
+    }
+  }
+
+  async #apply(piece: Piece, name: string, bytes: Buffer, head: Head): Promise<number> {
+    try {
+      return piece.level === 0 ? await this.#applyRevision(bytes, head) : await this.#applySegment(piece, bytes, head);
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      const final = error.code === 'reader_too_old' || (piece.level === 0 && FINAL.has(error.code));
+      throw final ? new FormatError(error.code, `${name}: ${error.message}`) : CatchUpError.of(name, error);
+    }
+  }
+
+  #applyRevision(bytes: Buffer, head: Head): Promise<number> {
+    const { state, trusted } = this.options;
+    const revision = verifyRevision(bytes, state.chainPosition, trusted());
+    requireHead(head, revision.header.revision, revision.hash);
+    return state.apply(revision, Date.now());
+  }
+
+  #applySegment({ index, level }: Piece, bytes: Buffer, head: Head): Promise<number> {
+    const { state, trusted } = this.options;
+    const segment = verifySegment(bytes, head.environment, trusted());
+    const { header } = segment;
+    if (header.level !== level || header.index !== index)
+      throw new FormatError('wrong_revision', `it is segment ${header.index} of level ${header.level}`);
+    const { epoch } = state.position;
+    if (header.epoch < epoch) throw new FormatError('older_epoch', `its epoch ${header.epoch} is older than ${epoch}`);
+    requireHead(head, header.last, header.hash);
+    return state.applySegment(segment, Date.now());
+  }
+
+  async #replace(buckets: readonly number[], survey: Survey, signal: AbortSignal): Promise<void> {
+    const { log, onApplied, state, trusted } = this.options;
+    const snapshot = await survey.manifest(trusted(), signal);
+    const { environment, epoch, revision } = snapshot.header;
+    if (epoch < state.position.epoch)
+      throw new CatchUpError(
+        snapshotName(environment, revision),
+        'older_epoch',
+        `its epoch ${epoch} is older than ${state.position.epoch}`,
+      );
+    const download = this.#download?.isFor(snapshot, buckets)
+      ? this.#download
+      : new SnapshotDownload(snapshot, buckets);
+    this.#download = download;
+    log.info({ revision, buckets: buckets.length }, 'fetching the parts of a snapshot that differ');
+    const began = performance.now();
+    try {
+      const fill = (filled: (bucket: number) => Promise<void>): Promise<void> =>
+        download.fill(this.#fetcher, filled, signal);
+      const ops = await state.applySnapshot(download.plan, fill, Date.now);
+      this.#download = null;
+      onApplied(ops, (performance.now() - began) / 1000);
+    } catch (error) {
+      // What has come is kept for a source that comes back, and for nothing else.
+      if (!(error instanceof StoreError)) this.#download = null;
+      throw error;
+    }
+  }
+}
+
+function requireHead(head: Head, revision: number, hash: Buffer): void {
+  if (revision !== head.revision || hash.toString('hex') === head.hash) return;
+  throw new CatchUpError(
+    `revision ${revision}`,
+    'fork',
+    `it does not have the hash ${head.hash} by which the head names it`,
+  );
+}
