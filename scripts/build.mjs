@@ -1,4 +1,4 @@
-// Compiles everything but the specs to dist/, in a second or so; does nothing when dist/ was made from these very files.
+// Compiles everything but the specs to dist/, in some seconds; does nothing when dist/ was made from these very files.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -10,9 +10,9 @@ const sources = ['apps', 'libs', 'bench', 'test'].filter((folder) => existsSync(
 const stamp = '.built-from';
 // By content and not by time: a checkout, a copy or a restored cache gives files any time it likes.
 const wanted = digest();
-if (builtFrom() !== wanted) build();
+if (builtFrom() !== wanted) await build();
 
-function build() {
+async function build() {
   // Compiled beside dist/ and then exchanged: a source that does not compile leaves the last build whole, and what runs
   // from dist/ meanwhile never finds half of it.
   const next = `dist.${process.pid}`;
@@ -22,6 +22,12 @@ function build() {
     const options = ['--out-dir', next, '--quiet', '--ignore', '**/*.spec.ts'];
     process.exitCode = spawnSync(process.execPath, [swc, ...sources, ...options], { stdio: 'inherit' }).status ?? 1;
     if (process.exitCode !== 0) return;
+    const { bundle } = await import('./bundle.mjs'); // not loaded where there is nothing to do
+    try {
+      await bundle(next);
+    } catch (error) {
+      console.error(`the replica stays in single files, and starts slowly: ${error.message}`);
+    }
     writeFileSync(join(next, stamp), wanted);
     if (existsSync('dist')) renameSync('dist', previous);
     renameSync(next, 'dist');
@@ -42,7 +48,7 @@ function digest() {
     .flatMap((folder) => readdirSync(folder, { recursive: true }).map((name) => join(folder, name)))
     .filter((name) => /(?<!\.spec)\.ts$/.test(name));
   const hash = createHash('sha256');
-  for (const file of ['.swcrc', 'package-lock.json', ...files.sort()]) {
+  for (const file of ['.swcrc', 'package-lock.json', 'scripts/bundle.mjs', ...files.sort()]) {
     hash.update(`${file}\0`).update(readFileSync(file)).update('\0');
   }
   return hash.digest('hex');

@@ -1,6 +1,6 @@
-import { openStore, TrustedKeys } from '#artifacts';
 import type { ReplicaStatus } from '#model';
 import type { Logger } from '#platform';
+import { chainSources, type Joined } from './chain-sources.js';
 import type { ReplicaConfig } from './config/replica-config.js';
 import { type Identity, writeIdentity } from './identity/identity.js';
 import { joinRegion, newReplicaId } from './identity/join.js';
@@ -9,7 +9,9 @@ import { StatusReporter } from './master/status-reporter.js';
 import type { KnownHead } from './state/state-layout.js';
 import type { StateStore } from './state/state-store.js';
 import type { ReplicaFacts } from './status-view.js';
-import { StoreSource } from './sync/revision-source.js';
+import { ChainTrust } from './sync/chain-trust.js';
+import { RunState } from './sync/run-state.js';
+import { StreamClient } from './sync/stream/stream-client.js';
 import { SyncAgent } from './sync/sync-agent.js';
 
 export interface FollowingOptions {
@@ -22,10 +24,14 @@ export interface FollowingOptions {
   onRefused: (code: string) => void;
 }
 
+/** Pauses between attempts to reach a master's stream. */
+const STREAM_PACE = { baseMs: 500, maxMs: 15_000 };
+
 /** Everything of a replica that needs others: joining, following the chain, reporting. It serves without. */
 export class Following {
   #identity: Identity | null;
   #agent: SyncAgent | null = null;
+  #stream: StreamClient | null = null;
   #reporter: StatusReporter | null = null;
   #store: string | null = null;
   #joinFault: ReplicaFacts['joinFault'] = null;
@@ -34,44 +40,71 @@ export class Following {
     this.#identity = options.config.identity;
   }
 
-  get facts(): Pick<ReplicaFacts, 'replica' | 'sync' | 'head' | 'joinFault'> {
+  get facts(): Pick<ReplicaFacts, 'replica' | 'sync' | 'source' | 'head' | 'joinFault'> {
     const { config, state } = this.options;
     return {
       // until the master has given it a name, it goes by its region's
       replica: this.#identity?.replica ?? config.replica ?? config.region,
       sync: this.#agent?.sync ?? null,
-      head: this.#agent?.head ?? state.head,
+      source: this.#agent?.source ?? 'none',
+      head: this.#agent?.heads.freshest ?? state.head,
       joinFault: this.#joinFault,
     };
   }
 
-  /** where the chain comes from, for people */
+  /** where the chain is fetched, for people */
   get store(): string | null {
     return this.#store;
   }
 
-  /** Until the signal fires. What is known from the configuration does not wait for a join. */
-  async run(signal: AbortSignal): Promise<void> {
-    const { storeUrl, trustedKeys } = this.options.config;
-    const known = storeUrl !== null && trustedKeys !== null;
-    await Promise.all([
-      known ? this.#follow(storeUrl, trustedKeys, signal) : undefined,
-      this.#joinAndReport(!known, signal),
-    ]);
+  /** The exact bytes of the newest head whose revision is here: what others may follow from here. */
+  get servedHead(): Buffer | null {
+    return this.#agent?.heads.served ?? null;
   }
 
-  async #joinAndReport(follows: boolean, signal: AbortSignal): Promise<void> {
-    const { config, log, status } = this.options;
-    const { master, storeUrl, trustedKeys } = config;
-    if (!this.#identity?.joined) await this.#becomeSomebody(signal);
-    const joined = this.#identity?.joined;
-    if (!joined || !master) return;
-    const client = new MasterClient(master.url);
-    this.#reporter = new StatusReporter({ master: client, token: joined.token, status, log });
-    await Promise.all([
-      follows ? this.#follow(storeUrl ?? joined.store, trustedKeys ?? joined.trustedKeys, signal) : undefined,
-      this.#reporter.run(signal),
-    ]);
+  /** Until the signal fires. What is known from the configuration does not wait for a join. */
+  async run(signal: AbortSignal): Promise<void> {
+    const meanwhile = new AbortController();
+    const stop = (): void => meanwhile.abort();
+    signal.addEventListener('abort', stop, { once: true });
+    const wasJoined = this.#identity?.joined ?? null;
+    const early = wasJoined ? undefined : this.#follow(null, meanwhile.signal);
+    if (!wasJoined) await this.#becomeSomebody(signal);
+    const joined = this.#identity?.joined ?? null;
+    if (joined) {
+      // begun anew, with the master among the sources: all that it knows is on the disk
+      stop();
+      await early;
+      await this.#followJoined(joined, signal);
+    }
+    await early;
+  }
+
+  async #followJoined(joined: Joined, signal: AbortSignal): Promise<void> {
+    const { config, log, state, status } = this.options;
+    if (!config.master) return this.#follow(joined, signal);
+    const { urls } = config.master;
+    const stream = new StreamClient({
+      urls,
+      token: joined.token,
+      position: () => {
+        const { appliedAt, epoch, hash, issuedAt, revision } = state.position;
+        return { epoch, revision, hash, lagMs: revision > 0 ? appliedAt - issuedAt : null };
+      },
+      delta: (revision) => state.delta(revision),
+      status,
+      log,
+      running: new RunState(signal, STREAM_PACE),
+    });
+    this.#stream = stream;
+    this.#reporter = new StatusReporter({
+      master: new MasterClient(urls),
+      token: joined.token,
+      status,
+      log,
+      isNeeded: () => !stream.isUp,
+    });
+    await Promise.all([this.#follow(joined, signal), this.#reporter.run(signal)]);
   }
 
   /** By joining, or, where there is no master to join, by itself. */
@@ -82,7 +115,7 @@ export class Following {
       const { joinToken } = master;
       const onFault = (fault: { code: string; detail: string }): void => this.#onJoinFault(fault);
       const { log } = this.options;
-      const client = new MasterClient(master.url);
+      const client = new MasterClient(master.urls);
       const options = { master: client, joinToken, environment, region, replica, s3, stateDir, log, onFault };
       this.#identity = (await joinRegion(options, signal)) ?? this.#identity;
       if (this.#identity?.joined) this.#joinFault = null;
@@ -105,16 +138,21 @@ export class Following {
     this.#joinFault = { code, detail, at: Date.now() };
   }
 
-  async #follow(storeUrl: string, trustedKeys: readonly string[], signal: AbortSignal): Promise<void> {
+  /** Returns at once where it is not known yet what to follow, or whom to believe. */
+  async #follow(joined: Joined | null, signal: AbortSignal): Promise<void> {
     const { config, log, onApplied, onHead, onRefused, state } = this.options;
-    const store = openStore(storeUrl, { s3: config.s3 });
-    this.#store = store.description;
+    const keys = config.trustedKeys ?? joined?.trustedKeys;
+    const sources = chainSources(config, joined);
+    if (!keys || sources.length === 0) return;
+    this.#store = sources[0]?.description ?? null;
     this.#agent = new SyncAgent({
       state,
-      source: new StoreSource(store, config.environment),
-      trusted: new TrustedKeys(trustedKeys),
+      sources,
+      stream: this.#stream,
+      trusted: new ChainTrust(keys, state, log).keys,
       log,
       pollMs: config.pollMs,
+      streamPollMs: config.streamPollMs,
       onHead,
       onApplied,
       onRefused,
@@ -123,7 +161,7 @@ export class Following {
     try {
       await this.#agent.run(signal);
     } finally {
-      await store.close();
+      await Promise.all(sources.map(({ reader }) => reader.close()));
     }
   }
 }

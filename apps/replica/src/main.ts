@@ -1,24 +1,47 @@
 #!/usr/bin/env node
-import { loadOrExit, onShutdown } from '#platform';
+import { createLog, loadOrExit, onShutdown } from '#platform';
 import { commandLine } from './config/command-line.js';
-import { replicaConfig } from './config/replica-config.js';
-import { explainStart } from './explain-start.js';
-import { Replica } from './replica.js';
+import { type ReplicaConfig, replicaConfig } from './config/replica-config.js';
+import { WorkerPool } from './gateway/worker-pool.js';
+import type { Replica } from './replica.js';
 
 const GRACE_MS = 10_000;
 
 commandLine(process.argv.slice(2));
 const config = loadOrExit('helio-replica', () => replicaConfig(process.env));
-if (process.argv.includes('--check')) {
-  process.stdout.write('helio-replica: the configuration is valid\n');
-} else {
-  const replica = new Replica(config);
-  onShutdown(() => replica.stop(), GRACE_MS);
+if (process.argv.includes('--check')) process.stdout.write('helio-replica: the configuration is valid\n');
+else await start(config);
+
+async function start({
+  accessLog,
+  bind,
+  gatewayPort,
+  logLevel,
+  region,
+  stateDir,
+  workers: count,
+}: Readonly<ReplicaConfig>): Promise<void> {
+  const log = createLog('replica', logLevel);
+  const workers = new WorkerPool({ workers: count, port: gatewayPort, host: bind, stateDir, region, accessLog, log });
+  let replica: Replica | null = null;
+  let stopping = false;
+  const stop = (): Promise<void> => {
+    stopping = true;
+    return replica?.stop() ?? workers.stop(0);
+  };
+  onShutdown(stop, GRACE_MS);
+  // A start is nearly all loading of modules: what serves comes first, side by side with the rest of this process.
+  workers.boot();
   try {
+    const { Replica } = await import('./replica.js');
+    if (stopping) return;
+    replica = new Replica(config, workers, log);
     await replica.start();
   } catch (error) {
+    if (stopping) return; // that it did not start is no fault then
+    const { explainStart } = await import('./explain-start.js');
     process.stderr.write(`helio-replica: ${explainStart(error, config)}\n`);
-    await replica.stop();
+    await stop();
     process.exit(2);
   }
 }

@@ -3,6 +3,7 @@ import { APP_FILTER } from '@nestjs/core';
 import type { Logger } from '#platform';
 import { AskModule } from './admin/ask.module.js';
 import type { Ask } from './admin/ask.service.js';
+import { ChainController } from './admin/chain.controller.js';
 import { HealthController } from './admin/health.controller.js';
 import { NODE, type Node } from './admin/node.js';
 import { ProblemFilter } from './admin/problem.filter.js';
@@ -20,6 +21,7 @@ export class ReplicaModule {
       controllers: [
         StatusController, // status, metrics
         HealthController, // livez, readyz
+        ChainController, // chain, for peers
       ],
       providers: [
         { provide: NODE, useValue: node },

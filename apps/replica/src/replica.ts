@@ -1,15 +1,16 @@
 import { mkdirSync } from 'node:fs';
 import type { ReplicaStatus } from '#model';
-import { createLog, type Logger } from '#platform';
+import type { Logger } from '#platform';
 import type { AdminApp } from './admin/admin-app.js';
 import type { Ask } from './admin/ask.service.js';
 import type { Node } from './admin/node.js';
 import type { ReplicaConfig } from './config/replica-config.js';
 import { Following } from './following.js';
-import { WorkerPool } from './gateway/worker-pool.js';
+import type { WorkerPool } from './gateway/worker-pool.js';
 import type { KnownHead } from './state/state-layout.js';
 import { StateStore } from './state/state-store.js';
 import { type NodeFacts, statusOf } from './status-view.js';
+import { ChainShelf } from './sync/chain-shelf.js';
 import type { ReplicaMetrics } from './telemetry/replica-metrics.js';
 
 /** What requests under way are given when the replica is told to stop. */
@@ -17,26 +18,21 @@ const DRAIN_MS = 5000;
 
 /** Process 1 of a replica: the state, the gateway workers, the admin port, and what follows the chain. */
 export class Replica {
-  readonly #log: Logger;
   readonly #workers: WorkerPool;
+  readonly #log: Logger;
   readonly #stopping = new AbortController();
   #state: StateStore | null = null;
   #admin: AdminApp | null = null;
   #ask: Ask | null = null;
   #followed: Promise<void> = Promise.resolve();
 
-  constructor(private readonly config: Readonly<ReplicaConfig>) {
-    const { accessLog, bind, gatewayPort, logLevel, region, stateDir, workers } = config;
-    this.#log = createLog('replica', logLevel);
-    this.#workers = new WorkerPool({
-      workers,
-      port: gatewayPort,
-      host: bind,
-      stateDir,
-      region,
-      accessLog,
-      log: this.#log,
-    });
+  constructor(
+    private readonly config: Readonly<ReplicaConfig>,
+    workers: WorkerPool,
+    log: Logger,
+  ) {
+    this.#workers = workers;
+    this.#log = log;
   }
 
   /**
@@ -65,8 +61,10 @@ export class Replica {
     };
     const metrics = new ReplicaMetrics(status, () => state.diskBytes());
     const following = this.#newFollowing(state, ask, metrics, status);
+    const shelf = new ChainShelf(state, () => following.servedHead);
     const node: Node = {
       status: () => ({ ...status(), ...this.#nodeFacts(following) }),
+      artifact: (name) => shelf.find(name),
       metrics: async () => (await metrics.registry.metrics()) + (await this.#workers.metrics()),
     };
     this.#admin = await listenAdmin({ node, ask, log: this.#log, port: adminPort, host: adminBind });

@@ -2,7 +2,8 @@ import type { Nack, ReplicaStatus } from '#model';
 import type { WorkerStatus } from './gateway/worker-pool.js';
 import type { StoredPosition } from './state/state-layout.js';
 import type { KnownHead } from './state/state-layout.js';
-import { lastFault, type Sync } from './sync/sync-machine.js';
+import type { Sync } from './sync/sync.js';
+import { lastFault } from './sync/sync-machine.js';
 import { VERSION } from './version.js';
 
 /** Everything that the status of a replica is made of, at one moment. */
@@ -14,6 +15,7 @@ export interface ReplicaFacts {
   nacks: readonly Nack[];
   /** null before it is known where the chain comes from */
   sync: Readonly<Sync> | null;
+  source: ReplicaStatus['source'];
   /** why it could not join yet */
   joinFault: { code: string; detail: string; at: number } | null;
 }
@@ -33,7 +35,7 @@ const MAX_DETAIL = 2000;
 
 /** @param now milliseconds since 1970 */
 export function statusOf(
-  { head, joinFault, nacks, position, region, replica, sync }: ReplicaFacts,
+  { head, joinFault, nacks, position, region, replica, source, sync }: ReplicaFacts,
   now: number,
 ): ReplicaStatus {
   const { environment, epoch, revision, hash, root, issuedAt, appliedAt } = position;
@@ -44,7 +46,8 @@ export function statusOf(
     environment,
     build: VERSION,
     state: sync?.state ?? 'booting',
-    source: sync ? 'store' : 'none',
+    ...(sync ? { since: new Date(sync.since).toISOString() } : {}),
+    source,
     freshness: head !== null && now < head.expiresAt ? 'fresh' : 'stale',
     epoch,
     revision,

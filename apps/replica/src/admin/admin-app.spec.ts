@@ -7,7 +7,7 @@ import { replicaStatus } from '#model';
 import { createLog } from '#platform';
 import { LocalCounterStore, systemClock } from '#throttle';
 import { type ReplicaFacts, statusOf } from '../status-view.js';
-import { BEGINNING } from '../sync/sync-machine.js';
+import { BEGINNING } from '../sync/sync.js';
 import { exchange } from '../testing/clients.js';
 import { type AdminApp, listenAdmin } from './admin-app.js';
 import { Ask } from './ask.service.js';
@@ -25,6 +25,7 @@ const POSITION = {
   appliedAt: 1002,
   firstDelta: 1,
   deltaBytes: 0,
+  repairs: 0,
 };
 const FACTS: ReplicaFacts = {
   replica: 'eu-west-1',
@@ -33,9 +34,11 @@ const FACTS: ReplicaFacts = {
   head: null,
   nacks: [],
   sync: { ...BEGINNING, state: 'polling', revision: 184, head: 184 },
+  source: 'store',
   joinFault: null,
 };
 let facts: ReplicaFacts;
+const artifacts = new Map([['prod/head.json', { bytes: Buffer.from('{}\n'), etag: 'ab12' }]]);
 let loaded: number;
 let admin: AdminApp;
 let ask: Ask;
@@ -44,11 +47,15 @@ beforeAll(async () => {
   const status = () => ({ ...statusOf(facts, 5000), workers: [], loaded, store: 'file:///s', uptimeSeconds: 1 });
   ask = new Ask(
     'eu-west',
-    { revision: () => 0, snapshot: () => assert.fail() },
+    { revision: () => 0, repairs: () => 0, snapshot: () => assert.fail() },
     new LocalCounterStore(systemClock).holder('ask'),
     log,
   );
-  const node = { status, metrics: () => Promise.resolve('# none\n') };
+  const node = {
+    status,
+    metrics: () => Promise.resolve('# none\n'),
+    artifact: (name: string) => artifacts.get(name) ?? null,
+  };
   admin = await listenAdmin({ node, ask, log, port: 0, host: '127.0.0.1' });
 });
 afterAll(async () => {
@@ -95,6 +102,7 @@ describe('the admin port', () => {
       ...FACTS,
       position,
       sync: null,
+      source: 'none',
       joinFault: { code: 'master_unreachable', detail: 'x'.repeat(3000), at: 0 },
     };
     const { body } = await get('/status');
@@ -107,13 +115,27 @@ describe('the admin port', () => {
       lagMs: null,
       lastError: { code: 'master_unreachable', at: '1970-01-01T00:00:00.000Z' },
     });
-    const faults = { source: null, head: null, revision: { code: 'bad_hash', detail: 'd', at: 7 } };
+    const faults = { revision: { code: 'bad_hash', detail: 'd', at: 7 } };
     facts = { ...FACTS, sync: { ...BEGINNING, faults } };
     expect(((await get('/status')).body as { lastError: unknown }).lastError).toEqual({
       code: 'bad_hash',
       detail: 'd',
       at: '1970-01-01T00:00:00.007Z',
     });
+  });
+
+  it('GET and HEAD /chain/<name> give the exact bytes with a tag, and 304 and 404', async () => {
+    const url = `http://127.0.0.1:${admin.port}/chain`;
+    const whole = await fetch(`${url}/prod/head.json`);
+    expect([whole.status, whole.headers.get('etag'), await whole.text()]).toEqual([200, '"ab12"', '{}\n']);
+    const known = await fetch(`${url}/prod/head.json`, { headers: { 'if-none-match': '"ab12"' } });
+    expect([known.status, await known.text()]).toEqual([304, '']);
+    const size = await fetch(`${url}/prod/head.json`, { method: 'HEAD' });
+    expect([size.status, size.headers.get('content-length'), await size.text()]).toEqual([200, '3', '']);
+    for (const path of ['/prod/delta/000000000001', '', '/', '/..%2f..%2fetc', '/staging/head.json']) {
+      const none = await fetch(url + path);
+      expect([none.status, ((await none.json()) as { code: string }).code]).toEqual([404, 'not_found']);
+    }
   });
 
   it('GET /readyz is 200 when every worker serves a revision, and with min one as new as that', async () => {

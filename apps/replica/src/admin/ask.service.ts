@@ -38,7 +38,7 @@ export class Ask {
 
   constructor(
     private readonly region: string,
-    private readonly source: Pick<StateReader, 'revision' | 'snapshot'>,
+    private readonly source: Pick<StateReader, 'repairs' | 'revision' | 'snapshot'>,
     counters: CounterStore,
     private readonly log: Logger,
   ) {
@@ -94,7 +94,8 @@ export class Ask {
   }
 
   private load(state: CompiledState): void {
-    if (state.revision !== this.source.revision()) state.refresh(this.source.snapshot());
+    const { source } = this;
+    if (state.revision !== source.revision() || state.repairs !== source.repairs()) state.refresh(this.source.snapshot());
   }
 }
 

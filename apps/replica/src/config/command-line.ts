@@ -11,12 +11,14 @@ Settings are environment variables, or lines NAME: value of the YAML file that H
   HELIO_ENVIRONMENT HELIO_REGION    what it serves, and where
   HELIO_REPLICA                     its id [given by the master, or <region>-<random>; kept in the state directory]
   HELIO_STATE_DIR                   a directory on a local disk, for this replica alone
-  HELIO_MASTER_URL HELIO_JOIN_TOKEN the master to join, once, and to report to [none: store only]
+  HELIO_MASTER_URL HELIO_JOIN_TOKEN the master to join, once, and to follow; URLs of several instances with commas [none: store only]
+  HELIO_PEERS                       http://host:adminport of other replicas, file:///dir of copies, with commas [none]
   ARTIFACT_STORE                    s3://bucket/prefix or file:///directory [what the master tells]
   S3_ENDPOINT S3_ACCESS_KEY S3_SECRET_KEY S3_REGION    for an s3:// store
   HELIO_TRUSTED_KEYS                public keys in base64 with commas between them, or file:///path [what the master tells]
   GATEWAY_PORT [9080]  ADMIN_PORT [9180]  HELIO_BIND [0.0.0.0]  HELIO_ADMIN_BIND [HELIO_BIND]
-  HELIO_WORKERS [cores]  HELIO_POLL_SECONDS [2]  HELIO_LOG_LEVEL [info]  HELIO_ACCESS_LOG [off]
+  HELIO_POLL_SECONDS [2]  HELIO_STREAM_POLL_SECONDS [60]   between looks at the store, without and with the master's stream
+  HELIO_WORKERS [cores]  HELIO_LOG_LEVEL [info]  HELIO_ACCESS_LOG [off]
 `;
 
 /** Answers --help and --version and ends the process; refuses what it does not know. */

@@ -68,10 +68,31 @@ describe('replicaConfig', () => {
   it('takes a master and a join token instead', () => {
     const config = replicaConfig(given({ HELIO_MASTER_URL: 'http://master:8080/', HELIO_JOIN_TOKEN: 'hg_join_1' }));
     expect(config).toMatchObject({
-      master: { url: 'http://master:8080', joinToken: 'hg_join_1' },
+      master: { urls: ['http://master:8080'], joinToken: 'hg_join_1' },
       storeUrl: null,
       trustedKeys: null,
     });
+  });
+
+  it('takes several instances of the master, and peers, which can be all there is to follow', () => {
+    const config = replicaConfig(
+      given({
+        HELIO_MASTER_URL: 'http://one:8080/, https://two',
+        HELIO_JOIN_TOKEN: 'hg_join_1',
+        HELIO_PEERS: 'http://10.0.0.7:9180/,file:///mnt/copy',
+      }),
+    );
+    expect(config).toMatchObject({
+      master: { urls: ['http://one:8080', 'https://two'] },
+      peers: ['http://10.0.0.7:9180', 'file:///mnt/copy'],
+      pollMs: 2000,
+      streamPollMs: 60_000,
+    });
+    expect(replicaConfig(given({ HELIO_TRUSTED_KEYS: KEY, HELIO_PEERS: 'file:///mnt/copy' })).storeUrl).toBeNull();
+    expect(faults(given({ HELIO_MASTER_URL: 'http://one,two', HELIO_PEERS: 'ftp://x' })).slice(0, 2)).toEqual([
+      'HELIO_MASTER_URL[1]: must be a URL like http://host:port',
+      'HELIO_PEERS[0]: must be URLs like http://host:9180 or file:///directory',
+    ]);
   });
 
   it('reads trusted keys from a file, one a line, with comments', () => {

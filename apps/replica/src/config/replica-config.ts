@@ -16,7 +16,10 @@ export interface ReplicaConfig {
   stateDir: string;
   /** who it has been until now; null on the first start */
   identity: Identity | null;
-  master: { url: string; joinToken: string | null } | null;
+  /** urls: of its instances; any of them will do */
+  master: { urls: readonly string[]; joinToken: string | null } | null;
+  /** `http(s)://host:adminport` of other replicas, `file:///` of copied directories */
+  peers: readonly string[];
   /** null: what the master answers to the join */
   storeUrl: string | null;
   s3: S3Settings | undefined;
@@ -29,7 +32,9 @@ export interface ReplicaConfig {
   adminBind: string;
   /** one line per request on standard output */
   accessLog: boolean;
+  /** between two looks at the head: without a stream, and with one */
   pollMs: number;
+  streamPollMs: number;
   logLevel: LogLevel;
 }
 
@@ -71,7 +76,8 @@ function configOf(given: Settings, identity: Identity | null): ReplicaConfig {
     replica: given.HELIO_REPLICA ?? null,
     stateDir: resolve(given.HELIO_STATE_DIR),
     identity,
-    master: given.HELIO_MASTER_URL ? { url: given.HELIO_MASTER_URL, joinToken: given.HELIO_JOIN_TOKEN ?? null } : null,
+    master: given.HELIO_MASTER_URL ? { urls: given.HELIO_MASTER_URL, joinToken: given.HELIO_JOIN_TOKEN ?? null } : null,
+    peers: given.HELIO_PEERS ?? [],
     storeUrl: given.ARTIFACT_STORE ?? identity?.joined?.store ?? null,
     s3: s3Of(given),
     trustedKeys: trustedKeysOf(given.HELIO_TRUSTED_KEYS) ?? identity?.joined?.trustedKeys ?? null,
@@ -82,6 +88,7 @@ function configOf(given: Settings, identity: Identity | null): ReplicaConfig {
     adminBind: given.HELIO_ADMIN_BIND ?? given.HELIO_BIND,
     accessLog: given.HELIO_ACCESS_LOG === 'on',
     pollMs: given.HELIO_POLL_SECONDS * 1000,
+    streamPollMs: given.HELIO_STREAM_POLL_SECONDS * 1000,
     logLevel: given.HELIO_LOG_LEVEL,
   };
 }
@@ -139,7 +146,7 @@ function storeFaults(valid: Partial<Settings>, identity: Identity | null): Field
 }
 
 type SourceName = 'HELIO_MASTER_URL' | 'HELIO_JOIN_TOKEN' | 'HELIO_TRUSTED_KEYS' | 'ARTIFACT_STORE';
-type SourceSettings = Partial<Pick<Settings, SourceName>>;
+type SourceSettings = Partial<Record<SourceName | 'HELIO_PEERS', unknown>>;
 
 /** Where the chain comes from and whom to believe has to be known, or a master that tells it. */
 function sourceFaults(given: SourceSettings, identity: Identity | null): FieldFault[] {
@@ -158,7 +165,7 @@ function sourceFaults(given: SourceSettings, identity: Identity | null): FieldFa
     if (!given[field]) faults.push({ field, problem: `must be given: ${what}`, expected });
   };
   missing('HELIO_TRUSTED_KEYS', 'the public keys that sign the chain');
-  missing('ARTIFACT_STORE', 's3://bucket/prefix or file:///directory');
+  if (!given.HELIO_PEERS) missing('ARTIFACT_STORE', 's3://bucket/prefix or file:///directory');
   return faults;
 }
 

@@ -10,13 +10,30 @@ const token = z
   .max(200, 'must have at most 200 characters')
   .regex(/^[\x21-\x7e]+$/, 'must be printable characters without spaces');
 
+/** Several URLs with commas between them; each is checked by itself. */
+const urlList = (check: z.ZodType<string, string>): z.ZodType<string[]> =>
+  z
+    .string()
+    .transform((text) => text.split(',').map((part) => part.trim()))
+    .pipe(z.array(check).min(1).max(32, 'must be at most 32 URLs'));
+
+/** Another replica's admin port, or a directory that the artifacts were copied to. */
+const peerUrl = z
+  .string()
+  .refine(
+    (text) => /^(https?:\/\/.|file:\/\/\/)/.test(text) && URL.canParse(text),
+    'must be URLs like http://host:9180 or file:///directory',
+  )
+  .transform((text) => text.replace(/\/+$/, ''));
+
 /** A replica's settings as they are given; what they mean together is in `replica-config.ts`. */
 export const settings = z.strictObject({
   HELIO_ENVIRONMENT: z.string('must be given: the environment that this replica serves, like prod').pipe(environmentId),
   HELIO_REGION: z.string('must be given: the region that this replica is in, like eu-west').pipe(regionId),
   HELIO_REPLICA: replicaId.optional(),
   HELIO_STATE_DIR: z.string('must be given: a directory on a local disk for the state of this replica'),
-  HELIO_MASTER_URL: urlSetting.optional(),
+  HELIO_MASTER_URL: urlList(urlSetting).optional(),
+  HELIO_PEERS: urlList(peerUrl).optional(),
   HELIO_JOIN_TOKEN: token.optional(),
   ARTIFACT_STORE: z.string().optional(),
   S3_ENDPOINT: urlSetting.optional(),
@@ -31,6 +48,7 @@ export const settings = z.strictObject({
   HELIO_ADMIN_BIND: address.optional(),
   HELIO_ACCESS_LOG: z.enum(['on', 'off'], 'must be on or off').default('off'),
   HELIO_POLL_SECONDS: intSetting(1, 3600).default(2),
+  HELIO_STREAM_POLL_SECONDS: intSetting(1, 3600).default(60),
   HELIO_LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
 });
 export type Settings = Readonly<z.infer<typeof settings>>;

@@ -2,7 +2,6 @@ import cluster, { type Worker as ClusterWorker } from 'node:cluster';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { AggregatorRegistry } from 'prom-client';
 import { backoffMs, deferred, type Deferred, type Logger } from '#platform';
 import { LocalCounterStore, systemClock } from '#throttle';
 import type { FromWorker, ToWorker, WorkerOptions } from './ipc.js';
@@ -33,6 +32,10 @@ interface Slot {
   name: string;
   process: ClusterWorker;
   startedAt: number;
+  /** its modules are loaded, and it hears us */
+  booted: boolean;
+  /** it was told to serve */
+  told: boolean;
   listening: boolean;
   revision: number;
 }
@@ -54,6 +57,7 @@ export class WorkerPool {
   private readonly sweeper: NodeJS.Timeout;
   private port = 0;
   private started: Deferred<number> | null = null;
+  private serving = false;
   private headIssuedAt: number | null = null;
   private shortLives = 0;
   private nextName = 1;
@@ -64,19 +68,28 @@ export class WorkerPool {
     this.sweeper = setInterval(() => this.counters.sweep(), SWEEP_MS).unref();
   }
 
-  /**
-   * @returns the port, when every worker listens on it
-   * @throws Error that names the port when it is taken or forbidden, or says what else kept a worker from starting
-   */
-  async start(): Promise<number> {
-    // All workers, and those that replace them, have to ask for the same port: 0 would mean another one each time.
-    this.port = this.options.port === 0 ? await freePort(this.options.host) : this.options.port;
-    this.started = deferred();
+  /** Starts the processes, which then load their modules while the caller opens the state. */
+  boot(): void {
     // Workers accept by themselves. Round robin would hand every connection over from this process, which is busy when it
     // applies a large revision, and would forget those that it is handing to a worker that dies.
     cluster.schedulingPolicy = cluster.SCHED_NONE;
     cluster.setupPrimary({ exec: fileURLToPath(new URL('./worker.js', import.meta.url)), args: [] });
     for (let i = 0; i < this.options.workers; i++) this.fork();
+  }
+
+  /**
+   * Lets the workers read the state, which is open now, and serve it.
+   *
+   * @returns the port, when every worker listens on it
+   * @throws Error that names the port when it is taken or forbidden, or says what else kept a worker from starting
+   */
+  async start(): Promise<number> {
+    if (this.slots.size === 0) this.boot();
+    // All workers, and those that replace them, have to ask for the same port: 0 would mean another one each time.
+    this.port = this.options.port === 0 ? await freePort(this.options.host) : this.options.port;
+    this.started = deferred();
+    this.serving = true;
+    for (const slot of this.slots.values()) this.letServe(slot);
     try {
       return await this.started.promise;
     } catch (error) {
@@ -129,6 +142,7 @@ export class WorkerPool {
     await question.done.promise;
     clearTimeout(timer);
     this.questions.delete(id);
+    const { AggregatorRegistry } = await import('prom-client'); // not before somebody looks: it is not needed to start
     return AggregatorRegistry.aggregate(question.answers).metrics();
   }
 
@@ -144,6 +158,8 @@ export class WorkerPool {
     );
     for (const slot of this.slots.values()) slot.listening = false;
     this.tellAll({ type: 'drain', graceMs });
+    // serves nothing yet, and may not even hear
+    for (const { told, process } of this.slots.values()) if (!told) process.process.kill('SIGKILL');
     // a worker's own end of the time comes first; this is for one that does not react
     const kill = setTimeout(() => {
       for (const { process } of this.slots.values()) process.process.kill('SIGKILL');
@@ -154,7 +170,15 @@ export class WorkerPool {
 
   private fork(): void {
     const name = `${this.nextName++}`;
-    const slot: Slot = { name, process: cluster.fork(), startedAt: performance.now(), listening: false, revision: 0 };
+    const slot: Slot = {
+      name,
+      process: cluster.fork(),
+      startedAt: performance.now(),
+      booted: false,
+      told: false,
+      listening: false,
+      revision: 0,
+    };
     this.slots.set(name, slot);
     slot.process.on('message', (message: FromWorker) => this.receive(slot, message));
     slot.process.on('exit', (code, signal) => this.onExit(slot, code, signal));
@@ -169,11 +193,17 @@ export class WorkerPool {
     return { name, port: this.port, host, stateDir, region, logLevel: log.level, accessLog };
   }
 
+  private letServe(slot: Slot): void {
+    if (!this.serving || !slot.booted || slot.told) return;
+    slot.told = true;
+    tell(slot, { type: 'start', options: this.optionsOf(slot), headIssuedAt: this.headIssuedAt });
+  }
+
   private receive(slot: Slot, message: FromWorker): void {
     switch (message.type) {
       case 'booted':
-        tell(slot, { type: 'start', options: this.optionsOf(slot), headIssuedAt: this.headIssuedAt });
-        return;
+        slot.booted = true;
+        return this.letServe(slot);
       case 'listening':
         slot.listening = true;
         slot.revision = message.revision;

@@ -90,7 +90,8 @@ class Worker {
   /** Goes over to the newest revision; on any trouble the one before goes on serving, and it is tried again. */
   private load(): void {
     try {
-      if (this.reader.revision() === this.state.revision) return;
+      const { reader, state } = this;
+      if (reader.revision() === state.revision && reader.repairs() === state.repairs) return;
       this.state.refresh(this.reader.snapshot());
       send({ type: 'loaded', revision: this.state.revision });
       this.reportFaults();

@@ -37,7 +37,7 @@ afterEach(async () => {
 
 function options(more: Partial<JoinOptions> = {}): JoinOptions {
   return {
-    master: new MasterClient(master.url),
+    master: new MasterClient([master.url]),
     joinToken: 'hg_join_1',
     environment: 'prod',
     region: 'eu-west',

@@ -42,8 +42,11 @@ const TIMEOUT_MS = 10_000;
 export class MasterClient {
   /** A join whose answer was lost is answered the same again: its token may have been good for one use. */
   readonly #joinKey = randomUUID();
+  /** the instance that answered last */
+  #at = 0;
 
-  constructor(private readonly url: string) {}
+  /** @param urls of the instances of the master: the first that answers is asked from then on */
+  constructor(private readonly urls: readonly string[]) {}
 
   /** @throws MasterError */
   async join(request: JoinRequest, signal: AbortSignal): Promise<JoinAnswer> {
@@ -59,7 +62,7 @@ export class MasterClient {
     const [issue] = answer.error.issues;
     throw new MasterError(
       'master_answer_invalid',
-      `${this.url} answered the join with a wrong ${issue?.path.join('.') || 'body'}: ${issue?.message}`,
+      `${this.#url} answered the join with a wrong ${issue?.path.join('.') || 'body'}: ${issue?.message}`,
     );
   }
 
@@ -68,14 +71,37 @@ export class MasterClient {
     await this.#post('/v1/replicas/status', status, { authorization: `Bearer ${token}` }, signal);
   }
 
+  get #url(): string {
+    return this.urls[this.#at] as string;
+  }
+
+  /** Of each instance at most once; what one refuses, no other one is asked. */
   async #post(path: string, body: unknown, headers: Record<string, string>, signal: AbortSignal): Promise<unknown> {
+    for (let left = this.urls.length - 1; ; left--) {
+      try {
+        return await this.#postTo(this.#url, path, body, headers, signal);
+      } catch (error) {
+        if (!(error instanceof MasterError) || !error.passes) throw error;
+        this.#at = (this.#at + 1) % this.urls.length;
+        if (left === 0 || signal.aborted) throw error;
+      }
+    }
+  }
+
+  async #postTo(
+    url: string,
+    path: string,
+    body: unknown,
+    headers: Record<string, string>,
+    signal: AbortSignal,
+  ): Promise<unknown> {
     signal.throwIfAborted();
     const call = new AbortController();
     const abort = (): void => call.abort();
     const timer = setTimeout(abort, TIMEOUT_MS);
     signal.addEventListener('abort', abort, { once: true });
     try {
-      const response = await fetch(this.url + path, {
+      const response = await fetch(url + path, {
         method: 'POST',
         headers: { 'content-type': 'application/json', accept: 'application/json', ...headers },
         body: JSON.stringify(body),
@@ -84,12 +110,12 @@ export class MasterClient {
       });
       const text = await response.text();
       if (response.ok) return text === '' ? null : JSON.parse(text);
-      throw refusal(this.url + path, response.status, text);
+      throw refusal(url + path, response.status, text);
     } catch (error) {
       if (error instanceof MasterError) throw error;
       if (error instanceof SyntaxError)
-        throw new MasterError('master_answer_invalid', `${this.url}${path} did not answer with JSON`);
-      throw new MasterError('master_unreachable', `${this.url} cannot be reached: ${reasonOf(error, call.signal)}`);
+        throw new MasterError('master_answer_invalid', `${url}${path} did not answer with JSON`);
+      throw new MasterError('master_unreachable', `${url} cannot be reached: ${reasonOf(error, call.signal)}`);
     } finally {
       clearTimeout(timer);
       signal.removeEventListener('abort', abort);

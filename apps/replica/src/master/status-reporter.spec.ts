@@ -10,6 +10,7 @@ let master: FakeMaster;
 let stop: AbortController;
 let running: Promise<void>;
 let revision = 1;
+let isNeeded = true;
 let reporter: StatusReporter;
 
 beforeEach(async () => {
@@ -18,10 +19,11 @@ beforeEach(async () => {
   revision = 1;
   const status = () => ({ replica: 'eu-west-1', revision }) as ReplicaStatus;
   reporter = new StatusReporter({
-    master: new MasterClient(master.url),
+    master: new MasterClient([master.url]),
     token: 'hg_replica_1',
     status,
     log: createLog('test', 'silent'),
+    isNeeded: () => isNeeded,
   });
   running = reporter.run(stop.signal);
 });
@@ -46,6 +48,19 @@ describe('StatusReporter', () => {
     for (revision = 2; revision < 500; revision++) reporter.changed();
     await until(() => master.heard.at(-1)?.body.revision === 500, { within: 2000, what: 'the change' });
     expect(master.heard.length).toBeLessThan(4);
+  });
+
+  it('is silent while a stream tells the master, and speaks when that has ended', async () => {
+    await until(() => master.heard.length === 1, { what: 'the first report' });
+    isNeeded = false;
+    for (revision = 2; revision < 5; revision++) {
+      reporter.changed();
+      await new Promise((resolve) => setTimeout(resolve, 150));
+    }
+    isNeeded = true;
+    reporter.changed();
+    await until(() => master.heard.length >= 2, { what: 'the next report' });
+    expect(master.heard[1]?.body.revision).toBe(5);
   });
 
   it('goes on after the master has refused or failed, with longer pauses', async () => {

@@ -12,9 +12,11 @@ export interface StatusReporterOptions {
   token: string;
   status: () => ReplicaStatus;
   log: Logger;
+  /** whether nobody else tells the master: a stream does */
+  isNeeded: () => boolean;
 }
 
-/** Tells the master how this replica is. Nothing here waits for it, and nothing is lost when it does not listen. */
+/** Tells the master how this replica is, while it has no stream that does. Nothing here waits for it, and nothing is lost when it does not listen. */
 export class StatusReporter {
   #wake = new AbortController();
 
@@ -33,7 +35,7 @@ export class StatusReporter {
     while (!signal.aborted) {
       // From here on a change is not in the report that is about to be made, and leads to another one.
       this.#wake = new AbortController();
-      const fault = await this.#report(signal);
+      const fault = this.options.isNeeded() ? await this.#report(signal) : null;
       if (signal.aborted) return;
       this.#tell(told, fault);
       told = fault?.code ?? '';

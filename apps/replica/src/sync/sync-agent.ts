@@ -1,19 +1,35 @@
 import { setMaxListeners } from 'node:events';
-import { FormatError, type Head, StoreError, type TrustedKeys, verifyHead, verifyRevision } from '#artifacts';
-import { jittered, type Logger, sleep } from '#platform';
+import { FormatError, type TrustedKeys, type VerifiedRevision, verifyRevision } from '#artifacts';
+import { deferred, type Logger, sleep } from '#platform';
 import type { KnownHead } from '../state/state-layout.js';
 import type { StateStore } from '../state/state-store.js';
-import { faultOfHead } from './head-fault.js';
-import { RevisionFetcher } from './revision-fetcher.js';
+import { HeadBook } from './head-book.js';
+import { PullSource } from './pull-source.js';
 import type { RevisionSource } from './revision-source.js';
-import { BEGINNING, type Sync, type SyncEffect, type SyncEvent, type SyncFaults, transition } from './sync-machine.js';
+import { steadyNow } from './run-state.js';
+import type { StreamClient } from './stream/stream-client.js';
+import { StreamIntake } from './stream/stream-intake.js';
+import {
+  BEGINNING,
+  type FaultKey,
+  type Origin,
+  type Sync,
+  type SyncEffect,
+  type SyncEvent,
+  type SyncTimes,
+} from './sync.js';
+import { transition } from './sync-machine.js';
 
-export interface SyncAgentOptions {
+type FetchRevision = Extract<SyncEffect, { kind: 'fetch-revision' }>;
+
+export interface SyncAgentOptions extends SyncTimes {
   state: StateStore;
-  source: RevisionSource;
-  trusted: TrustedKeys;
+  /** in the order in which they are asked */
+  sources: readonly RevisionSource[];
+  /** null: there is no master to stream from */
+  stream: StreamClient | null;
+  trusted: () => TrustedKeys;
   log: Logger;
-  pollMs: number;
   /** the head became newer, or was signed again */
   onHead: (head: Readonly<KnownHead>) => void;
   onApplied: (ops: number, seconds: number) => void;
@@ -23,175 +39,239 @@ export interface SyncAgentOptions {
   onRefused: (code: string) => void;
 }
 
-const JITTER = 0.1;
-
 /** Does what `transition` says, one thing after the other, and tells it what came of it. */
 export class SyncAgent {
+  readonly heads: HeadBook;
   #sync: Sync = BEGINNING;
-  #head: Readonly<KnownHead> | null;
-  /** the newest head, with the times of the freshest one: what is known does not get older by a clock that was set back */
-  #freshest: Readonly<KnownHead> | null;
-  #etag: string | null = null;
-  #fetched: Buffer | null = null;
+  /** the revision that lies ready to be applied */
+  #hand: { bytes: Buffer; from: Origin } | null = null;
   #caughtUp = false;
-  readonly #fetcher: RevisionFetcher;
+  readonly #sources: readonly PullSource[];
+  readonly #intake: StreamIntake | null;
+  /** what the stream has brought meanwhile */
+  readonly #news: SyncEvent[] = [];
+  /** that there is some, and that it brings revisions */
+  #woken = deferred<void>();
+  #streams = deferred<void>();
 
   constructor(private readonly options: SyncAgentOptions) {
-    this.#head = options.state.head;
-    this.#freshest = this.#head;
-    this.#fetcher = new RevisionFetcher(options.source);
+    const { log, onApplied, onHead, sources, state, stream, trusted } = options;
+    const heads = new HeadBook({ state, trusted, log, onHead });
+    this.heads = heads;
+    // Where there is only one source, what was known before came from it, and it must not go back behind that.
+    const known = sources.length === 1 && !stream ? state.head : null;
+    const pull = { state, heads, trusted, log, onApplied, known };
+    this.#sources = sources.map((source, number) => new PullSource(number, source, pull));
+    this.#intake = stream && new StreamIntake(stream, heads, (event) => this.#hear(event));
   }
 
   get sync(): Readonly<Sync> {
     return this.#sync;
   }
 
-  get head(): Readonly<KnownHead> | null {
-    return this.#freshest;
+  /** where revisions come from now, as a status calls it */
+  get source(): 'stream' | 'store' | 'peer' | 'none' {
+    if (this.#sync.stream.link === 'following') return 'stream';
+    return this.#sources[this.#sync.sources.findIndex(({ answers }) => answers)]?.kind ?? 'none';
   }
 
   /** Follows until the signal fires; a revision that is being applied then is finished first. Never rejects. */
   async run(signal: AbortSignal): Promise<void> {
     const { revision } = this.options.state.position;
     setMaxListeners(0, signal); // every call that is under way listens, and there is a fixed number of them
-    let event: SyncEvent = { kind: 'booted', revision, head: Math.max(revision, this.#head?.revision ?? 0) };
+    const head = Math.max(revision, this.heads.newest?.revision ?? 0);
+    const streaming = this.options.stream?.run();
+    let event: SyncEvent = {
+      kind: 'booted',
+      revision,
+      head,
+      sources: this.#sources.length,
+      streams: this.#intake !== null,
+    };
     while (!signal.aborted) {
-      const before = this.#sync;
-      const step = transition(before, event, Date.now(), this.options.pollMs);
-      this.#sync = step.sync;
-      this.#tell(before, step.sync);
-      event = await this.#perform(step.effect, signal);
+      let effect = this.#step(event);
+      for (const news of this.#news.splice(0)) effect = this.#step(news);
+      this.#woken = deferred();
+      this.#streams = deferred();
+      event = await this.#perform(effect, signal);
     }
+    await streaming;
+  }
+
+  #step(event: SyncEvent): SyncEffect {
+    const before = this.#sync;
+    const step = transition(before, event, { now: steadyNow(), random: Math.random() }, this.options);
+    this.#sync = step.sync;
+    if (isRefusal(event)) this.options.onRefused(event.code);
+    this.#tell(before, step.sync);
+    return step.effect;
+  }
+
+  #hear(event: SyncEvent): void {
+    const last = this.#news.at(-1);
+    if (event.kind === 'stream-pushed' && last?.kind === 'stream-pushed') this.#news[this.#news.length - 1] = event;
+    else this.#news.push(event);
+    if (event.kind === 'stream-pushed' || event.kind === 'stream-intent') this.#streams.resolve();
+    this.#woken.resolve();
   }
 
   async #perform(effect: SyncEffect, signal: AbortSignal): Promise<SyncEvent> {
     switch (effect.kind) {
       case 'fetch-head':
-        return this.#fromSource(() => this.#fetchHead(signal));
+        return this.#unlessStreaming(signal, (ends) => this.#look(effect.source, ends));
       case 'fetch-revision':
-        return this.#fromSource(() => this.#fetchRevision(effect.revision, effect.until, signal));
+        return this.#unlessStreaming(signal, (ends) => this.#fetch(effect, ends));
+      case 'catch-up':
+        return this.#at(effect.source).catchUp(effect.until, signal);
+      case 'repair':
+        return this.#at(effect.source).repair(signal);
+      case 'take-pushed':
+        return this.#takePushed();
       case 'apply':
-        return this.#apply();
-      case 'wait':
-        await sleep(jittered(effect.ms, JITTER, Math.random), signal);
+        return this.#apply(signal);
+      case 'refollow':
+        return { kind: 'refollowed', revision: this.#intake?.follow() ?? 0 };
+      case 'drop-stream':
+        this.#intake?.drop(effect.code, effect.detail, effect.holdMs);
+        return { kind: 'stream-down', code: effect.code, detail: effect.detail };
+      case 'wait': {
+        const ends = new AbortController();
+        void this.#woken.promise.then(() => ends.abort());
+        await until(signal, ends, () => sleep(effect.ms, ends.signal));
         return { kind: 'tick' };
+      }
     }
   }
 
-  async #fromSource(work: () => Promise<SyncEvent>): Promise<SyncEvent> {
-    try {
-      return await work();
-    } catch (error) {
-      const code = error instanceof StoreError ? error.code : 'source_failed';
-      return { kind: 'source-failed', code, detail: (error as Error).message };
-    }
+  /** A slow source must not hold up what the stream brings: then it is asked again later. */
+  async #unlessStreaming(signal: AbortSignal, work: (ends: AbortSignal) => Promise<SyncEvent>): Promise<SyncEvent> {
+    const ends = new AbortController();
+    void this.#streams.promise.then(() => ends.abort());
+    return until(signal, ends, () => work(ends.signal));
   }
 
-  async #fetchHead(signal: AbortSignal): Promise<SyncEvent> {
-    const { source, state, trusted } = this.options;
-    const { environment } = state.position;
-    const answer = await source.head(this.#etag, signal);
-    if (answer.kind === 'unchanged') return { kind: 'head-seen', head: this.#head?.revision ?? 0 };
-    if (answer.kind === 'missing') {
-      return {
-        kind: 'source-failed',
-        code: 'head_missing',
-        detail: `${source.description} has no head of the environment ${environment}`,
-      };
-    }
-    let head: Head;
-    try {
-      head = verifyHead(answer.bytes, environment, trusted);
-    } catch (error) {
-      return this.#refusedHead(error instanceof FormatError ? error.code : 'malformed', (error as Error).message);
-    }
-    const fault = faultOfHead(head, state.position, this.#head);
-    if (fault) return this.#refusedHead(fault.code, fault.detail);
-    // Only of a head that was accepted: one that was refused is to be looked at again.
-    this.#etag = answer.etag;
-    this.#learn(head);
-    return { kind: 'head-seen', head: head.revision };
+  async #look(source: number, signal: AbortSignal): Promise<SyncEvent> {
+    const event = await this.#at(source).look(signal);
+    const older = this.#intake?.refuseOlder();
+    if (older) this.#hear(older);
+    return event;
   }
 
-  #refusedHead(code: string, detail: string): SyncEvent {
-    this.options.onRefused(code);
-    return { kind: 'head-refused', code, detail };
+  async #fetch({ revision, source, until: last }: FetchRevision, signal: AbortSignal): Promise<SyncEvent> {
+    const outcome = await this.#at(source).fetch(revision, last, signal);
+    if (outcome.kind !== 'fetched') return outcome;
+    this.#hand = { bytes: outcome.bytes, from: source };
+    return { kind: 'revision-fetched', source };
   }
 
-  #learn({ epoch, revision, hash, issuedAt, expiresAt }: Head): void {
-    const { log, onHead, state } = this.options;
-    if (this.#head?.issuedAt === issuedAt && this.#head.hash === hash) return;
-    this.#head = { epoch, revision, hash, issuedAt, expiresAt };
-    const fresh = this.#freshest && this.#freshest.issuedAt > issuedAt ? this.#freshest : this.#head;
-    this.#freshest = { ...this.#head, issuedAt: fresh.issuedAt, expiresAt: fresh.expiresAt };
-    try {
-      state.saveHead(this.#head);
-    } catch (error) {
-      // It counts all the same; what is missing is only that a restart would know of it.
-      log.warn({ detail: (error as Error).message }, 'the newest head could not be kept on the disk');
-    }
-    onHead(this.#freshest);
+  #takePushed(): SyncEvent {
+    const bytes = this.#intake?.take();
+    if (!bytes) return { kind: 'stream-pushed', waiting: 0 };
+    this.#hand = { bytes, from: 'stream' };
+    return { kind: 'revision-fetched', source: 'stream' };
   }
 
-  async #fetchRevision(revision: number, until: number, signal: AbortSignal): Promise<SyncEvent> {
-    this.#fetched = await this.#fetcher.take(revision, until, signal);
-    if (this.#fetched) return { kind: 'revision-fetched' };
-    const detail = `${this.options.source.description} does not have revision ${revision}, although a head names ${until}`;
-    return { kind: 'revision-refused', code: 'revision_missing', detail };
-  }
-
-  async #apply(): Promise<SyncEvent> {
-    const { onApplied, onRefused, state, trusted } = this.options;
+  async #apply(signal: AbortSignal): Promise<SyncEvent> {
+    const { onApplied, state, stream, trusted } = this.options;
+    const { bytes, from } = this.#hand ?? { bytes: Buffer.alloc(0), from: 0 };
     const number = state.position.revision + 1;
     const began = performance.now();
     let ops: number;
     try {
-      const bytes = this.#fetched ?? Buffer.alloc(0);
-      this.#fetched = null;
-      const revision = verifyRevision(bytes, state.chainPosition, trusted);
-      const named = this.#head?.revision === number ? this.#head.hash : null;
-      if (named !== null && named !== revision.hash.toString('hex')) {
-        this.#fetcher.forget();
-        return {
-          kind: 'revision-refused',
-          code: 'fork',
-          detail: `revision ${number} does not have the hash ${named} by which the head names it`,
-        };
-      }
+      const revision = verifyRevision(bytes, state.chainPosition, trusted());
+      this.#requireOwnHistory(revision);
       ops = await state.apply(revision, Date.now());
     } catch (error) {
-      this.#fetcher.forget();
-      const code = error instanceof FormatError ? error.code : 'state_write_failed';
-      if (error instanceof FormatError) onRefused(code);
-      return { kind: 'revision-refused', code, detail: `revision ${number}: ${(error as Error).message}` };
+      const detail = `revision ${number}: ${(error as Error).message}`;
+      if (!(error instanceof FormatError || error instanceof ForkError))
+        return { kind: 'revision-refused', source: from, code: 'state_write_failed', detail };
+      this.#hand = null;
+      return this.#refused(from, error.code, detail, signal);
     }
+    this.#hand = null;
     onApplied(ops, (performance.now() - began) / 1000);
+    stream?.applied();
     return { kind: 'revision-applied', revision: number };
   }
 
+  /** What is right by itself may still be of a term that is over, or of one that two masters have held. */
+  #requireOwnHistory({ hash, header }: VerifiedRevision): void {
+    const { newest } = this.heads;
+    if (newest && header.revision > newest.revision && header.epoch < newest.epoch) {
+      const detail = `its epoch ${header.epoch} is older than ${newest.epoch}, of which a head was seen`;
+      throw new FormatError('older_epoch', detail);
+    }
+    if (newest?.revision === header.revision && newest.hash !== hash.toString('hex'))
+      throw new ForkError(`it does not have the hash ${newest.hash} by which the head names it`);
+    if (header.epoch <= this.heads.forkedEpoch)
+      throw new ForkError(`two masters have made revisions of epoch ${header.epoch}; neither is followed any further`);
+  }
+
+  async #refused(from: Origin, code: string, detail: string, signal: AbortSignal): Promise<SyncEvent> {
+    if (from === 'stream') return { kind: 'revision-refused', source: from, code, detail };
+    const source = this.#at(from);
+    source.forget();
+    // What does not continue this history may belong to another one.
+    const fork = code === 'wrong_previous' ? await source.explainFork(detail, signal) : null;
+    if (fork === null) return { kind: 'revision-refused', source: from, code, detail };
+    return { kind: 'revision-refused', source: from, code: 'fork', detail: fork };
+  }
+
+  #at(source: number): PullSource {
+    return this.#sources[source] as PullSource; // the machine knows how many there are
+  }
+
   #tell(before: Sync, after: Sync): void {
-    const { log, onChange } = this.options;
-    this.#tellFaults(before.faults, after.faults);
-    if (after.state === 'polling' && !this.#caughtUp) {
+    const { log, onChange, stream } = this.options;
+    this.#tellFaults(before, after);
+    if ((after.state === 'polling' || after.state === 'live') && !this.#caughtUp) {
       this.#caughtUp = true;
       log.info({ revision: after.revision }, 'caught up with the chain');
     }
-    if (after.state !== before.state || after.revision !== before.revision || after.faults !== before.faults)
-      onChange();
+    if (after.state === before.state && after.revision === before.revision && after.faults === before.faults) return;
+    onChange();
+    stream?.changed();
   }
 
   /** Once for each change, not for each poll. */
-  #tellFaults(before: SyncFaults, after: SyncFaults): void {
+  #tellFaults({ faults: before }: Sync, { faults, revision }: Sync): void {
     const { log } = this.options;
-    for (const about of ['source', 'head', 'revision'] as const) {
-      const fault = after[about];
+    for (const about of new Set([...Object.keys(before), ...Object.keys(faults)]) as Set<FaultKey>) {
+      const fault = faults[about];
       if (before[about]?.code === fault?.code) continue;
-      if (fault)
-        log.warn(
-          { about, code: fault.code, detail: fault.detail },
-          'cannot follow the chain; what is loaded goes on serving',
-        );
-      else log.info({ about, revision: this.#sync.revision }, 'following the chain again');
+      const source = this.#describe(about);
+      if (fault) log.warn({ source, code: fault.code, detail: fault.detail }, 'cannot follow the chain from here');
+      else log.info({ source, revision }, 'following the chain from here again');
     }
+  }
+
+  #describe(about: FaultKey): string {
+    const [, number] = about.split(' ');
+    return number === undefined ? about : this.#at(Number(number)).source.description;
+  }
+}
+
+function isRefusal(event: SyncEvent): event is Extract<SyncEvent, { code: string }> {
+  if (event.kind === 'head-refused' || event.kind === 'stream-refused') return true;
+  return event.kind === 'revision-refused' && !NOT_WRONG.has(event.code);
+}
+/** what is not there, or not taken by this disk, is not wrong */
+const NOT_WRONG: ReadonlySet<string> = new Set(['revision_missing', 'state_write_failed']);
+
+/** Two masters have made one revision each. */
+class ForkError extends Error {
+  readonly code = 'fork';
+}
+
+/** Ends the work with either of the two signals. */
+async function until<T>(signal: AbortSignal, ends: AbortController, work: () => Promise<T>): Promise<T> {
+  const stop = (): void => ends.abort();
+  setMaxListeners(0, ends.signal); // what is fetched ahead listens, too
+  if (signal.aborted) stop();
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    return await work();
+  } finally {
+    signal.removeEventListener('abort', stop);
   }
 }

@@ -1,138 +1,250 @@
-import type { SyncState } from '#model';
-
-/** What is wrong, for the status. */
-export interface SyncFault {
-  code: string;
-  detail: string;
-  /** milliseconds since 1970: since when it has been like this */
-  at: number;
-}
-
-/** What can be wrong at a time, each ended by its own good thing: an answer, a head, a revision. */
-export type SyncFaults = Readonly<Record<'source' | 'head' | 'revision', SyncFault | null>>;
-
-export interface Sync {
-  state: SyncState;
-  /** the newest one that was applied; 0: none */
-  revision: number;
-  /** the newest one that a verified head named */
-  head: number;
-  faults: SyncFaults;
-  /** how many times in a row the next revision could not be had or applied */
-  refusals: number;
-}
-
-export type SyncEvent =
-  | { kind: 'booted'; revision: number; head: number }
-  /** a verified head that is not behind the newest one, or the same as before */
-  | { kind: 'head-seen'; head: number }
-  | { kind: 'head-refused'; code: string; detail: string }
-  /** the source did not answer, or has nothing */
-  | { kind: 'source-failed'; code: string; detail: string }
-  | { kind: 'revision-fetched' }
-  | { kind: 'revision-applied'; revision: number }
-  /** it is missing, or not what it should be, or this disk does not take it */
-  | { kind: 'revision-refused'; code: string; detail: string }
-  /** a wait has ended */
-  | { kind: 'tick' };
-
-/** What to do next; exactly one thing at a time, and its outcome is the next event. */
-export type SyncEffect =
-  | { kind: 'fetch-head' }
-  /** `until`: more will be asked for, up to this one */
-  | { kind: 'fetch-revision'; revision: number; until: number }
-  | { kind: 'apply'; revision: number }
-  | { kind: 'wait'; ms: number };
-
-export interface Step {
-  sync: Sync;
-  effect: SyncEffect;
-}
-
-const NO_FAULTS: SyncFaults = { source: null, head: null, revision: null };
-export const BEGINNING: Sync = { state: 'booting', revision: 0, head: 0, faults: NO_FAULTS, refusals: 0 };
+import { backoffMs, jittered } from '#platform';
+import {
+  BEGINNING,
+  type Fault,
+  type FaultKey,
+  type Link,
+  type Moment,
+  NEAR,
+  type Origin,
+  type SourceSync,
+  type Step,
+  STREAM_BEGINNING,
+  type StreamSync,
+  type Sync,
+  type SyncEvent,
+  type SyncFault,
+  type SyncTimes,
+} from './sync.js';
+import { decide } from './sync-decision.js';
 
 /** Asking again for what was refused costs up to a whole revision: it gets slower. */
 const MAX_RETRY_MS = 30_000;
+/** of the time between two looks: a source that does not answer is asked less and less often */
+const MAX_POLLS = 15;
+const JITTER = 0.1;
+/** A gap in what the stream gives is closed by asking it anew; if that does not help, by another master. */
+const LOSES_THREAD: ReadonlySet<string> = new Set(['wrong_revision', 'wrong_previous']);
+const MAX_LOST = 2;
+
+type Reducer<K extends SyncEvent['kind']> = (
+  sync: Sync,
+  event: Extract<SyncEvent, { kind: K }>,
+  at: Moment,
+  times: SyncTimes,
+) => Sync;
+
+/** What each event changes in what is known. */
+const ON: { [K in SyncEvent['kind']]: Reducer<K> } = {
+  booted: (_sync, { head, revision, sources, streams }, { now }) => ({
+    ...BEGINNING,
+    since: now,
+    revision,
+    head,
+    sources: Array.from({ length: sources }, () => ({
+      answers: null,
+      failures: 0,
+      lookAt: 0,
+      fetchAt: 0,
+      jumps: false,
+    })),
+    stream: { ...STREAM_BEGINNING, link: streams ? 'down' : 'none' },
+  }),
+
+  'head-seen': (sync, { fresh, head, source }, at, times) => {
+    const seen: Sync = { ...sync, head: Math.max(sync.head, head), stream: dueAt(sync, head, at.now) };
+    const frozen = { code: 'frozen', detail: 'the newest head that it has was not signed again and has expired' };
+    if (source === 'stream') {
+      const told = fresh ? without(seen, 'stream') : wrong(seen, 'stream', frozen, at);
+      // told to look elsewhere by a master that has what is asked for by now
+      return told.stream.link === 'elsewhere' && isNear(told, head) ? linked(told, 'lost') : told;
+    }
+    const period = jittered(periodOf(sync, times), JITTER, () => at.random);
+    // Behind a source that has nothing fresh the next one is looked at before this look is over.
+    const looked = fresh ? { ...seen, lookAt: at.now + period } : seen;
+    const level = looked.head <= looked.revision;
+    const one: Partial<SourceSync> = { answers: true, ...(fresh ? {} : { lookAt: at.now + period }) };
+    const asked = changed(looked, source, level ? { ...one, failures: 0 } : one);
+    const clear = without(asked, `head ${source}`);
+    // A source that has a head may still not have the revision: that it answers is proven by the next one applied.
+    const told = fresh ? forgetting(clear, source) : wrong(clear, `head ${source}`, frozen, at);
+    return level ? without({ ...told, probing: null }, `source ${source}`, 'revision') : told;
+  },
+
+  'head-refused': (sync, { code, detail, source }, at, times) => ({
+    ...failing(wrong(sync, `head ${source}`, { code, detail }, at), source, at, times, 'look'),
+    probing: code === 'untrusted_key' ? source : sync.probing,
+  }),
+
+  'source-failed': (sync, { code, detail, source }, at, times) =>
+    failing(wrong(sync, `source ${source}`, { code, detail }, at), source, at, times, 'all'),
+
+  'revision-fetched': (sync, { source }) => {
+    const taken: Sync = { ...sync, hand: source };
+    if (source !== 'stream') return changed(taken, source, { answers: true });
+    return { ...taken, stream: { ...sync.stream, waiting: Math.max(0, sync.stream.waiting - 1) } };
+  },
+
+  'revision-applied': (sync, { revision }, at) => arrived(sync, sync.hand ?? 'stream', revision, at),
+  'caught-up': (sync, { revision, source }, at) => arrived(sync, source, revision, at),
+  repaired: (sync, { damaged, revision, source }, at, times) => {
+    if (damaged > 0) return arrived(sync, source, revision, at);
+    // It is as it should be, so it was the revision: that is refused until another one comes.
+    return failing({ ...sync, damage: 'excluded' }, source, at, times, 'fetch');
+  },
+
+  'revision-refused': (sync, { code, detail, source }, at, times) => {
+    const halted = sync.faults.revision?.code === 'reader_too_old';
+    // Nobody has said that there is one more, this was only tried.
+    const tried = code === 'revision_missing' && sync.head <= sync.revision;
+    const refused = halted || tried ? sync : wrong(sync, 'revision', { code, detail }, at);
+    if (code === 'state_write_failed') {
+      // Nobody's fault but this disk's: the revision stays at hand.
+      const ms = backoffMs(sync.applyFailures, times.pollMs, MAX_RETRY_MS, () => at.random);
+      return { ...refused, applyAt: at.now + ms, applyFailures: sync.applyFailures + 1 };
+    }
+    const damage = code === 'wrong_root' && sync.damage === 'none' ? 'suspected' : sync.damage;
+    const empty: Sync = { ...refused, hand: null, damage };
+    // Every source has the same: only another build helps. It is looked at again all the same, for it may be replaced.
+    const holdMs = code === 'reader_too_old' ? MAX_RETRY_MS : 0;
+    const rested = holdMs > 0 ? { ...empty, applyAt: at.now + holdMs } : empty;
+    if (source === 'stream') return refusedPush(rested, { code, detail, holdMs });
+    const jumps = code === 'revision_missing' && !tried && !sync.sources[source]?.jumps;
+    if (jumps) return changed(rested, source, { jumps });
+    const after = changed(failing(rested, source, at, times, 'fetch'), source, { jumps: false });
+    return sync.probing === source ? { ...after, probing: null } : after;
+  },
+
+  'stream-up': (sync, { revision }, at) => asked({ ...sync, stream: { ...sync.stream, drop: null } }, revision, at),
+
+  'stream-intent': (sync, { fault, head, intent }, at) => {
+    const passed: Link = sync.stream.askedAt === sync.revision ? 'following' : 'lost';
+    const link = intent === 'full' ? 'elsewhere' : passed;
+    const told = fault ? wrong(sync, 'stream', fault, at) : without(sync, 'stream');
+    return { ...told, head: Math.max(sync.head, head), stream: { ...sync.stream, link, movedAt: at.now } };
+  },
+
+  'stream-pushed': (sync, { waiting }, { now }) => ({ ...sync, stream: { ...sync.stream, waiting, movedAt: now } }),
+
+  'stream-refused': (sync, { code, detail }, at) => {
+    const refused = wrong(sync, 'stream', { code, detail }, at);
+    return { ...refused, stream: { ...sync.stream, link: 'bad', drop: { code, detail, holdMs: 0 } } };
+  },
+
+  'stream-down': (sync, { code, detail }, at, { pollMs }) => {
+    const down = wrong(sync, 'stream', { code, detail }, at);
+    if (sync.stream.link === 'down') return down;
+    // The others are asked again soon, whatever came of it while they did not matter.
+    const soon = Math.min(sync.lookAt, at.now + jittered(pollMs, JITTER, () => at.random));
+    const sources = sync.sources.map((one) => ({ ...one, lookAt: 0, fetchAt: 0 }));
+    return { ...down, lookAt: soon, sources, stream: { ...sync.stream, link: 'down', waiting: 0, drop: null } };
+  },
+
+  refollowed: (sync, { revision }, at) => asked(sync, revision, at),
+  // what was asked and not waited for is not asked again for each thing that the stream brings
+  interrupted: (sync, { source }, at, { pollMs }) => changed(sync, source, { lookAt: at.now + pollMs }),
+  tick: (sync) => sync,
+};
 
 /**
- * The whole behaviour of a follower, for any state and event.
- *
- * @param now milliseconds since 1970
- * @param pollMs between two looks at the head
+ * The whole behaviour of a follower, for any state and event. What is done next follows from what is known, and not from
+ * the event: whoever has several events hands them over one after the other, and carries out the last effect alone.
  */
-export function transition(sync: Sync, event: SyncEvent, now: number, pollMs: number): Step {
-  switch (event.kind) {
-    case 'booted':
-      return { sync: { ...BEGINNING, revision: event.revision, head: event.head }, effect: { kind: 'fetch-head' } };
-    case 'head-seen':
-      // A source that has a head may still not have the revision: that it answers is proven by the next one applied.
-      return goOn(over({ ...sync, head: event.head }, 'head'), pollMs);
-    case 'head-refused': {
-      const refused = wrong(sync, 'head', event, now);
-      // What an earlier head named is still to be had.
-      return sync.head > sync.revision ? fetchNext(refused) : waitIn('isolated', refused, pollMs);
-    }
-    case 'source-failed':
-      return waitIn('isolated', wrong(sync, 'source', event, now), pollMs);
-    case 'revision-fetched':
-      return { sync, effect: { kind: 'apply', revision: sync.revision + 1 } };
-    case 'revision-applied': {
-      const state = sync.state === 'live' ? 'live' : 'catching-up';
-      const { revision } = event;
-      const applied: Sync = { ...sync, state, revision, head: Math.max(sync.head, revision), refusals: 0 };
-      return goOn(over(applied, 'source', 'revision'), pollMs);
-    }
-    case 'revision-refused': {
-      const refused = { ...wrong(sync, 'revision', event, now), refusals: sync.refusals + 1 };
-      // Only another build helps, which begins anew; it is looked at again all the same, for it may be replaced.
-      if (event.code === 'reader_too_old') return waitIn('halted', refused, MAX_RETRY_MS);
-      return waitIn('catching-up', refused, Math.min(MAX_RETRY_MS, pollMs * 2 ** Math.min(sync.refusals, 20)));
-    }
-    case 'tick':
-      return { sync, effect: { kind: 'fetch-head' } };
-  }
+export function transition(sync: Sync, event: SyncEvent, at: Moment, times: SyncTimes): Step {
+  const reduce = ON[event.kind] as Reducer<typeof event.kind>;
+  const known = reduce(sync, event, at, times);
+  const { effect, state } = decide(known, at.now);
+  if (state === known.state) return { sync: known, effect };
+  return { sync: { ...known, state, since: at.now }, effect };
 }
 
 /** The newest of what is wrong. */
 export function lastFault({ faults }: Sync): SyncFault | null {
-  const all = [faults.source, faults.head, faults.revision].filter((fault) => fault !== null);
+  const all = Object.values(faults).filter((fault) => fault !== undefined);
   return all.sort((a, b) => b.at - a.at)[0] ?? null;
 }
 
-function goOn(sync: Sync, pollMs: number): Step {
-  if (sync.head > sync.revision) return fetchNext(sync);
-  // Nothing is left to apply: what was in the way of that is over. A head that was refused stays refused.
-  const level = over({ ...sync, refusals: 0 }, 'source', 'revision');
-  return waitIn(sync.state === 'live' ? 'live' : 'polling', level, pollMs, true);
+function arrived(sync: Sync, source: Origin, revision: number, at: Moment): Sync {
+  const there = without({ ...sync, revision, head: Math.max(sync.head, revision), hand: null }, 'revision');
+  const calm: Sync = { ...there, applyAt: 0, applyFailures: 0, damage: 'none' };
+  if (source === 'stream') return { ...calm, stream: { ...calm.stream, refusals: 0, movedAt: at.now } };
+  const good = without(
+    changed(calm, source, { answers: true, failures: 0, fetchAt: 0, jumps: false }),
+    `source ${source}`,
+  );
+  const { link } = good.stream;
+  // What the stream gives begins after where this replica stood when it asked. Where it has not answered yet, it will be seen.
+  const passed = link === 'following' || (link === 'elsewhere' && isNear(good, good.head));
+  return passed ? linked(good, 'lost') : good;
 }
 
-function fetchNext(sync: Sync): Step {
-  const effect: SyncEffect = { kind: 'fetch-revision', revision: sync.revision + 1, until: sync.head };
-  return { sync: { ...sync, state: sync.state === 'halted' ? 'halted' : 'catching-up' }, effect };
+function asked(sync: Sync, revision: number, { now }: Moment): Sync {
+  return { ...sync, stream: { ...sync.stream, link: 'asked', waiting: 0, askedAt: revision, movedAt: now } };
 }
 
-/** Whoever is halted stays so until a revision is applied, or there is none to apply (`free`). */
-function waitIn(state: SyncState, sync: Sync, ms: number, free = false): Step {
-  return {
-    sync: { ...sync, state: sync.state === 'halted' && !free ? 'halted' : state },
-    effect: { kind: 'wait', ms },
-  };
+const isNear = ({ revision }: Sync, head: number): boolean => head >= revision && head - revision <= NEAR;
+
+function refusedPush(sync: Sync, why: NonNullable<StreamSync['drop']>): Sync {
+  const { stream } = sync;
+  const refusals = stream.refusals + 1;
+  // `down`: it has ended meanwhile
+  if (stream.link === 'down' || stream.link === 'none') return { ...sync, stream: { ...stream, refusals } };
+  if (LOSES_THREAD.has(why.code) && refusals < MAX_LOST)
+    return { ...sync, stream: { ...stream, refusals, link: 'lost' } };
+  return { ...sync, stream: { ...stream, refusals, link: 'bad', drop: why } };
 }
 
-function over(sync: Sync, ...abouts: (keyof SyncFaults)[]): Sync {
-  if (abouts.every((about) => sync.faults[about] === null)) return sync;
-  return { ...sync, faults: { ...sync.faults, ...Object.fromEntries(abouts.map((about) => [about, null])) } };
+function failing(sync: Sync, source: number, at: Moment, times: SyncTimes, what: 'look' | 'fetch' | 'all'): Sync {
+  const before = sync.sources[source];
+  if (!before) return sync;
+  const maxMs = Math.max(times.pollMs, Math.min(MAX_RETRY_MS, MAX_POLLS * times.pollMs));
+  const until = at.now + backoffMs(before.failures, times.pollMs, maxMs, () => at.random);
+  return changed(sync, source, {
+    failures: before.failures + 1,
+    answers: what === 'fetch' ? before.answers : false,
+    ...(what === 'fetch' ? {} : { lookAt: until }),
+    ...(what === 'look' ? {} : { fetchAt: until }),
+  });
+}
+
+function periodOf({ stream }: Sync, { pollMs, streamPollMs }: SyncTimes): number {
+  return stream.link === 'following' ? streamPollMs : pollMs;
+}
+
+/** What a head names is due from the stream from now on. */
+function dueAt({ head, revision, stream }: Sync, named: number, now: number): StreamSync {
+  return head <= revision && named > revision ? { ...stream, movedAt: now } : stream;
+}
+
+/** Those after a source that is good are not asked: whether they answer is not known any more. */
+function forgetting(sync: Sync, source: number): Sync {
+  const after = sync.sources.map((_one, number) => number).filter((number) => number > source);
+  const frozen = after.filter((number) => sync.faults[`head ${number}`]?.code === 'frozen');
+  return without(
+    sync,
+    ...after.map((number): FaultKey => `source ${number}`),
+    ...frozen.map((number): FaultKey => `head ${number}`),
+  );
+}
+
+function linked(sync: Sync, link: Link): Sync {
+  return { ...sync, stream: { ...sync.stream, link } };
+}
+
+function changed(sync: Sync, source: number, change: Partial<SourceSync>): Sync {
+  return { ...sync, sources: sync.sources.map((one, at) => (at === source ? { ...one, ...change } : one)) };
+}
+
+function without(sync: Sync, ...keys: FaultKey[]): Sync {
+  if (keys.every((key) => !sync.faults[key])) return sync;
+  const faults: Partial<Record<FaultKey, SyncFault>> = { ...sync.faults };
+  for (const key of keys) delete faults[key];
+  return { ...sync, faults };
 }
 
 /** The same fault as before keeps its time. */
-function wrong(
-  sync: Sync,
-  about: keyof SyncFaults,
-  { code, detail }: { code: string; detail: string },
-  now: number,
-): Sync {
-  const before = sync.faults[about];
+function wrong(sync: Sync, key: FaultKey, { code, detail }: Fault, { now }: Moment): Sync {
+  const before = sync.faults[key];
   if (before?.code === code && before.detail === detail) return sync;
-  return { ...sync, faults: { ...sync.faults, [about]: { code, detail, at: now } } };
+  return { ...sync, faults: { ...sync.faults, [key]: { code, detail, at: now } } };
 }

@@ -1,4 +1,5 @@
-import { Pool } from 'undici';
+// Not from the package's index: that loads fetch, WebSocket and caches too, half of what a worker had to load to start.
+import Pool from 'undici/lib/dispatcher/pool.js';
 import type { CompiledTarget, CompiledUpstream } from '../decide/compile/compile-api.js';
 import { BOUNDS } from '../engine/bounds.js';
 import { TargetChoice } from './target-choice.js';

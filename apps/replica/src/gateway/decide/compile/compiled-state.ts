@@ -36,6 +36,11 @@ export class CompiledState {
     return this.snapshot?.revision ?? 0;
   }
 
+  /** how many times the state was mended that this was loaded from */
+  get repairs(): number {
+    return this.snapshot?.repairs ?? 0;
+  }
+
   get environment(): string {
     return this.snapshot?.environment ?? '';
   }
@@ -58,7 +63,8 @@ export class CompiledState {
    */
   refresh(snapshot: StateSnapshot): void {
     try {
-      const changes = this.snapshot && this.tables ? snapshot.changesSince(this.snapshot.revision) : null;
+      const { snapshot: before } = this;
+      const changes = before && this.tables ? snapshot.changesSince(before.revision, before.repairs) : null;
       const tables =
         changes && this.tables
           ? refreshTables(this.tables, snapshot, changes, this.region)
