@@ -1,5 +1,7 @@
 import { Module } from '@nestjs/common';
 import { WritesModule } from '../writes/writes.module.js';
+import { ConvergenceController } from './convergence.controller.js';
+import { FleetBookModule } from './fleet-book.module.js';
 import { JoinController } from './join.controller.js';
 import { JoinService } from './join.service.js';
 import { JoinTokensController } from './join-tokens.controller.js';
@@ -8,8 +10,8 @@ import { ReplicasController } from './replicas.controller.js';
 import { ReplicasService } from './replicas.service.js';
 
 @Module({
-  imports: [WritesModule],
-  controllers: [JoinController, JoinTokensController, ReplicasController],
+  imports: [WritesModule, FleetBookModule],
+  controllers: [JoinController, JoinTokensController, ReplicasController, ConvergenceController],
   providers: [JoinService, JoinTokensService, ReplicasService],
 })
 export class FleetModule {}

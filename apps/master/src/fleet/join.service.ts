@@ -4,6 +4,7 @@ import type { EntityManager } from 'typeorm';
 import type { MasterConfig } from '../config/config.js';
 import { CONFIG } from '../config/tokens.js';
 import { type Answer, type Caller, created } from '../http/request.js';
+import { trustOf } from '../publishing/index.js';
 import { Writes } from '../writes/writes.js';
 import type { Joined, JoinRequest } from './join.endpoints.js';
 
@@ -45,7 +46,8 @@ export class JoinService {
         after: { region, environment, build, joinToken: used.id },
       });
       const { signer, ARTIFACT_STORE: store } = this.config;
-      const joined = { replica, token, environment, region, trustedKeys: [signer.publicKey], store };
+      const { keys } = await trustOf((sql, values) => manager.query(sql, values), environment, signer.publicKey);
+      const joined = { replica, token, environment, region, trustedKeys: [...keys], store };
       return created(joined, `/v1/replicas/${replica}`);
     });
   }
@@ -101,7 +103,9 @@ async function refuseAlive(manager: EntityManager, replica: string): Promise<voi
 /** What it reported before it joined again says nothing about it any more. */
 const PUT = `
   INSERT INTO replica (id, region_id, token_hash, build) VALUES ($1, $2, $3, $4)
-  ON CONFLICT (id) DO UPDATE SET token_hash = excluded.token_hash, build = excluded.build, joined_at = now(), status = NULL, reported_at = NULL
+  ON CONFLICT (id) DO UPDATE SET token_hash = excluded.token_hash, build = excluded.build, joined_at = now(),
+    status = NULL, reported_at = NULL, connected_instance = NULL, connected_since = NULL, epoch = NULL, revision = NULL, position_at = NULL,
+    lag_ms = NULL, state_since = NULL
   WHERE replica.region_id = excluded.region_id
   RETURNING id`;
 

@@ -1,4 +1,4 @@
-import { environmentId, regionId, replicaId, replicaStatus } from '#model';
+import { environmentId, regionId, replicaId, replicaStatus, SYNC_STATES } from '#model';
 import { z } from 'zod';
 import { endpoint, OPERATORS, VIEWERS } from '../http/endpoint.js';
 import { pageOf, pageQuery } from '../http/paging.js';
@@ -14,10 +14,28 @@ export const replicaView = z
     environment: environmentId,
     build: z.string(),
     joinedAt: z.iso.datetime(),
+    connected: z.boolean().meta({ description: 'Whether it has a stream to a master now.' }),
+    connectedTo: z.string().nullable().meta({ description: 'The master instance that it is connected to.' }),
+    connectedSince: z.iso.datetime().nullable(),
     state: status.state.nullable().meta({ description: 'null until the first report.' }),
+    stateSince: z.iso.datetime().nullable(),
+    source: status.source.nullable().meta({ description: 'Where its newest revision came from.' }),
     freshness: status.freshness.nullable(),
+    epoch: z.int().nullable(),
     revision: z.int().nullable(),
     behind: z.int().nullable().meta({ description: 'Revisions of the chain that it has not got.' }),
+    behindMs: z
+      .number()
+      .nullable()
+      .meta({ description: 'Since the first revision that it has not got was issued; 0 when it has all.' }),
+    lagMs: z
+      .number()
+      .nullable()
+      .meta({ description: 'From the issue of its revision to when it was loaded there, by two clocks.' }),
+    rootMatches: z
+      .boolean()
+      .nullable()
+      .meta({ description: 'Whether the state root of its last report is the one of that revision; null: not known.' }),
     reportedAt: z.iso.datetime().nullable(),
     silentForSeconds: z.number().nullable().meta({ description: 'Since the last report; replicas report every 5 s.' }),
     nacks: z.int().meta({ description: 'Items that it cannot use.' }),
@@ -35,9 +53,15 @@ export const listReplicas = endpoint({
   method: 'GET',
   path: '/replicas',
   tag,
-  summary: 'List replicas, and how far behind each of them is',
+  summary: 'List replicas: where each is connected, and how far behind',
   access: VIEWERS,
-  query: z.strictObject({ ...pageQuery, environment: environmentId.optional(), region: regionId.optional() }),
+  query: z.strictObject({
+    ...pageQuery,
+    environment: environmentId.optional(),
+    region: regionId.optional(),
+    state: z.enum(SYNC_STATES, `must be one of ${SYNC_STATES.join(', ')}`).optional(),
+    connected: z.enum(['true', 'false'], 'must be true or false').optional(),
+  }),
   answers: { 200: pageOf(replicaView) },
 });
 

@@ -4,11 +4,13 @@ import { fail, type ReplicaStatus } from '#model';
 import type { FieldFault } from '#platform';
 import { DataSource, type EntityManager } from 'typeorm';
 import { jsonbText } from '../database/jsonb.js';
-import { decodeCursor, type Page, type PageRequest, toPage } from '../http/paging.js';
+import { decodeCursor, type Page, toPage } from '../http/paging.js';
+import type { InputOf } from '../http/endpoint.js';
 import { matchIfGiven } from '../http/preconditions.js';
 import { type Answer, type Caller, noContent, ok } from '../http/request.js';
 import { Writes } from '../writes/writes.js';
-import type { ReplicaInFull, ReplicaView } from './replicas.endpoints.js';
+import { CONNECTED, SILENT } from './fleet-sql.js';
+import type { listReplicas, ReplicaInFull, ReplicaView } from './replicas.endpoints.js';
 
 @Injectable()
 export class ReplicasService {
@@ -25,6 +27,8 @@ export class ReplicasService {
       status.environment,
       jsonbText(status),
       status.replica,
+      status.revision,
+      status.lagMs,
     ]);
     if (updated === 0) throw await this.notItself(replica, status);
     return noContent();
@@ -35,11 +39,21 @@ export class ReplicasService {
     cursor,
     environment,
     region,
-  }: PageRequest & { environment?: string; region?: string }): Promise<Answer<Page<ReplicaView>>> {
+    state,
+    connected,
+  }: InputOf<typeof listReplicas>['query']): Promise<Answer<Page<ReplicaView>>> {
     const rows: Row[] = await this.source.query(
       `${SELECT} WHERE ($1::text IS NULL OR g.environment_id = $1) AND ($2::text IS NULL OR r.region_id = $2)
-         AND ($3::text IS NULL OR r.id > $3) ORDER BY r.id LIMIT $4`,
-      [environment ?? null, region ?? null, decodeCursor(cursor, 1)?.[0] ?? null, limit + 1],
+         AND ($3::text IS NULL OR r.id > $3) AND ($5::text IS NULL OR r.status->>'state' = $5) AND ($6::boolean IS NULL OR ${CONNECTED} = $6)
+       ORDER BY r.id LIMIT $4`,
+      [
+        environment ?? null,
+        region ?? null,
+        decodeCursor(cursor, 1)?.[0] ?? null,
+        limit + 1,
+        state ?? null,
+        connected ?? null,
+      ],
     );
     return ok(toPage(rows, limit, (row) => [row.id], viewOf));
   }
@@ -74,7 +88,10 @@ export class ReplicasService {
 }
 
 const REPORT = `
-  UPDATE replica r SET status = $4, reported_at = now() FROM region g
+  UPDATE replica r SET status = $4, reported_at = now(), epoch = ($4::jsonb->>'epoch')::integer, revision = $6, lag_ms = $7,
+    position_at = CASE WHEN r.revision = $6 THEN r.position_at ELSE now() END,
+    state_since = CASE WHEN r.status->>'state' = $4::jsonb->>'state' THEN r.state_since ELSE now() END
+  FROM region g
   WHERE r.id = $1 AND $5 = r.id AND r.region_id = $2 AND g.id = r.region_id AND g.environment_id = $3`;
 
 interface Row {
@@ -83,17 +100,30 @@ interface Row {
   environment: string;
   build: string;
   joined_at: Date;
+  connected: boolean;
+  connected_instance: string | null;
+  connected_since: Date | null;
   reported_at: Date | null;
   status: ReplicaStatus | null;
+  state_since: Date | null;
+  epoch: number | null;
+  revision: string | null;
+  lag_ms: number | null;
   silent: number | null;
   /** revision of the chain */
   head: string | null;
+  behind_ms: number | null;
+  root_matches: boolean | null;
 }
 
 const SELECT = `
-  SELECT r.id, r.region_id AS region, g.environment_id AS environment, r.build, r.joined_at, r.reported_at, r.status,
-         round(extract(epoch FROM now() - r.reported_at), 1)::float8 AS silent, c.revision AS head
-  FROM replica r JOIN region g ON g.id = r.region_id LEFT JOIN chain c ON c.environment_id = g.environment_id`;
+  SELECT r.id, r.region_id AS region, g.environment_id AS environment, r.build, r.joined_at, r.reported_at, r.status, ${CONNECTED} AS connected,
+         r.connected_instance, r.connected_since, r.state_since, r.epoch, r.revision, r.lag_ms, ${SILENT} AS silent, c.revision AS head,
+         greatest(0, extract(epoch FROM now() - missing.issued_at) * 1000)::float8 AS behind_ms,
+         encode(own.root, 'hex') = r.status->>'root' AS root_matches
+  FROM replica r JOIN region g ON g.id = r.region_id LEFT JOIN chain c ON c.environment_id = g.environment_id
+    LEFT JOIN revision missing ON missing.environment_id = g.environment_id AND missing.revision = r.revision + 1
+    LEFT JOIN revision own ON own.environment_id = g.environment_id AND own.revision = (r.status->>'revision')::bigint`;
 
 async function one(manager: EntityManager, id: string): Promise<Row> {
   const rows: Row[] = await manager.query(`${SELECT} WHERE r.id = $1`, [id]);
@@ -108,16 +138,27 @@ function etagOf(row: Row): string {
 
 function viewOf(row: Row): ReplicaView {
   const { status } = row;
+  const revision = row.revision === null ? null : Number(row.revision);
+  const behind = revision === null ? null : Math.max(0, Number(row.head ?? 0) - revision);
   return {
     id: row.id,
     region: row.region,
     environment: row.environment,
     build: status?.build ?? row.build,
     joinedAt: row.joined_at.toISOString(),
+    connected: row.connected,
+    connectedTo: row.connected ? row.connected_instance : null,
+    connectedSince: row.connected ? (row.connected_since?.toISOString() ?? null) : null,
     state: status?.state ?? null,
+    stateSince: row.state_since?.toISOString() ?? null,
+    source: status?.source ?? null,
     freshness: status?.freshness ?? null,
-    revision: status?.revision ?? null,
-    behind: status ? Math.max(0, Number(row.head ?? 0) - status.revision) : null,
+    epoch: row.epoch,
+    revision,
+    behind,
+    behindMs: behind === 0 ? 0 : row.behind_ms,
+    lagMs: row.lag_ms,
+    rootMatches: row.root_matches,
     reportedAt: row.reported_at?.toISOString() ?? null,
     silentForSeconds: row.silent,
     nacks: status?.nacks.length ?? 0,

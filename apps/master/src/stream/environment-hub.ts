@@ -1,0 +1,249 @@
+import { decodeHeader } from '#artifacts';
+import { type Follow, decideIntent, type Intent } from './decide-intent.js';
+import type { ConnectedReplica } from '../fleet/connected-replica.js';
+import type { Published, SealedBytes } from '../publishing/index.js';
+import { liveHead } from './live-head.js';
+import type { StreamOptions } from './options.js';
+import type { Standing, StreamChain } from './stream-chain.js';
+import type { ChainFeed, StreamCloseName, StreamConnection } from './stream-connection.js';
+import { Tail } from './tail.js';
+
+/** Of each environment's newest revisions, in memory. */
+const TAIL_BYTES = 16 * 1024 * 1024;
+/** Newer by more than this, the chain is begun anew at its end; who is behind reads for itself. */
+const MOST_REFILLED = 1_000;
+
+/** A replica has what this master does not have: another master was at work, or the database went back in time. */
+export interface Ahead {
+  replica: string;
+  epoch: number;
+  revision: number;
+  /** hexadecimal */
+  hash: string;
+}
+
+/** One environment's chain as this process streams it, and the replicas that are connected here. */
+export class EnvironmentHub implements ChainFeed {
+  readonly connections = new Map<string, StreamConnection>();
+  readonly tail = new Tail(TAIL_BYTES);
+  /** how many connections have ended, by reason */
+  readonly closed = new Map<string, number>();
+  private goneBytes = 0;
+  private readonly reads = new Map<number, Promise<SealedBytes[]>>();
+  private standing: Standing | null = null;
+  /** when the standing was known to be the newest */
+  private knownAt = 0;
+  private signed: { standing: Standing; at: number; text: string } | null = null;
+  private refreshing: Promise<void> | null = null;
+  private refreshAgain = false;
+
+  constructor(
+    readonly environment: string,
+    private readonly chain: StreamChain,
+    private readonly options: StreamOptions,
+    private readonly onAhead: (ahead: Ahead) => void,
+  ) {}
+
+  get newest(): number {
+    return this.standing?.revision ?? 0;
+  }
+
+  /** In frames, since the process began. */
+  get sentBytes(): number {
+    return [...this.connections.values()].reduce((sum, { outflow }) => sum + outflow.sent, this.goneBytes);
+  }
+
+  /** A newer connection of a replica replaces the older one. */
+  join(connection: StreamConnection): void {
+    const { id } = connection.replica;
+    this.connections.get(id)?.close('replaced');
+    this.connections.set(id, connection);
+  }
+
+  leave(connection: StreamConnection): void {
+    const { id } = connection.replica;
+    if (this.connections.get(id) === connection) this.connections.delete(id);
+    this.goneBytes += connection.outflow.sent;
+    const reason = connection.endedFor ?? 'by_replica';
+    this.closed.set(reason, (this.closed.get(reason) ?? 0) + 1);
+  }
+
+  /** The newest one that this process signed; signed anew when it has grown old or the chain has moved. */
+  get head(): string {
+    const { standing, signed, knownAt } = this;
+    if (!standing) throw new Error(`the chain of ${this.environment} was not read yet`);
+    const { heartbeatMs } = this.options.limits;
+    if (signed?.standing === standing && knownAt - signed.at < heartbeatMs) return signed.text;
+    const text = liveHead(standing, knownAt, this.options.signer).toString('utf8');
+    this.signed = { standing, at: knownAt, text };
+    return text;
+  }
+
+  /** From this process, at once and without reading anything; from another one, read once for all connections. */
+  published({ revision, sealed }: Published): void {
+    const { standing } = this;
+    if (!standing) {
+      this.refreshAgain = true; // the first look may have come too early for it; nobody else is here yet
+      return;
+    }
+    if (sealed && sealed.revision === standing.revision + 1) {
+      this.append(sealed);
+      this.knownAt = this.options.now();
+      this.pump();
+    } else if (revision > standing.revision) {
+      void this.refresh().catch(() => undefined); // the next heartbeat tries again
+    }
+  }
+
+  recent(revision: number): SealedBytes | undefined {
+    return this.tail.get(revision);
+  }
+
+  /** Many replicas that come back stand at the same place: they share what is read. */
+  read(revision: number): Promise<SealedBytes[]> {
+    let reading = this.reads.get(revision);
+    if (!reading) {
+      reading = this.chain.after(this.environment, revision).finally(() => this.reads.delete(revision));
+      this.reads.set(revision, reading);
+    }
+    return reading;
+  }
+
+  async intent(follow: Follow, { id }: ConnectedReplica): Promise<{ intent: Intent; head: string }> {
+    // another master may have published what this one has not heard of yet
+    if (!this.standing || follow.revision > this.newest || follow.epoch > this.standing.epoch) await this.refresh();
+    const own = await this.hashOf(follow.revision);
+    const { standing } = this;
+    if (!standing) throw new Error(`the chain of ${this.environment} was not read yet`);
+    const intent = decideIntent(follow, standing, own, this.options.limits.maxBacklog);
+    if (intent.intent === 'full' && intent.reason === 'ahead') {
+      const { epoch, revision, hash } = follow;
+      this.onAhead({ replica: id, epoch, revision, hash });
+    }
+    return { intent, head: this.head };
+  }
+
+  acknowledged(replica: ConnectedReplica, revision: number, lagMs: number | null): void {
+    this.options.fleet.acknowledged(replica, revision, lagMs);
+  }
+
+  reported(...report: Parameters<ChainFeed['reported']>): void {
+    this.options.fleet.reported(...report);
+  }
+
+  /** Says where the chain stands to everybody here, and parts with those who may not be, or do not listen. */
+  async beat(): Promise<void> {
+    if (this.connections.size === 0) return;
+    const refusal = this.options.refusal(this.environment);
+    if (refusal !== null) return this.closeAll('unavailable');
+    try {
+      await this.refresh();
+      await this.partWithStrangers();
+    } catch (error) {
+      // the head of before goes out again, and grows old: this master does not know whether there is a newer one
+      this.options.log.debug(
+        { environment: this.environment, cause: (error as Error).message },
+        'where the chain stands cannot be read',
+      );
+    }
+    const head = this.standing ? this.head : null;
+    for (const connection of this.connections.values()) connection.beat(head);
+  }
+
+  closeAll(name: StreamCloseName): void {
+    for (const connection of this.connections.values()) connection.close(name);
+  }
+
+  private append(sealed: SealedBytes): void {
+    this.tail.push(sealed);
+    const { epoch, revision, hash, bytes } = sealed;
+    const { root } = decodeHeader(bytes).header;
+    const { environment, standing } = this;
+    const snapshot = standing?.snapshot ?? null;
+    this.standing = { environment, epoch: Math.max(epoch, standing?.epoch ?? 0), revision, hash, root, snapshot };
+  }
+
+  private pump(): void {
+    for (const connection of this.connections.values()) connection.pump();
+  }
+
+  private async hashOf(revision: number): Promise<string | null> {
+    if (revision === 0 || revision > this.newest) return null;
+    const hash = this.tail.get(revision)?.hash ?? (await this.chain.hashOf(this.environment, revision));
+    return hash?.toString('hex') ?? null;
+  }
+
+  /** One at a time, and once more for whoever asked after it had begun. */
+  private refresh(): Promise<void> {
+    if (this.refreshing) this.refreshAgain = true;
+    this.refreshing ??= this.catchUp();
+    return this.refreshing;
+  }
+
+  private async catchUp(): Promise<void> {
+    try {
+      do {
+        this.refreshAgain = false;
+        const before = this.newest;
+        const at = this.options.now();
+        const row = await this.chain.standing(this.environment);
+        if (!row) throw new Error(`the environment ${this.environment} has no chain yet`);
+        if (row.revision < before) this.wentBack(row);
+        else if (this.standing && row.revision - this.newest <= MOST_REFILLED) await this.refill(row);
+        else this.beginAt(row);
+        this.knownAt = Math.max(this.knownAt, at);
+        this.pump();
+      } while (this.refreshAgain);
+    } finally {
+      this.refreshing = null; // in one step with the look at refreshAgain
+    }
+  }
+
+  private beginAt(row: Standing): void {
+    this.tail.clear();
+    this.standing = row;
+  }
+
+  private async refill(row: Standing): Promise<void> {
+    while (this.newest < row.revision) {
+      const from = this.newest;
+      for (const sealed of await this.read(from)) {
+        if (sealed.revision === this.newest + 1) this.append(sealed); // or this process has published it meanwhile
+      }
+      if (this.newest === from) throw new Error(`revision ${from + 1} of ${this.environment} cannot be read`);
+      this.pump();
+    }
+    // a new term of office without a revision yet, or a new snapshot
+    const { standing } = this;
+    const { epoch, snapshot } = row;
+    if (standing && (standing.epoch < epoch || standing.snapshot?.revision !== snapshot?.revision))
+      this.standing = { ...standing, epoch: Math.max(epoch, standing.epoch), snapshot };
+  }
+
+  /** Another database has been put in the place of this one: who is here has to ask anew where it stands. */
+  private wentBack(row: Standing): void {
+    this.options.log.warn(
+      { environment: this.environment, from: this.newest, to: row.revision },
+      'the database knows fewer revisions than before: it was restored, or replaced',
+    );
+    this.beginAt(row);
+    this.closeAll('unavailable');
+  }
+
+  /** Replicas that were removed, or that joined again: their tokens of before are refused. */
+  private async partWithStrangers(): Promise<void> {
+    const here = [...this.connections.values()];
+    const gone = await this.options.query<{ id: string }>(STRANGERS, [
+      this.environment,
+      here.map(({ replica }) => replica.id),
+      here.map(({ replica }) => replica.tokenHash),
+    ]);
+    const ids = new Set(gone.map(({ id }) => id));
+    for (const connection of here) if (ids.has(connection.replica.id)) connection.close('unauthenticated');
+  }
+}
+
+const STRANGERS = `
+  SELECT h.id FROM unnest($2::text[], $3::bytea[]) AS h (id, token_hash) WHERE NOT EXISTS (
+    SELECT FROM replica r JOIN region g ON g.id = r.region_id
+    WHERE r.id = h.id AND r.token_hash = h.token_hash AND g.environment_id = $1)`;
