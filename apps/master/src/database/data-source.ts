@@ -1,8 +1,11 @@
 import { DataSource, type DataSourceOptions } from 'typeorm';
 import { ENTITIES } from './entities.js';
 import { First1760000000001 } from './migrations/0001-first.js';
+import { Office1760000000002 } from './migrations/0002-office.js';
+import { Fleet1760000000003 } from './migrations/0003-fleet.js';
+import { Store1760000000005 } from './migrations/0005-store.js';
 
-const MIGRATIONS = [First1760000000001];
+const MIGRATIONS = [First1760000000001, Office1760000000002, Fleet1760000000003, Store1760000000005];
 /** Any number that nobody else takes: masters that start together migrate one after the other. */
 const MIGRATION_LOCK = 4_711_001;
 

@@ -10,7 +10,7 @@ import {
   TrustedKeys,
   verifyRevision,
 } from '#artifacts';
-import { applicationKey, encodeJson, encodeKeyRecord, encodeText, type Op, placementKey, TABLE } from '#model';
+import { applicationKey, decodeTrustedKeys, encodeJson, encodeKeyRecord, encodeText, placementKey, TABLE, TRUSTED_KEYS_SETTING, type Op } from '#model';
 import { referencesOf } from '../publishing/references.js';
 import { signer } from './publishing-master.js';
 
@@ -43,7 +43,7 @@ export async function auditChain(pool: pg.Pool, environment = 'prod'): Promise<A
     'SELECT revision, bytes, xids FROM revision WHERE environment_id = $1 ORDER BY revision',
     [environment],
   );
-  const trusted = new TrustedKeys([signer.publicKey]);
+  let trusted = new TrustedKeys([signer.publicKey]);
   const values = new Map<string, Buffer>();
   const root = StateRoot.empty();
   let position: ChainPosition = { environment, epoch: 0, revision: 0, hash: GENESIS_HASH };
@@ -51,6 +51,8 @@ export async function auditChain(pool: pg.Pool, environment = 'prod'): Promise<A
     expect(Number(revision)).toBe(index + 1);
     const verified = verifyRevision(bytes, position, trusted);
     const ops = opsOf(verified);
+    const setting = ops.find(({ table, key }) => table === TABLE.setting && key.equals(TRUSTED_KEYS_SETTING));
+    const keys = setting?.value && decodeTrustedKeys(setting.value);
     for (const { table, key, value } of ops) {
       const name = nameOf(table, key);
       const before = values.get(name) ?? null;
@@ -62,6 +64,7 @@ export async function auditChain(pool: pg.Pool, environment = 'prod'): Promise<A
     }
     expect(verified.header.root.equals(root.root()), `the state root of revision ${revision}`).toBe(true);
     expectClosed(values, revision);
+    if (keys) trusted = new TrustedKeys(keys); // from the next revision on
     position = positionAfter(verified);
     return { revision: Number(revision), epoch: verified.header.epoch, ops, xids, bytes };
   });

@@ -131,10 +131,12 @@ export function interposed(store: ArtifactStore, around: Around): ArtifactStore 
     get: (name, limit, signal) => around('get', () => store.get(name, limit, signal), signal),
     getIfChanged: (name, etag, limit, signal) =>
       around('getIfChanged', () => store.getIfChanged(name, etag, limit, signal), signal),
+    size: (name, signal) => around('size', () => store.size(name, signal), signal),
     create: (name, bytes, signal) => around('create', () => store.create(name, bytes, signal), signal),
     replace: (name, bytes, expected, signal) =>
       around('replace', () => store.replace(name, bytes, expected, signal), signal),
     delete: (name, signal) => around('delete', () => store.delete(name, signal), signal),
+    list: (folder, after, limit, signal) => around('list', () => store.list(folder, after, limit, signal), signal),
     probe: (signal) => around('probe', () => store.probe(signal), signal),
     close: () => store.close(),
   };

@@ -7,7 +7,7 @@ import { newToken } from '#model';
 import { freshDatabase } from '#harness';
 import type { DataSource } from 'typeorm';
 import { createApp, listen } from '../app.js';
-import { masterConfig } from '../config/config.js';
+import { type MasterConfig, masterConfig } from '../config/config.js';
 
 export interface CallAnswer {
   status: number;
@@ -23,6 +23,8 @@ export interface StartedApp {
   admin: string;
   /** the directory of the artifact store */
   storeDirectory: string;
+  /** what a second master on the same database and store is started with */
+  config: MasterConfig;
   source: DataSource;
   /** one request with the admin's token; a body that is no string or Buffer is sent as JSON */
   call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<CallAnswer>;
@@ -46,18 +48,36 @@ export async function startApp(): Promise<StartedApp> {
     PORT: '0',
     HELIO_LOG_LEVEL: 'silent',
   });
+  return start(config, admin, storeDirectory, async () => {
+    await database.drop();
+    rmSync(directory, { recursive: true, force: true });
+  });
+}
+
+/** Another master on the database and the store of `first`, to be stopped before it. */
+export function startBeside({ config, admin, storeDirectory }: StartedApp): Promise<StartedApp> {
+  // processes are told apart by their id; these two are in one
+  return start({ ...config, instance: `${config.instance}-2` }, admin, storeDirectory, () => Promise.resolve());
+}
+
+async function start(
+  config: MasterConfig,
+  admin: string,
+  storeDirectory: string,
+  clean: () => Promise<void>,
+): Promise<StartedApp> {
   const app = await createApp(config);
   const url = `http://127.0.0.1:${await listen(app, config)}`;
   return {
     url,
     admin,
     storeDirectory,
+    config,
     source: app.get<DataSource>(getDataSourceToken()),
     call: (method, path, body, headers = {}) => call(url, admin, method, path, body, headers),
     async stop() {
       await app.close();
-      await database.drop();
-      rmSync(directory, { recursive: true, force: true });
+      await clean();
     },
   };
 }

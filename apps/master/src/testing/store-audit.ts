@@ -4,10 +4,15 @@ import { type ArtifactStore, deltaName, type Head, headName, LIMITS, TrustedKeys
 import { signer } from './publishing-master.js';
 
 /** Checks that a store has every revision up to its head, byte by byte as in the database, and returns the head. */
-export async function auditStore(store: ArtifactStore, pool: pg.Pool, environment = 'prod'): Promise<Head> {
+export async function auditStore(
+  store: ArtifactStore,
+  pool: pg.Pool,
+  environment = 'prod',
+  publicKey = signer.publicKey,
+): Promise<Head> {
   const object = await store.get(headName(environment), LIMITS.headBytes);
   if (!object) throw new Error('the store has no head');
-  const head = verifyHead(object.bytes, environment, new TrustedKeys([signer.publicKey]));
+  const head = verifyHead(object.bytes, environment, new TrustedKeys([publicKey]));
   const { rows } = await pool.query<{ revision: string; bytes: Buffer; hash: Buffer; root: Buffer }>(
     'SELECT revision, bytes, hash, root FROM revision WHERE environment_id = $1 AND revision <= $2 ORDER BY revision',
     [environment, head.revision],

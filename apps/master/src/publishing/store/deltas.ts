@@ -32,6 +32,8 @@ export interface DeltaContext {
   trusted: TrustedKeys;
   query: Query;
   log: Logger;
+  /** whether a revision that another master signed is no part of the chain in the store: of an older term, and no head names it */
+  isOrphan(revision: number, epoch: number): boolean;
   signal: AbortSignal;
 }
 
@@ -42,7 +44,7 @@ export async function putDeltas(context: DeltaContext, revisions: readonly Store
 }
 
 async function putDelta(
-  { store, environment, trusted, log, signal }: DeltaContext,
+  { store, environment, trusted, log, isOrphan, signal }: DeltaContext,
   { revision, bytes }: StoredRevision,
 ): Promise<void> {
   const name = deltaName(environment, revision);
@@ -52,26 +54,29 @@ async function putDelta(
     throw error;
   });
   if (there?.bytes.equals(bytes)) return;
-  if (there && isSomebodys(there.bytes, environment, revision, trusted)) {
+  const theirs = there ? epochOf(there.bytes, environment, revision, trusted) : null;
+  if (theirs !== null && !isOrphan(revision, theirs)) {
     throw new ForeignDelta(
       `${name} holds another revision ${revision} than this database: they are two different chains`,
     );
   }
-  log.error({ name }, 'a damaged object of the artifact store is replaced');
+  if (theirs === null) log.error({ name }, 'a damaged object of the artifact store is replaced');
+  else log.warn({ name, epoch: theirs }, 'what a master wrote after its term was over is replaced');
   await store.delete(name, signal);
   if ((await store.create(name, bytes, signal)) === 'exists')
     throw new Error(`${name} came back while it was replaced`);
 }
 
-/** Whether bytes are a revision that a master signed, ours or another one, and not just damage. */
-function isSomebodys(bytes: Buffer, environment: string, revision: number, trusted: TrustedKeys): boolean {
+/** The epoch of a revision that a master signed, ours or another one; null for what is just damage. */
+function epochOf(bytes: Buffer, environment: string, revision: number, trusted: TrustedKeys): number | null {
   try {
     const { previous, epoch } = decodeHeader(bytes).header;
     verifyRevision(bytes, { environment, epoch, revision: revision - 1, hash: previous }, trusted);
-    return true;
+    return epoch;
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
-    return error.code === 'untrusted_key' || error.code === 'reader_too_old';
+    // a stranger's, or one for newer readers: not to be touched whatever its term is
+    return error.code === 'untrusted_key' || error.code === 'reader_too_old' ? Number.POSITIVE_INFINITY : null;
   }
 }
 

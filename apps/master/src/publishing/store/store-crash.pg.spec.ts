@@ -8,11 +8,13 @@ import { auditStore } from '../../testing/store-audit.js';
 const scene = PublishingScene.forEachTest();
 
 describe('R8 a master that crashes', () => {
+  const READS: string[] = ['get', 'size', 'list'];
+
   /** A store in whose n-th writing call the master crashes, before or after it happened. */
   function crashing(at: number, when: 'before' | 'after', crash: () => void): ArtifactStore {
     let calls = 0;
     return interposed(scene.store, async (call, run, signal) => {
-      if (call === 'get') return run();
+      if (READS.includes(call)) return run();
       const fatal = ++calls === at;
       if (fatal && when === 'before') crash();
       if (calls > at || (fatal && when === 'before')) return noAnswer(signal);

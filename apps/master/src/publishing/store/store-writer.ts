@@ -1,26 +1,33 @@
 import { setMaxListeners } from 'node:events';
-import { headName, sealHead, StoreError, TrustedKeys } from '#artifacts';
+import { type Head, headName, sealHead, StoreError } from '#artifacts';
 import { backoffMs, type Logger, sleep } from '#platform';
 import { Bell } from '../bell.js';
+import type { Trust } from '../office/trust.js';
 import type { PublishingOptions } from '../options.js';
 import { type DeltaContext, ForeignDelta, putDeltas } from './deltas.js';
 import { revisionsAfter } from './revision-batches.js';
-import { GENESIS, meetHead, type Position } from './store-head.js';
+import type { MadeSnapshot } from './snapshot-maker.js';
+import { GENESIS, HEAD_READ_BYTES, meetHead, type Position, type Rival } from './store-head.js';
+import { isSnapshotDue, StoreKeeper } from './store-keeper.js';
+import { deltasBetween, type LedgerSnapshot, StoreLedger } from './store-ledger.js';
+import { STORE_RULES, type StoreRules } from './store-rules.js';
 
 /** A quiet chain's head is signed again this often, so that it can be told from a frozen one. */
 const RESIGN_MS = 30_000;
 const FRESH_MS = 90_000;
+/** Under load a head stands for all revisions of this long: it costs more than a delta does, and readers poll it in seconds. */
+const GATHER_MS = 25;
 const RETRY_MS = { first: 200, most: 15_000 };
 /** How often a store that belongs to somebody else is looked at, in case that was mended. */
 const LOOK_AGAIN_MS = 30_000;
-/** A head is smaller; what is larger is read far enough to be called damaged. */
-const HEAD_READ_BYTES = 65_536;
 
 export interface StoreStanding {
   /** `conflict`: the store holds another chain, or a newer one; nothing is written to it */
   state: 'starting' | 'ok' | 'failing' | 'conflict';
   /** the head of the store names this revision, and every delta up to it was seen to be there */
   revision: number;
+  /** the newest snapshot that the head names; null: none yet */
+  snapshot: number | null;
   error: string | null;
 }
 
@@ -35,6 +42,7 @@ const NO_HEAD = { revision: -1, epoch: 0, signedAt: Number.NEGATIVE_INFINITY };
 interface TermOfWriter {
   readonly environment: string;
   readonly epoch: number;
+  readonly trust: Trust;
   readonly revision: number;
   readonly storedRevision: number;
 }
@@ -61,23 +69,49 @@ export class StoreWriter {
   /** head.json as it was met or written last; null: there is none */
   private etag: string | null = null;
   private head = NO_HEAD;
+  /** heads that this writer tried to write last: a call that seemed to fail may have come through */
+  private wrote: Buffer[] = [];
+  /** what was written up to this epoch by another master does not count */
+  private discarded = 0;
+  /** the snapshot that the next head names, and one that was made since: its revision may not be in the store yet */
+  private snapshot: LedgerSnapshot | null = null;
+  private made: MadeSnapshot | null = null;
+  /** whether the store cannot be filled from where it stands, and has to begin with a snapshot */
+  private begins = false;
+  private readonly ledger: StoreLedger;
+  private readonly keeper: StoreKeeper;
+  private readonly rules: StoreRules;
   /** of the newest thing known to be issued, by whichever clock; heads follow each other by at least a millisecond */
   private issuedAt = 0;
 
+  /** @param onRival told of a head that another master wrote; the writer itself only keeps its hands off */
   constructor(
     private readonly term: TermOfWriter,
-    { store, signer, query }: PublishingOptions,
+    { store, signer, query, databaseUrl, storeRules: rules = STORE_RULES }: PublishingOptions,
     private readonly log: Logger,
+    private readonly onRival: (rival: Rival) => void,
   ) {
     this.target = term.revision;
-    this.standing = { state: 'starting', revision: term.storedRevision, error: null };
-    const trusted = new TrustedKeys([signer.publicKey]);
+    this.standing = { state: 'starting', revision: term.storedRevision, snapshot: null, error: null };
+    const trusted = term.trust.ever;
     setMaxListeners(0, this.stopped.signal); // one for each call of the store, and they are bounded
-    this.context = { environment: term.environment, store, signer, trusted, query, log, signal: this.stopped.signal };
+    const isOrphan = (revision: number, epoch: number): boolean =>
+      epoch < term.epoch && ((this.head.revision >= 0 && revision > this.head.revision) || epoch <= this.discarded);
+    const { environment } = term;
+    this.context = { environment, store, signer, trusted, query, log, isOrphan, signal: this.stopped.signal };
+    this.rules = rules;
+    this.ledger = new StoreLedger(query, environment, term.epoch);
+    const onSnapshot = (made: MadeSnapshot): void => {
+      this.made = made;
+      this.bell.ring();
+    };
+    this.keeper = new StoreKeeper(this.context, this.ledger, { databaseUrl, rules, onSnapshot }, log);
   }
 
   start(): void {
-    this.running ??= this.run();
+    if (this.running) return;
+    this.running = this.run();
+    this.keeper.start();
   }
 
   /** The chain has a new revision. */
@@ -98,7 +132,7 @@ export class StoreWriter {
     }
     this.stopped.abort(new Error('the publisher stops'));
     this.bell.ring();
-    await this.running;
+    await Promise.all([this.running, this.keeper.stop()]);
   }
 
   private async run(): Promise<void> {
@@ -110,8 +144,10 @@ export class StoreWriter {
           await this.catchUp(due);
           failures = 0;
           this.note('ok', null);
+          this.keeper.advance(this.head.revision, 0);
           if (this.finishing) return;
           due = !(await this.bell.wait(Math.max(0, this.head.signedAt + RESIGN_MS - performance.now())));
+          if (!due && !this.finishing) await sleep(GATHER_MS, signal);
         }
       } catch (error) {
         if (signal.aborted) return;
@@ -121,44 +157,103 @@ export class StoreWriter {
     }
   }
 
-  /** Finds out where to go on. @returns false: another leader writes now */
+  /** Finds out where to go on. @returns false: another leader writes now, or another master */
   private async meet(): Promise<boolean> {
-    const { environment, epoch } = this.term;
-    const { store, trusted, query, signal } = this.context;
+    const { environment, epoch, trust } = this.term;
+    const { store, query, signal } = this.context;
     const object = await store.get(headName(environment), HEAD_READ_BYTES, signal);
-    const meeting = await meetHead(object, environment, epoch, trusted, query);
+    const wrote = (bytes: Buffer): boolean => this.wrote.some((mine) => mine.equals(bytes));
+    const meeting = await meetHead(object, { environment, epoch, wrote }, trust, query);
     this.etag = object?.etag ?? null;
     this.filled = GENESIS;
     this.head = NO_HEAD;
+    this.keeper.met(null, false);
     switch (meeting.kind) {
       case 'successor':
         return false;
-      case 'foreign':
+      case 'rival':
+        // the term ends for it, and whoever ends it says so
+        this.standing = { ...this.standing, state: 'conflict', error: meeting.rival.problem };
+        this.onRival(meeting.rival);
+        return false;
+      case 'stranger':
         throw new Foreign(`${store.description} ${headName(environment)}: ${meeting.problem}`);
+      case 'discarded':
+        this.issuedAt = Math.max(this.issuedAt, meeting.issuedAt);
+        this.discarded = meeting.epoch;
+        this.log.warn({ epoch: meeting.epoch }, 'the chain in the artifact store was discarded, and is written over');
+        await this.resume('lost');
+        return true;
       case 'damaged':
         this.log.error({ problem: meeting.problem }, 'the head of the artifact store is damaged, and is written anew');
+        await this.resume('doubtful');
         return true;
       case 'missing':
         if (this.standing.revision > 0) this.log.warn('the artifact store has lost its head, and is filled again');
+        await this.resume('lost');
         return true;
       case 'ours': {
-        const { position } = meeting;
-        this.head = { ...NO_HEAD, revision: position.revision, epoch: meeting.epoch };
-        this.issuedAt = Math.max(this.issuedAt, meeting.issuedAt);
-        if (position.revision >= this.standing.revision) this.filled = position;
-        else
+        const { position, head } = meeting;
+        this.head = { ...NO_HEAD, revision: position.revision, epoch: head.epoch };
+        this.issuedAt = Math.max(this.issuedAt, head.issuedAt);
+        const isOld = position.revision < this.standing.revision;
+        if (isOld)
           this.log.warn(
             { head: position.revision, stored: this.standing.revision },
             'the artifact store has an old head; all that it should have is checked',
           );
+        else this.filled = position;
+        await this.resume(isOld ? 'doubtful' : 'well', head);
         return true;
       }
     }
   }
 
+  /**
+   * Finds out which snapshot the next head names, and where to fill from.
+   *
+   * @param state of what the store should have: all there; to be looked at; gone
+   */
+  private async resume(state: 'well' | 'doubtful' | 'lost', head?: Head): Promise<void> {
+    const { ledger } = this;
+    if (state === 'lost') await ledger.lost();
+    if (state === 'doubtful') await ledger.segmented(0);
+    const { snapshots, deltaFloor } = await ledger.read();
+    this.snapshot = snapshots[0] ?? null;
+    this.made = null;
+    this.begins = false;
+    if (state === 'well' && head?.snapshot && head.snapshot.revision > (this.snapshot?.revision ?? 0)) {
+      // whoever wrote it had no time left to remember it, or the database went back in time
+      this.snapshot = { ...head.snapshot, keyId: Buffer.from(head.keyId, 'hex') };
+      await ledger.announced(this.snapshot);
+    }
+    if (state !== 'well') await this.fillFrom(deltaFloor, state === 'lost');
+    this.standing = { ...this.standing, snapshot: this.snapshot?.revision ?? null };
+    this.keeper.met(this.snapshot, state !== 'well');
+  }
+
+  /** From the first revision on; or from a snapshot, where old deltas are not kept any more, or would be more than it. */
+  private async fillFrom(floor: number, isEmpty: boolean): Promise<void> {
+    const { query, environment } = this.context;
+    const { target } = this; // it grows meanwhile
+    const [row] = await query<{ hash: Buffer; root: Buffer }>(
+      'SELECT hash, root FROM revision WHERE environment_id = $1 AND revision = $2',
+      [environment, floor],
+    );
+    const { bytes, count } = await deltasBetween(query, environment, floor, target);
+    const isPossible = floor === 0 || (row !== undefined && this.snapshot !== null);
+    const isCheap = !isEmpty || !isSnapshotDue({ bytes, revisions: count }, 0, this.rules);
+    // revisions that the database took over with a snapshot, and not one by one, cannot be filled in
+    this.begins = !isPossible || !isCheap || count !== target - floor;
+    if (!this.begins && row) this.filled = { revision: floor, ...row };
+  }
+
   /** @param due whether the head has to be signed again in any case */
   private async catchUp(due: boolean): Promise<void> {
     const { environment, query } = this.context;
+    if (this.begins) await this.begin();
+    // before anything else: whoever else publishes this chain learns that a newer term has begun
+    if (this.filled.revision === this.head.revision && this.head.epoch !== this.term.epoch) await this.writeHead();
     while (this.filled.revision < this.target && !this.stopped.signal.aborted) {
       const batch = await revisionsAfter(query, environment, this.filled.revision);
       const last = batch.at(-1);
@@ -167,17 +262,36 @@ export class StoreWriter {
       const { revision, hash, root, issuedAt } = last;
       this.issuedAt = Math.max(this.issuedAt, issuedAt.getTime());
       this.filled = { revision, hash, root };
-      // while an old head is checked it stays: a head never goes back
-      if (revision >= this.head.revision) await this.writeHead();
+      // while an old head is checked it stays: a head never goes back, nor behind its snapshot
+      if (revision < Math.max(this.head.revision, this.snapshot?.revision ?? 0)) continue;
+      await this.writeHead();
+      this.keeper.advance(
+        revision,
+        batch.reduce((sum, { bytes }) => sum + bytes.length, 0),
+      );
     }
     const { revision, epoch } = this.head;
-    if (due || revision !== this.filled.revision || epoch !== this.term.epoch) await this.writeHead();
+    const isNew = this.made !== null && this.made.revision <= this.filled.revision;
+    if (due || isNew || revision !== this.filled.revision || epoch !== this.term.epoch) await this.writeHead();
+  }
+
+  private async begin(): Promise<void> {
+    const made = await this.keeper.begin();
+    if (!made) throw new Error(`the chain of ${this.term.environment} has no revision to make a snapshot of`);
+    await this.ledger.beganAt(made.revision);
+    this.issuedAt = Math.max(this.issuedAt, made.issuedAt.getTime());
+    this.filled = made;
+    this.made = made;
+    await this.writeHead();
+    this.begins = false;
   }
 
   private async writeHead(): Promise<void> {
     const { environment, epoch } = this.term;
     const { store, signer, signal } = this.context;
     const { revision, hash, root } = this.filled;
+    const made = this.made && this.made.revision <= revision ? this.made : null;
+    const named = made ?? this.snapshot;
     // A clock that was set back, or the slower one of another master, must not make this head look like a replayed one.
     const issuedAt = Math.max(Date.now(), this.issuedAt + 1);
     const signedAt = performance.now();
@@ -188,26 +302,37 @@ export class StoreWriter {
         revision,
         hash: hash.toString('hex'),
         root: root.toString('hex'),
+        snapshot: named && { revision: named.revision, bytes: named.bytes },
         issuedAt,
         expiresAt: issuedAt + FRESH_MS,
       },
       signer,
     );
+    this.wrote = [...this.wrote.slice(-1), bytes];
     const replaced = await store.replace(headName(environment), bytes, this.etag, signal);
     if (replaced.kind === 'conflict') throw new HeadMoved('somebody else wrote head.json since it was read');
     this.etag = replaced.etag;
     this.issuedAt = issuedAt;
     this.head = { revision, epoch, signedAt };
-    this.standing = { ...this.standing, revision };
+    this.standing = { ...this.standing, revision, snapshot: named?.revision ?? null };
+    if (made) await this.announced(made);
+  }
+
+  private async announced(made: MadeSnapshot): Promise<void> {
+    this.snapshot = made;
+    if (this.made === made) this.made = null;
+    await this.ledger.announced(made);
+    this.keeper.announced();
   }
 
   /** @returns milliseconds to wait */
   private failed(error: Error, failures: number): number {
+    // whose they are the head tells
+    if ((error instanceof HeadMoved || error instanceof ForeignDelta) && failures === 0) return 0;
     if (error instanceof Foreign || error instanceof ForeignDelta) {
       this.note('conflict', error.message);
       return LOOK_AGAIN_MS;
     }
-    if (error instanceof HeadMoved && failures === 0) return 0;
     this.note('failing', error.message, error instanceof StoreError ? error.code : error.message);
     return backoffMs(failures, RETRY_MS.first, RETRY_MS.most, Math.random);
   }

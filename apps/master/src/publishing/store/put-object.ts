@@ -1,0 +1,39 @@
+import { type ArtifactStore, FormatError, StoreError } from '#artifacts';
+import type { Logger } from '#platform';
+
+interface Target {
+  store: ArtifactStore;
+  log: Logger;
+  signal: AbortSignal;
+}
+
+/**
+ * Writes an object whose bytes follow from its name. One that is there already stays if it says the same, perhaps signed with
+ * an earlier key, and is replaced if it is damaged.
+ *
+ * @param verify throws FormatError for bytes that no reader would take under this name
+ */
+export async function putObject(
+  { store, log, signal }: Target,
+  name: string,
+  bytes: Buffer,
+  limitBytes: number,
+  verify: (bytes: Buffer) => void,
+): Promise<void> {
+  if ((await store.create(name, bytes, signal)) === 'created') return;
+  const there = await store.get(name, limitBytes, signal).catch((error: unknown) => {
+    if (error instanceof StoreError && error.code === 'store_too_large') return { bytes: Buffer.alloc(0) };
+    throw error;
+  });
+  if (there?.bytes.equals(bytes)) return;
+  if (there) {
+    try {
+      return verify(there.bytes);
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      log.error({ name, cause: error.message }, 'a damaged object of the artifact store is replaced');
+    }
+  }
+  await store.delete(name, signal);
+  await store.create(name, bytes, signal);
+}
