@@ -117,6 +117,32 @@ describe('keys', () => {
     expect(JSON.stringify(audit.body)).not.toContain(issued.body.secret);
   });
 
+  it('that are asked for at the same moment are each issued, noted and published, or refused for a reason of its own', async () => {
+    const [application, locked] = [await newApplication(), await newApplication()];
+    const issue = (of: string, environment = 'prod'): Promise<CallAnswer> =>
+      app.call('POST', `/v1/applications/${of}/keys`, { environment });
+    const others = app.source.createQueryRunner();
+    await others.startTransaction();
+    await others.query('SELECT FROM application WHERE id = $1 FOR NO KEY UPDATE', [locked]);
+    const waiting = issue(locked);
+    const outcomes = await Promise.all([
+      ...Array.from({ length: 12 }, (_, index) => issue(application, index % 2 ? 'prod' : 'dev')),
+      issue(randomUUID()),
+      issue(application, 'nowhere'),
+    ]);
+    expect(outcomes.map(({ status }) => status)).toEqual([...Array.from({ length: 12 }, () => 201), 404, 422]);
+    await others.commitTransaction(); // only now: a locked application held up nobody else's keys
+    await others.release();
+    for (const { body, headers } of [...outcomes.slice(0, 12), await waiting]) {
+      const revision = headers.get('heliograph-revision');
+      expect(revision).toMatch(new RegExp(`^${body.environment}@\\d+$`));
+      const { items } = await good(app.call('GET', `/v1/audit?target=key/${body.id}`));
+      expect(items).toMatchObject([
+        { action: 'key.issue', requestId: headers.get('x-request-id'), revisions: [revision] },
+      ]);
+    }
+  });
+
   it('R11 leave no secret anywhere in the database, also when an Idempotency-Key keeps the answer', async () => {
     const application = await newApplication();
     const issued = await app.call(

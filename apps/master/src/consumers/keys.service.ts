@@ -4,11 +4,12 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import { fail, KEY_ID_BYTES, newKeySecret, secretHash } from '#model';
 import { DataSource, type EntityManager } from 'typeorm';
 import { ApiKeyRow, ApplicationRow } from '../database/entities.js';
+import { prepared } from '../database/prepared.js';
 import { AGE_AND_ID, decodeCursor, type Page, type PageRequest, toPage } from '../http/paging.js';
 import { type Answer, type Caller, created, ok } from '../http/request.js';
 import { applicationMark, keyMark } from '../publishing/index.js';
 import type { WriteTx } from '../writes/write-tx.js';
-import { Writes } from '../writes/writes.js';
+import { type Shared, Writes } from '../writes/writes.js';
 import { lockApplication, noSuchApplication } from './applications.service.js';
 import type { IssuedKeyView, KeyView } from './keys.endpoints.js';
 
@@ -23,18 +24,14 @@ export interface KeyFields {
 
 @Injectable()
 export class KeysService {
+  /** Keys are what is written most, by many at once: they share transactions. */
+  readonly issue: (caller: Caller, fields: KeyFields) => Promise<Answer<IssuedKeyView>>;
+
   constructor(
     @InjectDataSource() private readonly source: DataSource,
     private readonly writes: Writes,
-  ) {}
-
-  issue(caller: Caller, fields: KeyFields): Promise<Answer<IssuedKeyView>> {
-    return this.writes.run(caller, async (tx) => {
-      await lockForKey(tx.manager, fields);
-      const issued = await insertSecret(tx, fields);
-      tx.audit({ action: 'key.issue', target: `key/${issued.id}`, after: withoutSecret(issued) });
-      return created(issued, `/v1/applications/${fields.application}/keys/${issued.id}`);
-    });
+  ) {
+    this.issue = writes.inTurns(({ environment }) => environment, issueTogether, issueAlone);
   }
 
   async list(application: string, environment: string | undefined, page: PageRequest): Promise<Answer<Page<KeyView>>> {
@@ -86,8 +83,7 @@ export class KeysService {
       old.replacedBy = issued.id;
       await this.save(tx, old);
       tx.audit({ action: 'key.rotate', target: `key/${id}`, before, after: viewOf(old) });
-      tx.audit({ action: 'key.issue', target: `key/${issued.id}`, after: withoutSecret(issued) });
-      return created(issued, `/v1/applications/${application}/keys/${issued.id}`);
+      return answerOf(issued);
     });
   }
 
@@ -115,44 +111,100 @@ export class KeysService {
   }
 }
 
-/** Locks the application and looks for the environment in one round trip: keys are what is written most. */
-async function lockForKey(manager: EntityManager, { application, environment }: KeyFields): Promise<void> {
-  const [found]: { environment: string | null }[] = await manager.query(
-    `SELECT e.id AS environment FROM application a LEFT JOIN environment e ON e.id = $2
-     WHERE a.id = $1 FOR NO KEY UPDATE OF a`,
-    [application, environment],
-  );
-  if (!found) throw noSuchApplication(application);
-  if (found.environment === null) {
-    const problem = `there is no environment "${environment}"`;
-    throw fail('unknown_reference', problem, { fields: [{ field: 'environment', problem }] });
-  }
+/**
+ * Issues those keys whose application and environment exist, where nobody changes the application at the moment: an
+ * application that is locked must not hold up the keys of others.
+ */
+async function issueTogether(
+  manager: EntityManager,
+  requests: Shared<KeyFields>[],
+): Promise<(Answer<IssuedKeyView> | null)[]> {
+  const made = requests.map(({ tx, item }) => ({ tx, ...newKey(tx.caller, item) }));
+  const keys = made.map(({ key }) => key);
+  const rows = await prepared<{ id: string; created_at: Date }>(manager, ISSUE, [
+    keys.map(({ id }) => id),
+    keys.map(({ application }) => application),
+    keys.map(({ environment }) => environment),
+    keys.map(({ hash }) => hash),
+    keys.map(({ hint }) => hint),
+    keys.map(({ name }) => name),
+    keys.map(({ expiresAt }) => expiresAt),
+    keys.map(({ createdBy }) => createdBy),
+  ]);
+  const inserted = new Map(rows.map((row) => [row.id, row.created_at]));
+  return made.map(({ tx, key, secret }) => {
+    const createdAt = inserted.get(key.id);
+    return createdAt ? answerOf(issued(tx, key, createdAt, secret)) : null;
+  });
 }
 
-/** A new secret for an application that the caller has locked, in an environment that exists. */
-async function insertSecret(tx: WriteTx, fields: KeyFields): Promise<IssuedKeyView> {
+const ISSUE = {
+  name: 'key_issue',
+  text: `
+    WITH asked AS (
+      SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::text[], $6::text[], $7::timestamptz[], $8::text[])
+        AS a (id, application_id, environment_id, hash, hint, name, expires_at, created_by)
+    ), held AS (
+      SELECT id FROM application WHERE id IN (SELECT application_id FROM asked) FOR SHARE SKIP LOCKED
+    )
+    INSERT INTO api_key (id, application_id, environment_id, hash, hint, name, expires_at, created_by)
+    SELECT a.* FROM asked a JOIN held h ON h.id = a.application_id JOIN environment e ON e.id = a.environment_id
+    RETURNING id, created_at`,
+};
+
+/** Waits for whoever changes the application, and says what is wrong. */
+async function issueAlone(tx: WriteTx, fields: KeyFields): Promise<Answer<IssuedKeyView>> {
+  // shared: an application's keys need not wait for each other, but no change of the application may miss one
+  const [found]: { environment: string | null }[] = await tx.manager.query(
+    `SELECT e.id AS environment FROM application a LEFT JOIN environment e ON e.id = $2 WHERE a.id = $1 FOR SHARE OF a`,
+    [fields.application, fields.environment],
+  );
+  if (!found) throw noSuchApplication(fields.application);
+  if (found.environment === null) {
+    const problem = `there is no environment "${fields.environment}"`;
+    throw fail('unknown_reference', problem, { fields: [{ field: 'environment', problem }] });
+  }
+  return answerOf(await insertSecret(tx, fields));
+}
+
+type NewKey = Omit<ApiKeyRow, 'version' | 'createdAt'>;
+
+function newKey(caller: Caller, fields: KeyFields): { key: NewKey; secret: string } {
   const secret = newKeySecret();
-  const hash = secretHash(secret);
-  const row = tx.manager.create(ApiKeyRow, {
+  const key = {
     id: randomUUID(),
     application: fields.application,
     environment: fields.environment,
-    hash,
+    hash: secretHash(secret),
     hint: secret.slice(0, HINT_LENGTH),
     name: fields.name ?? null,
     expiresAt: fields.expiresAt ? new Date(fields.expiresAt) : null,
     revokedAt: null,
     revokedReason: null,
     replacedBy: null,
-    createdBy: tx.caller.actor,
-  });
-  const { generatedMaps } = await tx.manager.insert(ApiKeyRow, row);
-  tx.mark([fields.environment], keyMark(hash.subarray(0, KEY_ID_BYTES)), applicationMark(fields.application));
-  return { ...viewOf({ ...row, ...generatedMaps[0] }), secret };
+    createdBy: caller.actor,
+  };
+  return { key, secret };
 }
 
-function withoutSecret({ secret: _, ...view }: IssuedKeyView): KeyView {
-  return view;
+/** A new secret for an application that the caller has locked, in an environment that exists. */
+async function insertSecret(tx: WriteTx, fields: KeyFields): Promise<IssuedKeyView> {
+  const { key, secret } = newKey(tx.caller, fields);
+  const { generatedMaps } = await tx.manager.insert(ApiKeyRow, key);
+  return issued(tx, key, (generatedMaps[0] as { createdAt: Date }).createdAt, secret);
+}
+
+/** Marks and notes a key that was inserted. */
+function issued(tx: WriteTx, key: NewKey, createdAt: Date, secret: string): IssuedKeyView {
+  const { id, application, environment, hash } = key;
+  const view = viewOf({ ...key, createdAt });
+  tx.mark([environment], keyMark(hash.subarray(0, KEY_ID_BYTES)), applicationMark(application));
+  tx.audit({ action: 'key.issue', target: `key/${id}`, after: view });
+  return { ...view, secret };
+}
+
+function answerOf(key: IssuedKeyView): Answer<IssuedKeyView> {
+  return created(key, `/v1/applications/${key.application}/keys/${key.id}`);
 }
 
 async function one(manager: EntityManager, application: string, id: string): Promise<ApiKeyRow> {
@@ -161,7 +213,7 @@ async function one(manager: EntityManager, application: string, id: string): Pro
   return row;
 }
 
-function viewOf(row: ApiKeyRow): KeyView {
+function viewOf(row: Omit<ApiKeyRow, 'hash' | 'version'>): KeyView {
   const expired = row.expiresAt !== null && row.expiresAt.getTime() <= Date.now();
   return {
     id: row.id,

@@ -82,8 +82,10 @@ class Drafting {
       if (this.read.size + next.length > LIMITS.ops) throw new TooLarge();
       for (let at = 0; at < next.length; at += AT_A_TIME) {
         const some = next.slice(at, at + AT_A_TIME);
-        const before = await publishedValues(this.session, this.environment, some);
-        const loaded = await readRows(this.session, this.environment, some, this.careful);
+        const [before, loaded] = await Promise.all([
+          publishedValues(this.session, this.environment, some),
+          readRows(this.session, this.environment, some, this.careful),
+        ]);
         for (const entry of some) this.compare(entry, before.get(idOf(entry)) ?? null, loaded.get(idOf(entry)));
         if (this.bytes > LIMITS.bodyBytes) throw new TooLarge();
       }

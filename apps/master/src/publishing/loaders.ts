@@ -7,10 +7,12 @@ import {
   encodeJson,
   encodeKeyRecord,
   encodeText,
+  encodeTrustedKeys,
   placementKey,
   planRecord,
   splitPlacementKey,
   TABLE,
+  TRUSTED_KEYS_SETTING,
 } from '#model';
 import type { Session, Statement } from './session.js';
 
@@ -21,7 +23,7 @@ export class TooLarge extends Error {}
 export type Loaded = { key: Buffer; value: Buffer } | { key: Buffer; problem: string };
 
 /** Reads the rows that entries of one table point at. A key without a row is left out. */
-type Loader = (session: Session, environment: string, keys: Buffer[]) => Promise<Loaded[]>;
+export type Loader = (session: Session, environment: string, keys: Buffer[]) => Promise<Loaded[]>;
 
 const KEYS: Statement = {
   name: 'rows_key',
@@ -138,6 +140,18 @@ const loadReleases: Loader = async (session, _environment, keys) => {
   return loaded;
 };
 
+const SIGNING_KEYS: Statement = {
+  name: 'rows_signing_key',
+  text: 'SELECT public_key FROM signing_key WHERE retired_at IS NULL',
+};
+/** One entry, from the first rotation on; the same in every environment. */
+const loadSettings: Loader = async (session, _environment, keys) => {
+  const wanted = keys.filter((key) => key.equals(TRUSTED_KEYS_SETTING));
+  const rows = wanted.length === 0 ? [] : await session.rows<{ public_key: string }>(SIGNING_KEYS, []);
+  if (rows.length === 0) return [];
+  return wanted.map((key) => attempt(key, () => encodeTrustedKeys(rows.map(({ public_key: text }) => text))));
+};
+
 /** The tables that this build publishes. */
 export const LOADERS: ReadonlyMap<number, Loader> = new Map([
   [TABLE.key, loadKeys],
@@ -145,6 +159,7 @@ export const LOADERS: ReadonlyMap<number, Loader> = new Map([
   [TABLE.plan, loadPlans],
   [TABLE.placement, loadPlacements],
   [TABLE.release, loadReleases],
+  [TABLE.setting, loadSettings],
 ]);
 
 function attempt(key: Buffer, encode: () => Buffer): Loaded {

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { type Entry, idOf } from './entries.js';
-import { LOADERS, type Loaded } from './loaders.js';
+import { LOADERS, type Loaded, type Loader } from './loaders.js';
 import type { Session } from './session.js';
 
 /** Classes of SQLSTATE by which PostgreSQL says that it cannot make something of stored data: damaged, or beyond a limit. */
@@ -19,13 +19,15 @@ export async function readRows(
   careful: boolean,
 ): Promise<Map<string, Loaded>> {
   const result = new Map<string, Loaded>();
-  for (const [table, load] of LOADERS) {
+  const readTable = async (table: number, load: Loader): Promise<void> => {
     const keys = entries.filter((entry) => entry.table === table).map(({ key }) => key);
-    if (keys.length === 0) continue;
+    if (keys.length === 0) return;
     const read = (some: Buffer[]): Promise<Loaded[]> => load(session, environment, some);
     for (const loaded of await (careful ? readCarefully(session, keys, read) : read(keys)))
       result.set(idOf({ table, key: loaded.key }), loaded);
-  }
+  };
+  if (careful) for (const [table, load] of LOADERS) await readTable(table, load);
+  else await Promise.all([...LOADERS].map(([table, load]) => readTable(table, load)));
   return result;
 }
 

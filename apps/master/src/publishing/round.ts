@@ -22,26 +22,35 @@ export interface Round {
   more: boolean;
 }
 
+/** Nothing happens without `term`: these statements are committed whatever they find. */
 const CONSUME = `
-  gone AS (DELETE FROM outbox WHERE id = ANY ($4::bigint[])),
-  postponed AS (INSERT INTO outbox (environment_id, table_id, key) SELECT $1, e.table_id, e.key FROM unnest($5::smallint[], $6::bytea[]) AS e (table_id, key))`;
+  gone AS (DELETE FROM outbox WHERE id = ANY ($4::bigint[]) AND EXISTS (SELECT FROM term)),
+  postponed AS (
+    INSERT INTO outbox (environment_id, table_id, key)
+    SELECT $1, e.table_id, e.key FROM unnest($5::smallint[], $6::bytea[]) AS e (table_id, key) WHERE EXISTS (SELECT FROM term)
+  )`;
 
 /** Only while the term is ours: FOR UPDATE waits for whoever ends it, and then finds nothing. */
 const FORGET: Statement = {
   name: 'round_forget',
-  text: `WITH ${CONSUME} SELECT 1 FROM chain WHERE environment_id = $1 AND epoch = $2 AND revision = $3 FOR UPDATE`,
+  text: `WITH term AS (SELECT 1 AS ours FROM chain WHERE environment_id = $1 AND epoch = $2 AND revision = $3 FOR UPDATE), ${CONSUME}
+    SELECT ours FROM term`,
 };
 
 const PUBLISH: Statement = {
   name: 'round_publish',
-  text: `WITH ${CONSUME},
+  text: `WITH term AS (
+      UPDATE chain SET revision = revision + 1, hash = $7, root = $8, stored_revision = $20
+      WHERE environment_id = $1 AND epoch = $2 AND revision = $3 RETURNING 1 AS ours
+    ), ${CONSUME},
     sealed AS (
       INSERT INTO revision (environment_id, revision, epoch, hash, root, issued_at, ops, bytes, xids)
-      VALUES ($1, $3::bigint + 1, $2, $7, $8, $9, $10, $11, $12)
+      SELECT $1, $3::bigint + 1, $2, $7, $8, $9, $10, $11, $12 FROM term
     ),
     put AS (
       INSERT INTO published_entry (environment_id, table_id, key, value, revision)
-      SELECT $1, e.table_id, e.key, e.value, $3::bigint + 1 FROM unnest($13::smallint[], $14::bytea[], $15::bytea[]) AS e (table_id, key, value)
+      SELECT $1, e.table_id, e.key, e.value, $3::bigint + 1
+      FROM unnest($13::smallint[], $14::bytea[], $15::bytea[]) AS e (table_id, key, value) WHERE EXISTS (SELECT FROM term)
       ON CONFLICT (environment_id, table_id, key) DO UPDATE SET value = excluded.value, revision = excluded.revision
     ),
     deleted AS (
@@ -49,14 +58,14 @@ const PUBLISH: Statement = {
         SELECT p.ctid FROM unnest($16::smallint[], $17::bytea[]) AS e (table_id, key) CROSS JOIN LATERAL (
           SELECT ctid FROM published_entry WHERE environment_id = $1 AND table_id = e.table_id AND key = e.key OFFSET 0
         ) AS p
-      ))
+      )) AND EXISTS (SELECT FROM term)
     ),
     summed AS (
-      INSERT INTO chain_bucket (environment_id, bucket, sum) SELECT $1, b.bucket, b.sum FROM unnest($18::smallint[], $19::bytea[]) AS b (bucket, sum)
+      INSERT INTO chain_bucket (environment_id, bucket, sum)
+      SELECT $1, b.bucket, b.sum FROM unnest($18::smallint[], $19::bytea[]) AS b (bucket, sum) WHERE EXISTS (SELECT FROM term)
       ON CONFLICT (environment_id, bucket) DO UPDATE SET sum = excluded.sum
     )
-    UPDATE chain SET revision = revision + 1, hash = $7, root = $8, stored_revision = $20
-    WHERE environment_id = $1 AND epoch = $2 AND revision = $3 RETURNING 1`,
+    SELECT ours FROM term`,
 };
 
 /** A turn of the event loop is given to others after this many changes. */
@@ -84,8 +93,7 @@ export async function publishRound(
     if (!chosen) return null;
     const consumed = [environment, epoch, revision, chosen.markers.map(({ id }) => id), ...columns(chosen.postponed)];
     if (chosen.changes.length === 0) {
-      if ((await session.rows(FORGET, consumed)).length === 0) throw new TermOver(`epoch ${epoch} is over`);
-      return { chosen, sealed: null, root: term.root };
+      return { chosen, sealed: null, root: term.root, written: session.last(FORGET, consumed) };
     }
     const root = term.root.clone();
     const buckets = await applyChanges(root, chosen.changes, session, environment);
@@ -104,11 +112,10 @@ export async function publishRound(
     const deletedRows = columns(chosen.changes.filter(({ value }) => value === null));
     const sumRows = [buckets, buckets.map((bucket) => root.sum(bucket))];
     const parameters = [...consumed, ...revisionRow, ...putRows, ...deletedRows, ...sumRows, storedRevision];
-    const published = await session.rows(PUBLISH, parameters);
-    if (published.length === 0) throw new TermOver(`epoch ${epoch} is over`);
-    return { chosen, sealed, root };
+    return { chosen, sealed, root, written: session.last(PUBLISH, parameters) };
   });
   if (!done) return null;
+  if ((await done.written).length === 0) throw new TermOver(`epoch ${epoch} is over`);
 
   const { chosen, sealed, root } = done;
   if (sealed) {

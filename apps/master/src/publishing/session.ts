@@ -28,7 +28,12 @@ const SETTINGS = `
   SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; SET tcp_user_timeout = 25000;
   SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`;
 
-/** One connection of its own, for what rests on the session: a lock that it holds, or channels that it listens to. */
+/**
+ * One connection of its own, for what rests on the session: a lock that it holds, or channels that it listens to.
+ *
+ * Statements are sent when they are asked for, and answered in that order: those that are not waited for share a round
+ * trip. When one fails, those behind it in the same transaction do as well, so the first error is the one that counts.
+ */
 export class Session {
   /** why the connection is of no use any more */
   lost: Error | undefined;
@@ -57,6 +62,7 @@ export class Session {
       connectionTimeoutMillis: CONNECT_MS,
       keepAlive: true,
       keepAliveInitialDelayMillis: 5_000,
+      pipeline: true, // statements that need not wait for each other's rows share a round trip
       stream: () => socket,
     });
     const session = new Session(client, socket);
@@ -83,21 +89,35 @@ export class Session {
   }
 
   async rows<T extends object>({ name, text }: Statement, values: unknown[]): Promise<T[]> {
-    const result = await this.watched(this.client.query<T>({ name, text, values }));
+    const result = await this.watched(() => this.client.query<T>({ name, text, values }));
     return result.rows;
+  }
+
+  /**
+   * The last statement of a transaction: when `work` does not wait for it, it travels with COMMIT, which comes whatever
+   * its rows say. Its failure is that of the transaction, and shows when its rows are waited for.
+   */
+  last<T extends object>(statement: Statement, values: unknown[]): Promise<T[]> {
+    const rows = this.rows<T>(statement, values);
+    rows.catch(() => undefined); // when COMMIT fails as well, nobody waits for them
+    return rows;
   }
 
   /** Statements without parameters or results. */
   async run(text: string): Promise<void> {
-    await this.watched(this.client.query(text));
+    await this.watched(() => this.client.query(text));
   }
 
   /** Commits what `work` did, or rolls back and throws on. A transaction whose COMMIT failed may have happened. */
   async transaction<T>(isolation: Isolation, work: () => Promise<T>): Promise<T> {
-    await this.run(`BEGIN ISOLATION LEVEL ${isolation}`);
+    // The first statement of `work` travels with BEGIN. Should that one fail, no other may follow outside of a transaction.
+    const begun = this.run(`BEGIN ISOLATION LEVEL ${isolation}`).catch((error: unknown) => {
+      this.socket.destroy();
+      throw error;
+    });
     let result: T;
     try {
-      result = await work();
+      [result] = await Promise.all([work(), begun]);
     } catch (error) {
       // a connection that cannot roll back has done so by breaking
       await this.run('ROLLBACK').catch(() => this.socket.destroy());
@@ -119,13 +139,16 @@ export class Session {
     return (this.client as unknown as { processID?: number }).processID;
   }
 
-  private async watched<T>(answer: Promise<T>): Promise<T> {
+  private async watched<T>(query: () => Promise<T>): Promise<T> {
+    // what is asked for at one moment leaves in one packet
+    this.socket.cork();
+    process.nextTick(() => this.socket.uncork());
     const timer = setTimeout(
       () => this.socket.destroy(new Error(`PostgreSQL did not answer within ${HANGS_MS} ms`)),
       HANGS_MS,
     );
     try {
-      return await answer;
+      return await query();
     } finally {
       clearTimeout(timer);
     }

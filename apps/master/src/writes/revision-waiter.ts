@@ -4,6 +4,9 @@ import { Publications, type Published, RevisionLookup } from '../publishing/inde
 /** A write is durable before this; past it the answer goes out without saying its revision. */
 const WAIT_MS = 10_000;
 
+/** In the place of the number: it was not known in time. */
+export const UNKNOWN_REVISION = '?';
+
 interface Waiting {
   /** when it was expected; what is never published is swept out */
   since: number;
@@ -36,11 +39,12 @@ export class RevisionWaiter implements OnModuleDestroy {
       this.waiting.set(`${environment}/${xid}`, { since: Date.now(), revision: null, settle: null });
   }
 
-  /** @returns `prod@184` for each environment whose revision is known within ten seconds, in order */
+  /** @returns `prod@184` for each environment, in order; `prod@?` for one whose revision is not known within ten seconds */
   async revisionsOf(xid: string, environments: readonly string[]): Promise<string[]> {
-    const revisions = await Promise.all(environments.map((environment) => this.revisionOf(xid, environment)));
-    return environments.flatMap((environment, index) =>
-      revisions[index] === null ? [] : [`${environment}@${revisions[index]}`],
+    return Promise.all(
+      environments.map(
+        async (environment) => `${environment}@${(await this.revisionOf(xid, environment)) ?? UNKNOWN_REVISION}`,
+      ),
     );
   }
 

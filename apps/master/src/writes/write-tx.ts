@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import { prepared } from '../database/prepared.js';
 import type { Caller } from '../http/request.js';
 
 /** Names an entry of a chain that a write may have changed (publishing/marks.ts makes them). */
@@ -19,9 +20,10 @@ export interface AuditEntry {
 
 const ALL = 'all';
 
-/** What a write does inside its one transaction: rows through `manager`, markers for the chain, lines for the audit log. */
+/** What one request writes inside a transaction: rows through `manager`, markers for the chain, lines for the audit log. */
 export class WriteTx {
-  private readonly marks: { environment: string; table: number; key: string }[] = [];
+  /** by environment, table and key: to mark twice is to mark once */
+  private readonly marks = new Map<string, Mark & { environment: string }>();
   private readonly lines: AuditEntry[] = [];
 
   constructor(
@@ -33,7 +35,7 @@ export class WriteTx {
   mark(environments: readonly string[] | typeof ALL, ...marks: Mark[]): void {
     for (const { table, key } of marks) {
       for (const environment of environments === ALL ? [ALL] : environments)
-        this.marks.push({ environment, table, key: key.toString('hex') });
+        this.marks.set(`${environment} ${table} ${key.toString('latin1')}`, { environment, table, key });
     }
   }
 
@@ -42,35 +44,48 @@ export class WriteTx {
   }
 
   /**
-   * Writes markers and audit lines, in one statement.
+   * Writes markers and audit lines of requests that share a transaction, in one statement.
    *
    * @returns the transaction's id, and the environments that have markers of it
    */
-  async flush(): Promise<{ xid: string; environments: string[] }> {
-    const rows: { xid: string; environments: string[] }[] = await this.manager.query(FLUSH, [
-      JSON.stringify(this.marks),
-      JSON.stringify(this.lines),
-      this.caller.actor,
-      this.caller.role,
-      this.caller.requestId,
+  static async flush(manager: EntityManager, requests: readonly WriteTx[]): Promise<Flushed> {
+    const marks = [...new Map(requests.flatMap((request) => [...request.marks])).values()];
+    const lines = requests.flatMap(({ caller, lines }) => {
+      const { actor, role, requestId } = caller;
+      return lines.map((line) => ({ ...line, actor, role, request_id: requestId }));
+    });
+    const [row] = await prepared<Flushed>(manager, FLUSH, [
+      marks.map(({ environment }) => environment),
+      marks.map(({ table }) => table),
+      marks.map(({ key }) => key),
+      JSON.stringify(lines),
     ]);
-    const row = rows[0];
     if (!row) throw new Error('the flush of a write answered nothing');
     return row;
   }
 }
 
+export interface Flushed {
+  /** in decimal */
+  xid: string;
+  environments: string[];
+}
+
 // an environment cannot be called 'all': its id would be taken for every one (topology refuses it)
-const FLUSH = `
-  WITH mark AS (
-    SELECT DISTINCT e.id AS environment, m."table", decode(m.key, 'hex') AS key
-    FROM jsonb_to_recordset($1::jsonb) AS m(environment text, "table" smallint, key text)
-    JOIN environment e ON m.environment IN (e.id, '${ALL}')
-  ), marked AS (
-    INSERT INTO outbox (environment_id, table_id, key) SELECT environment, "table", key FROM mark RETURNING environment_id
-  ), audited AS (
-    INSERT INTO audit (actor, role, action, target, before, after, request_id, xid)
-    SELECT $3, $4, a.action, a.target, a.before, a.after, $5, pg_current_xact_id()::text::bigint
-    FROM jsonb_to_recordset($2::jsonb) AS a(action text, target text, before jsonb, after jsonb)
-  )
-  SELECT pg_current_xact_id()::text AS xid, coalesce((SELECT array_agg(DISTINCT environment_id ORDER BY environment_id) FROM marked), '{}') AS environments`;
+const FLUSH = {
+  name: 'write_flush',
+  text: `
+    WITH marked AS (
+      INSERT INTO outbox (environment_id, table_id, key)
+      SELECT DISTINCT e.id, m."table", m.key
+      FROM unnest($1::text[], $2::smallint[], $3::bytea[]) AS m(environment, "table", key)
+      JOIN environment e ON m.environment IN (e.id, '${ALL}')
+      RETURNING environment_id
+    ), audited AS (
+      INSERT INTO audit (actor, role, action, target, before, after, request_id, xid)
+      SELECT a.actor, a.role, a.action, a.target, a.before, a.after, a.request_id, pg_current_xact_id()::text::bigint
+      FROM jsonb_to_recordset($4::jsonb)
+        AS a(actor text, role text, action text, target text, before jsonb, after jsonb, request_id text)
+    )
+    SELECT pg_current_xact_id()::text AS xid, coalesce((SELECT array_agg(DISTINCT environment_id ORDER BY environment_id) FROM marked), '{}') AS environments`,
+};

@@ -5,9 +5,10 @@ import { type Logger, sleep } from '#platform';
 import { DataSource, type EntityManager, QueryFailedError } from 'typeorm';
 import { LOG } from '../config/tokens.js';
 import type { Answer, Caller } from '../http/request.js';
-import { PublisherHint } from '../publishing/index.js';
+import { Office, PublisherHint } from '../publishing/index.js';
 import { openAnswer, sealAnswer } from './kept-answer.js';
 import { RevisionWaiter } from './revision-waiter.js';
+import { Turns } from './turns.js';
 import { WriteTx } from './write-tx.js';
 
 const ATTEMPTS = 4;
@@ -21,6 +22,21 @@ interface Outcome {
   environments: string[];
 }
 
+/** A write that is durable; `revisions` waits for those that carry it. */
+interface Committed<T> {
+  answer: Answer<T>;
+  revisions: () => Promise<string[]>;
+}
+
+/** One of the requests that share a transaction. */
+export interface Shared<I> {
+  tx: WriteTx;
+  item: I;
+}
+
+/** What was to be done together cannot be; nothing has happened. */
+class NotTogether extends Error {}
+
 /**
  * The one way in which a request changes anything: rows, markers, audit lines and the Idempotency-Key's answer in one
  * transaction; then the publisher is woken, and the answer says which revision carries the write.
@@ -32,22 +48,42 @@ export class Writes {
     @Inject(LOG) private readonly log: Logger,
     private readonly hint: PublisherHint,
     private readonly waiter: RevisionWaiter,
+    private readonly office: Office,
   ) {}
 
   async run<T>(caller: Caller, work: (tx: WriteTx) => Promise<Answer<T>>): Promise<Answer<T>> {
-    const { answer, revisions } = await this.commit(caller, work);
-    const published = await revisions();
-    return published.length === 0
-      ? answer
-      : { ...answer, headers: { ...answer.headers, 'heliograph-revision': published.join(', ') } };
+    return this.answered(await this.commit(caller, work));
+  }
+
+  /**
+   * Makes a `run` for small writes of one kind that come in great numbers: those that arrive while one transaction is
+   * under way share the next one, its commit and, as a rule, its revision.
+   *
+   * @param environmentOf the only one in which it marks anything: nobody's write is told of another environment's revision
+   * @param together writes what it can without waiting for anybody's locks, and answers null for the rest
+   * @param alone writes one of them in a transaction of its own, as `run` does: what `together` left, what shares nothing
+   *   because it has an Idempotency-Key, and each by itself when one of them made a statement fail
+   */
+  inTurns<I, T>(
+    environmentOf: (item: I) => string,
+    together: (manager: EntityManager, requests: Shared<I>[]) => Promise<(Answer<T> | null)[]>,
+    alone: (tx: WriteTx, item: I) => Promise<Answer<T>>,
+  ): (caller: Caller, item: I) => Promise<Answer<T>> {
+    const turns = new Turns(
+      ({ item }: { caller: Caller; item: I }) => environmentOf(item),
+      (requests) => this.share(requests, together),
+    );
+    return async (caller, item) => {
+      const committed = caller.idempotency ? null : await turns.add({ caller, item });
+      return committed ? this.answered(committed) : this.run(caller, (tx) => alone(tx, item));
+    };
   }
 
   /** As `run`, but leaves it to the caller whether and when to wait for the revisions that carry the write. */
-  async commit<T>(
-    caller: Caller,
-    work: (tx: WriteTx) => Promise<Answer<T>>,
-  ): Promise<{ answer: Answer<T>; revisions: () => Promise<string[]> }> {
-    const { answer, replayed, xid, environments } = await this.withRetries(caller, work);
+  async commit<T>(caller: Caller, work: (tx: WriteTx) => Promise<Answer<T>>): Promise<Committed<T>> {
+    const { answer, replayed, xid, environments } = await this.transaction((manager) =>
+      this.once(manager, caller, work),
+    );
     if (!replayed) this.hint.hint(environments);
     return {
       answer: replayed
@@ -57,14 +93,53 @@ export class Writes {
     };
   }
 
-  private async withRetries(caller: Caller, work: (tx: WriteTx) => Promise<Answer>): Promise<Outcome> {
+  private async answered<T>({ answer, revisions }: Committed<T>): Promise<Answer<T>> {
+    const published = await revisions();
+    if (published.length === 0) this.office.requirePublishable();
+    return published.length === 0
+      ? answer
+      : { ...answer, headers: { ...answer.headers, 'heliograph-revision': published.join(', ') } };
+  }
+
+  /** @returns null for what has to run by itself */
+  private async share<I, T>(
+    requests: { caller: Caller; item: I }[],
+    together: (manager: EntityManager, requests: Shared<I>[]) => Promise<(Answer<T> | null)[]>,
+  ): Promise<(Committed<T> | null)[]> {
+    try {
+      const { answers, xid, environments } = await this.transaction(async (manager) => {
+        try {
+          const shared = requests.map(({ caller, item }) => ({ tx: new WriteTx(manager, caller), item }));
+          const answers = await together(manager, shared);
+          const written = shared.flatMap(({ tx }, index) => (answers[index] ? [tx] : []));
+          if (written.length === 0) throw new NotTogether();
+          const flushed = await WriteTx.flush(manager, written);
+          this.waiter.expect(flushed.xid, flushed.environments);
+          return { answers, ...flushed };
+        } catch (error) {
+          if (mayTryAgain(error)) throw error;
+          throw new NotTogether('one of several writes failed', { cause: error });
+        }
+      });
+      this.hint.hint(environments);
+      let told: Promise<string[]> | undefined;
+      const revisions = (): Promise<string[]> => (told ??= this.waiter.revisionsOf(xid, environments));
+      return answers.map((answer) => answer && { answer, revisions });
+    } catch (error) {
+      if (!(error instanceof NotTogether)) throw error;
+      return requests.map(() => null);
+    }
+  }
+
+  /** The one place in which a transaction of a write begins. */
+  private async transaction<T>(work: (manager: EntityManager) => Promise<T>): Promise<T> {
+    this.office.requireOpen();
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.source.transaction((manager) => this.once(manager, caller, work));
+        return await this.source.transaction(work);
       } catch (error) {
-        const code = error instanceof QueryFailedError ? (error.driverError as { code?: string }).code : undefined;
-        if (attempt >= ATTEMPTS || code === undefined || !TRY_AGAIN.has(code)) throw error;
-        this.log.debug({ code, attempt, requestId: caller.requestId }, 'a write is tried again');
+        if (attempt >= ATTEMPTS || !mayTryAgain(error)) throw error;
+        this.log.debug({ cause: (error as Error).message, attempt }, 'a write is tried again');
         await sleep(attempt * 10 * Math.random());
       }
     }
@@ -96,7 +171,7 @@ export class Writes {
     }
     const tx = new WriteTx(manager, caller);
     const answer = await work(tx);
-    const { xid, environments } = await tx.flush();
+    const { xid, environments } = await WriteTx.flush(manager, [tx]);
     const outcome: Outcome = { answer, xid, environments, replayed: false };
     if (key) {
       await manager.query('INSERT INTO idempotency (id, request_hash, answer) VALUES ($1, $2, $3)', [
@@ -108,4 +183,9 @@ export class Writes {
     this.waiter.expect(xid, environments);
     return outcome;
   }
+}
+
+function mayTryAgain(error: unknown): boolean {
+  const code = error instanceof QueryFailedError ? (error.driverError as { code?: string }).code : undefined;
+  return code !== undefined && TRY_AGAIN.has(code);
 }

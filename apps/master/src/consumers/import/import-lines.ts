@@ -7,7 +7,8 @@ import { expiresAt } from '../keys.endpoints.js';
 const text = lineOfText(200);
 
 /** A UUID is taken as it is; of any other text one is made, the same each time, so that an import can be repeated. */
-const stableId = text.transform((value) => (z.uuid().safeParse(value).success ? value.toLowerCase() : uuidOf(value)));
+const uuid = z.uuid();
+const stableId = text.transform((value) => (uuid.safeParse(value).success ? value.toLowerCase() : uuidOf(value)));
 
 const applicationLine = z.strictObject({
   kind: z.literal('application'),

@@ -8,6 +8,7 @@ import { LOG } from '../../config/tokens.js';
 import { ADMINS, endpoint, Route } from '../../http/endpoint.js';
 import { asHelioError } from '../../http/problem.filter.js';
 import { type Caller, type MasterRequest, ok } from '../../http/request.js';
+import { UNKNOWN_REVISION } from '../../writes/revision-waiter.js';
 import { Writes } from '../../writes/writes.js';
 import { AnswerSpool } from './answer-spool.js';
 import { applyBatch, type LineOutcome } from './import-batch.js';
@@ -46,10 +47,15 @@ interface Summary {
   failed: number;
 }
 
+/** Waits for the revisions that carry what was written. */
+type Published = () => Promise<string[]>;
+
+const NOTHING: Published = () => Promise.resolve([]);
+
 interface Applied {
   outcomes: LineOutcome[];
-  /** waits for the revisions that carry what was written; null when nothing was */
-  published: (() => Promise<string[]>) | null;
+  /** null when nothing was written */
+  published: Published | null;
 }
 
 interface WaitingLine {
@@ -88,21 +94,29 @@ export class ImportController {
     }
   }
 
+  /**
+   * Three batches are under way: one is read, one is written, one is published. An import that ran ahead of the publisher
+   * would leave a heap of markers, behind which everybody else's writes would wait: a revocation, for instance.
+   */
   private async run(caller: Caller, body: AsyncIterable<Buffer>, spool: AnswerSpool): Promise<void> {
     const summary: Summary = { lines: 0, created: 0, updated: 0, unchanged: 0, failed: 0 };
-    let published: (() => Promise<string[]>) | null = null;
     let batch: WaitingLine[] = [];
+    let written = Promise.resolve(NOTHING);
+    let before = NOTHING();
     const flush = async (): Promise<void> => {
-      if (batch.length === 0) return;
-      published = (await this.write(caller, batch, spool, summary)) ?? published;
+      const [published] = await Promise.all([written, before]);
+      before = published();
+      written = this.write(caller, batch, spool, summary).then((revisions) => revisions ?? published);
+      for (const step of [before, written]) step.catch(() => undefined); // what it throws is met where it is waited for
       batch = [];
     };
     for await (const line of splitLines(body, MAX_LINE_BYTES)) {
       batch.push({ number: line.number, parsed: parse(line) });
       if (batch.length >= BATCH) await flush();
     }
-    await flush();
-    const revisions = published ? await (published as () => Promise<string[]>)() : [];
+    if (batch.length > 0) await flush();
+    const [published] = await Promise.all([written, before]);
+    const revisions = (await published()).filter((revision) => !revision.endsWith(UNKNOWN_REVISION));
     await spool.write(`${JSON.stringify({ summary: { ...summary, revisions } })}\n`);
   }
 
@@ -111,7 +125,7 @@ export class ImportController {
     batch: readonly WaitingLine[],
     spool: AnswerSpool,
     summary: Summary,
-  ): Promise<(() => Promise<string[]>) | null> {
+  ): Promise<Published | null> {
     const good = batch.flatMap(({ parsed }) => (parsed.ok ? [parsed.line] : []));
     const { outcomes, published } = await this.apply(caller, good);
     let next = 0;

@@ -1,0 +1,28 @@
+/**
+ * Runs one measurement: `npm run bench -- propagation --replicas 2`. Without a name it says what there is. Every script prints
+ * the machine, what it measured and, taken in the same run, something to compare it with; `--help` prints its options.
+ */
+const SCRIPTS: Record<string, string> = {
+  'start-up': 'npm start, first and second time',
+  propagation: 'a write answered -> its key works at a replica: stream, store alone, etcd, PostgreSQL',
+  fleet: 'many replicas on one master: propagation, CPU, memory and bytes for each',
+  'rest-writes': 'writes a second through the REST API',
+  import: 'a million keys through POST /v1/import',
+  offline: 'a replica that was away for a week: bytes that it fetches',
+  'cold-start': 'a replica with an empty disk and a million keys in the store',
+  'replica-start': 'a replica with a million keys on its own disk; memory',
+  'many-apis': 'what 2,000 APIs of 20 routes do to one write and one request',
+  'key-bytes': 'what a new key costs on the wire',
+};
+
+const [name, ...rest] = process.argv.slice(2);
+if (name !== undefined && name in SCRIPTS) {
+  process.argv.splice(2, process.argv.length, ...rest);
+  await import(`./${name}.js`);
+} else {
+  const width = Math.max(...Object.keys(SCRIPTS).map(({ length }) => length));
+  const list = Object.entries(SCRIPTS).map(([script, about]) => `  ${script.padEnd(width)}  ${about}`);
+  const unknown = name === undefined || name === '--help' ? [] : [`There is no "${name}".`];
+  process.stdout.write(`${[...unknown, 'npm run bench -- <name> [--help]', '', ...list].join('\n')}\n`);
+  process.exitCode = unknown.length;
+}
