@@ -95,7 +95,8 @@ export class Ask {
 
   private load(state: CompiledState): void {
     const { source } = this;
-    if (state.revision !== source.revision() || state.repairs !== source.repairs()) state.refresh(this.source.snapshot());
+    if (state.revision !== source.revision() || state.repairs !== source.repairs())
+      state.refresh(this.source.snapshot());
   }
 }
 

@@ -53,7 +53,10 @@ function asHelioError(thrown: unknown, what: string): HelioError {
   if (code === 'invalid_request' && /\bJSON\b/.test((thrown as Error).message))
     return fail('malformed_json', (thrown as Error).message);
   if (code === 'not_found')
-    return fail('not_found', `there is no ${what} here: /status, /livez, /readyz, /metrics, /chain, /auth and /validate`);
+    return fail(
+      'not_found',
+      `there is no ${what} here: /status, /livez, /readyz, /metrics, /chain, /auth and /validate`,
+    );
   if (code) return fail(code, (thrown as Error).message);
   return fail('internal', 'a fault of this replica; its log says more');
 }

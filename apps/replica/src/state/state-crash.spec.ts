@@ -203,7 +203,7 @@ interface SmallDisk {
   directory: string;
   /** shell commands that the follower begins with */
   before: string;
-  grow(follower: Follower): void;
+  grow: (follower: Follower) => void;
 }
 
 async function expectToOutlast({ directory, before, grow }: SmallDisk): Promise<void> {

@@ -136,7 +136,7 @@ describe('StateStore', () => {
 
   it('keeps the newest head across restarts', async () => {
     const head = { epoch: 1, revision: 4, hash: 'ab'.repeat(32), issuedAt: 1, expiresAt: 2 };
-    f.store.saveHead(head);
+    await f.store.saveHead(head);
     await f.reopen();
     expect(f.store.head).toEqual(head);
   });

@@ -8,7 +8,7 @@ export interface OpenedStore {
   /** empty when the suite begins */
   store: ArtifactStore;
   /** another one at the same place, sharing nothing with `store`: what a second process has */
-  again(): ArtifactStore;
+  again: () => ArtifactStore;
 }
 
 const LIMIT = 8 * 1024 * 1024;

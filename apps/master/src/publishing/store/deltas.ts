@@ -33,7 +33,7 @@ export interface DeltaContext {
   query: Query;
   log: Logger;
   /** whether a revision that another master signed is no part of the chain in the store: of an older term, and no head names it */
-  isOrphan(revision: number, epoch: number): boolean;
+  isOrphan: (revision: number, epoch: number) => boolean;
   signal: AbortSignal;
 }
 

@@ -12,7 +12,7 @@ import {
 } from '../../testing/publishing-master.js';
 import { PublishingScene } from '../../testing/publishing-scene.js';
 import { auditStore } from '../../testing/store-audit.js';
-import type { StoreStanding } from './store-writer.js';
+import type { StoreStanding } from './store-standing.js';
 
 const CLOCKS = ['Date', 'performance', 'setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] as const;
 

@@ -1,35 +1,26 @@
 import { setMaxListeners } from 'node:events';
-import { type Head, headName, sealHead, StoreError } from '#artifacts';
+import { type Head, headName, StoreError } from '#artifacts';
 import { backoffMs, type Logger, sleep } from '#platform';
 import { Bell } from '../bell.js';
-import type { Trust } from '../office/trust.js';
 import type { PublishingOptions } from '../options.js';
 import { type DeltaContext, ForeignDelta, putDeltas } from './deltas.js';
+import { fillingOf } from './filling.js';
+import { headOf } from './head-of.js';
 import { revisionsAfter } from './revision-batches.js';
 import type { MadeSnapshot } from './snapshot-maker.js';
 import { GENESIS, HEAD_READ_BYTES, meetHead, type Position, type Rival } from './store-head.js';
-import { isSnapshotDue, StoreKeeper } from './store-keeper.js';
-import { deltasBetween, type LedgerSnapshot, StoreLedger } from './store-ledger.js';
+import { StoreKeeper } from './store-keeper.js';
+import { type LedgerSnapshot, StoreLedger } from './store-ledger.js';
 import { STORE_RULES, type StoreRules } from './store-rules.js';
+import { StoreNotes, type StoreStanding, type TermOfWriter } from './store-standing.js';
 
 /** A quiet chain's head is signed again this often, so that it can be told from a frozen one. */
 const RESIGN_MS = 30_000;
-const FRESH_MS = 90_000;
 /** Under load a head stands for all revisions of this long: it costs more than a delta does, and readers poll it in seconds. */
 const GATHER_MS = 25;
 const RETRY_MS = { first: 200, most: 15_000 };
 /** How often a store that belongs to somebody else is looked at, in case that was mended. */
 const LOOK_AGAIN_MS = 30_000;
-
-export interface StoreStanding {
-  /** `conflict`: the store holds another chain, or a newer one; nothing is written to it */
-  state: 'starting' | 'ok' | 'failing' | 'conflict';
-  /** the head of the store names this revision, and every delta up to it was seen to be there */
-  revision: number;
-  /** the newest snapshot that the head names; null: none yet */
-  snapshot: number | null;
-  error: string | null;
-}
 
 /** Somebody wrote the head since it was read: perhaps ourselves, in a call that seemed to fail. */
 class HeadMoved extends Error {}
@@ -37,15 +28,6 @@ class Foreign extends Error {}
 
 /** signedAt: when it was signed by this writer, on the monotonic clock */
 const NO_HEAD = { revision: -1, epoch: 0, signedAt: Number.NEGATIVE_INFINITY };
-
-/** What the writer needs to know of the term that it works for. */
-interface TermOfWriter {
-  readonly environment: string;
-  readonly epoch: number;
-  readonly trust: Trust;
-  readonly revision: number;
-  readonly storedRevision: number;
-}
 
 /**
  * Brings one chain into the artifact store, beside the publisher and never in its way: everything is read from
@@ -62,7 +44,6 @@ export class StoreWriter {
   private readonly context: DeltaContext;
   private running: Promise<void> | undefined;
   private finishing = false;
-  private noted = '';
   private target: number;
   /** the deltas up to here are in the store */
   private filled: Position = GENESIS;
@@ -80,6 +61,7 @@ export class StoreWriter {
   private begins = false;
   private readonly ledger: StoreLedger;
   private readonly keeper: StoreKeeper;
+  private readonly notes: StoreNotes;
   private readonly rules: StoreRules;
   /** of the newest thing known to be issued, by whichever clock; heads follow each other by at least a millisecond */
   private issuedAt = 0;
@@ -92,6 +74,7 @@ export class StoreWriter {
     private readonly onRival: (rival: Rival) => void,
   ) {
     this.target = term.revision;
+    this.notes = new StoreNotes(log);
     this.standing = { state: 'starting', revision: term.storedRevision, snapshot: null, error: null };
     const trusted = term.trust.ever;
     setMaxListeners(0, this.stopped.signal); // one for each call of the store, and they are bounded
@@ -227,25 +210,15 @@ export class StoreWriter {
       this.snapshot = { ...head.snapshot, keyId: Buffer.from(head.keyId, 'hex') };
       await ledger.announced(this.snapshot);
     }
-    if (state !== 'well') await this.fillFrom(deltaFloor, state === 'lost');
+    if (state !== 'well') {
+      const { query, environment } = this.context;
+      const has = { floor: deltaFloor, snapshot: this.snapshot !== null, anything: state !== 'lost' };
+      const filling = await fillingOf(query, environment, has, this.target, this.rules);
+      this.begins = filling.begins;
+      this.filled = filling.from;
+    }
     this.standing = { ...this.standing, snapshot: this.snapshot?.revision ?? null };
     this.keeper.met(this.snapshot, state !== 'well');
-  }
-
-  /** From the first revision on; or from a snapshot, where old deltas are not kept any more, or would be more than it. */
-  private async fillFrom(floor: number, isEmpty: boolean): Promise<void> {
-    const { query, environment } = this.context;
-    const { target } = this; // it grows meanwhile
-    const [row] = await query<{ hash: Buffer; root: Buffer }>(
-      'SELECT hash, root FROM revision WHERE environment_id = $1 AND revision = $2',
-      [environment, floor],
-    );
-    const { bytes, count } = await deltasBetween(query, environment, floor, target);
-    const isPossible = floor === 0 || (row !== undefined && this.snapshot !== null);
-    const isCheap = !isEmpty || !isSnapshotDue({ bytes, revisions: count }, 0, this.rules);
-    // revisions that the database took over with a snapshot, and not one by one, cannot be filled in
-    this.begins = !isPossible || !isCheap || count !== target - floor;
-    if (!this.begins && row) this.filled = { revision: floor, ...row };
   }
 
   /** @param due whether the head has to be signed again in any case */
@@ -259,16 +232,14 @@ export class StoreWriter {
       const last = batch.at(-1);
       if (!last) throw new Error(`revision ${this.filled.revision + 1} of ${environment} is missing in the database`);
       await putDeltas(this.context, batch);
-      const { revision, hash, root, issuedAt } = last;
-      this.issuedAt = Math.max(this.issuedAt, issuedAt.getTime());
+      const { revision, hash, root } = last;
+      this.issuedAt = Math.max(this.issuedAt, last.issuedAt.getTime());
       this.filled = { revision, hash, root };
       // while an old head is checked it stays: a head never goes back, nor behind its snapshot
       if (revision < Math.max(this.head.revision, this.snapshot?.revision ?? 0)) continue;
       await this.writeHead();
-      this.keeper.advance(
-        revision,
-        batch.reduce((sum, { bytes }) => sum + bytes.length, 0),
-      );
+      const bytes = batch.reduce((sum, one) => sum + one.bytes.length, 0);
+      this.keeper.advance(revision, bytes);
     }
     const { revision, epoch } = this.head;
     const isNew = this.made !== null && this.made.revision <= this.filled.revision;
@@ -289,25 +260,13 @@ export class StoreWriter {
   private async writeHead(): Promise<void> {
     const { environment, epoch } = this.term;
     const { store, signer, signal } = this.context;
-    const { revision, hash, root } = this.filled;
+    const { revision } = this.filled;
     const made = this.made && this.made.revision <= revision ? this.made : null;
     const named = made ?? this.snapshot;
     // A clock that was set back, or the slower one of another master, must not make this head look like a replayed one.
     const issuedAt = Math.max(Date.now(), this.issuedAt + 1);
     const signedAt = performance.now();
-    const bytes = sealHead(
-      {
-        environment,
-        epoch,
-        revision,
-        hash: hash.toString('hex'),
-        root: root.toString('hex'),
-        snapshot: named && { revision: named.revision, bytes: named.bytes },
-        issuedAt,
-        expiresAt: issuedAt + FRESH_MS,
-      },
-      signer,
-    );
+    const bytes = headOf({ environment, epoch, position: this.filled, snapshot: named, issuedAt }, signer);
     this.wrote = [...this.wrote.slice(-1), bytes];
     const replaced = await store.replace(headName(environment), bytes, this.etag, signal);
     if (replaced.kind === 'conflict') throw new HeadMoved('somebody else wrote head.json since it was read');
@@ -337,21 +296,8 @@ export class StoreWriter {
     return backoffMs(failures, RETRY_MS.first, RETRY_MS.most, Math.random);
   }
 
-  /** Says it once per change. @param kind what counts as a change: the text of an error names another object each time */
   private note(state: 'ok' | 'failing' | 'conflict', error: string | null, kind = error): void {
     this.standing = { ...this.standing, state, error };
-    if (this.noted === `${state} ${kind}`) return;
-    this.noted = `${state} ${kind}`;
-    if (state === 'ok') this.log.info({ revision: this.standing.revision }, 'the artifact store has the chain');
-    else if (state === 'failing')
-      this.log.warn(
-        { cause: error },
-        'the artifact store falls behind; publishing goes on, and the store is filled later',
-      );
-    else
-      this.log.error(
-        { cause: error },
-        'the artifact store holds another chain; nothing is written to it until somebody decides which one holds',
-      );
+    this.notes.tell(this.standing, kind);
   }
 }
