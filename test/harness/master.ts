@@ -29,6 +29,8 @@ export interface Master extends AppProcess {
   client: Client;
   /** Starts another process in place of one that has gone: same database, store, port, key and token. */
   again: () => Promise<Master>;
+  /** Starts another instance on another port: same database, store, key and token. */
+  beside: (port: number) => Promise<Master>;
 }
 
 /** The real master in its own process; resolves when its `/readyz` says so. */
@@ -52,7 +54,8 @@ export async function startMaster(options: MasterOptions): Promise<Master> {
     ready: async () => (await fetch(`${url}/readyz`)).ok,
   });
   const again = () => startMaster({ ...options, port, signingKey, adminToken });
-  return { ...app, url, adminToken, client: new Client(url, adminToken), again };
+  const beside = (other: number) => startMaster({ ...options, port: other, signingKey, adminToken });
+  return { ...app, url, adminToken, client: new Client(url, adminToken), again, beside };
 }
 
 function newSigningKeyFile(): string {

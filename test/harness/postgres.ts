@@ -40,6 +40,28 @@ export async function freshDatabase(): Promise<FreshDatabase> {
   };
 }
 
+/** What a dump of a database that is read into another one makes: the same rows, at this moment. It disconnects everybody. */
+export async function copyDatabase(url: string): Promise<FreshDatabase> {
+  const from = new URL(url).pathname.slice(1);
+  const name = `t_${randomBytes(8).toString('hex')}`;
+  await asAdmin(async (client) => {
+    for (let attempt = 0; ; attempt++) {
+      await client.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [from]);
+      try {
+        await client.query(`CREATE DATABASE ${name} TEMPLATE ${from}`);
+        return;
+      } catch (error) {
+        // somebody was quick to connect again
+        if (attempt === 200 || (error as { code?: string }).code !== '55006') throw error;
+      }
+    }
+  });
+  return {
+    url: urlOf(name),
+    drop: () => asAdmin((client) => client.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`)).then(() => {}),
+  };
+}
+
 async function makeTemplate(client: pg.Client): Promise<void> {
   await client.query('SELECT pg_advisory_lock($1)', [TEMPLATE_LOCK]);
   try {

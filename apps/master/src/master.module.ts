@@ -8,14 +8,19 @@ import { AccessModule } from './access/access.module.js';
 import { AuditModule } from './access/audit.module.js';
 import { CatalogModule } from './catalog/catalog.module.js';
 import type { MasterConfig } from './config/config.js';
+import { ChainModule } from './publishing/chain/chain.module.js';
 import { SettingsModule } from './config/settings.module.js';
 import { ConsumersModule } from './consumers/consumers.module.js';
 import { dataSourceOptions } from './database/data-source.js';
 import { DocsModule } from './docs/docs.module.js';
+import { FleetBookModule } from './fleet/fleet-book.module.js';
 import { FleetModule } from './fleet/fleet.module.js';
+import { PreferInterceptor } from './fleet/prefer.interceptor.js';
 import { HealthModule } from './health/health.module.js';
 import { AnswerInterceptor } from './http/answer.interceptor.js';
+import { OfficeModule } from './office/office.module.js';
 import { ProblemFilter } from './http/problem.filter.js';
+import { StreamModule } from './stream/stream.module.js';
 import { TopologyModule } from './topology/topology.module.js';
 
 /** The master, as a table of contents. */
@@ -37,14 +42,19 @@ export class MasterModule {
         TopologyModule, // environments, regions, placements, revisions
         CatalogModule, // APIs, releases, OpenAPI import
         ConsumersModule, // plans, applications, subscriptions, keys, bulk import
-        FleetModule, // replicas: join, status
+        FleetBookModule, // what replicas say, and who waits for it
+        FleetModule, // replicas: join, status, convergence
+        ChainModule, // the chain to replicas that ask for it over HTTP
+        StreamModule, // the chain to connected replicas
+        OfficeModule, // terms of office: fences, restores, signing keys
         HealthModule, // livez, readyz, metrics
         DocsModule, // openapi.json, docs
       ],
       providers: [
         { provide: APP_GUARD, useClass: AccessGuard },
         { provide: APP_FILTER, useClass: ProblemFilter },
-        { provide: APP_INTERCEPTOR, useClass: AnswerInterceptor },
+        { provide: APP_INTERCEPTOR, useClass: AnswerInterceptor }, // the outer one: it sees what the other has made
+        { provide: APP_INTERCEPTOR, useClass: PreferInterceptor },
       ],
     };
   }

@@ -102,11 +102,14 @@ async function isReady({ data }: Cluster, child: ChildProcess, signal?: AbortSig
   const deadline = Date.now() + START_WITHIN_MS;
   while (isRunning(child) && !signal?.aborted && Date.now() < deadline) {
     // what pg_ctl looks at, too; connecting would fill the log with refusals
-    if (statusIn(join(data, 'postmaster.pid')) === 'ready') return true;
+    if (READY.has(statusIn(join(data, 'postmaster.pid')) ?? '')) return true;
     await sleep(POLL_MS);
   }
   return false;
 }
+
+/** A standby takes connections as well, to be read from. */
+const READY = new Set(['ready', 'standby']);
 
 /** The eighth line of the server's file. It had been removed before the start, so this is our server's. */
 function statusIn(path: string): string | undefined {

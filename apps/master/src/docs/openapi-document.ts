@@ -1,7 +1,7 @@
 import { type ErrorCode, ERRORS } from '#model';
 import { z } from 'zod';
 import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiResponsesObject } from 'zod-openapi';
-import type { EndpointSpec } from '../http/endpoint.js';
+import { type EndpointSpec, mayWait } from '../http/endpoint.js';
 
 const TITLE = 'Heliograph master';
 
@@ -49,7 +49,7 @@ function operationOf(spec: EndpointSpec): ZodOpenApiOperationObject {
     security: isPublic ? [] : [{ token: [] }],
     requestParams: {
       ...(spec.params && { path: spec.params }),
-      ...(spec.query && { query: spec.query }),
+      ...queryOf(spec),
       ...(write && { header: writeHeaders(spec) }),
     },
     requestBody: spec.body || spec.streamed ? { required: true, content: bodyOf(spec) } : undefined,
@@ -73,11 +73,17 @@ function accessText(spec: EndpointSpec): string {
     : `Roles: ${['admin', ...spec.access].join(', ')}.`;
 }
 
+function queryOf(spec: EndpointSpec): { query?: z.ZodObject } {
+  if (!mayWait(spec)) return spec.query ? { query: spec.query } : {};
+  return { query: (spec.query ?? z.object({})).extend({ applied: APPLIED }) };
+}
+
 function writeHeaders(spec: EndpointSpec): z.ZodObject {
   const header: Record<string, z.ZodType> = {};
   if (spec.method === 'POST')
     header['Idempotency-Key'] = z.string().optional().meta({ description: 'Makes the request safe to send again.' });
   else header['If-Match'] = z.string().optional().meta({ description: 'The ETag of the state that is changed.' });
+  if (mayWait(spec)) header.Prefer = PREFER;
   return z.object(header);
 }
 
@@ -100,17 +106,41 @@ function answersOf(spec: EndpointSpec, write: boolean): Record<string, object> {
         },
       }
     : undefined;
-  return Object.fromEntries(
-    Object.entries(spec.answers).map(([status, schema]) => [
-      status,
-      {
-        description: status === '201' ? 'Made.' : 'Done.',
-        headers,
-        ...(schema ? { content: { [spec.produces ?? 'application/json']: { schema } } } : {}),
-      },
-    ]),
-  );
+  const answers = Object.entries(spec.answers).map(([status, schema]) => [
+    status,
+    {
+      description: status === '201' ? 'Made.' : 'Done.',
+      headers,
+      ...(schema ? { content: { [spec.produces ?? 'application/json']: { schema } } } : {}),
+    },
+  ]) as [string, object][];
+  const [first] = answers;
+  if (first && mayWait(spec)) {
+    const description =
+      'With `Prefer: wait`: it is written, and not applied by all that were asked for yet. The body is that of the usual answer.';
+    answers.push(['202', { ...first[1], description, headers: { ...headers, ...MISSING_HEADERS } }]);
+  }
+  return Object.fromEntries(answers);
 }
+
+const PREFER = z
+  .string()
+  .optional()
+  .meta({ description: '`wait=5`: answer when replicas have applied the write, or after 5 seconds; 1 to 60.' });
+const APPLIED = z.string().optional().meta({
+  description:
+    'With `Prefer: wait`, which replicas: `all` (default), `region:<id>`, or `quorum`: more than half of those of each environment.',
+});
+const text = { type: 'string' as const };
+const MISSING_HEADERS = {
+  'Preference-Applied': { description: 'wait=5', schema: text },
+  'Heliograph-Missing': {
+    description: 'The first 20 replicas that have not applied it, with where they stand: eu-west-1@183.',
+    schema: text,
+  },
+  'Heliograph-Missing-Count': { description: 'How many there are.', schema: { type: 'integer' as const } },
+  Link: { description: 'Where to look again: the convergence of the revision, as rel="monitor".', schema: text },
+};
 
 function problemsOf(spec: EndpointSpec, isPublic: boolean): Record<string, object> {
   const codes = new Set<ErrorCode>([

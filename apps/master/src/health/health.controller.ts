@@ -23,15 +23,15 @@ export class HealthController {
   }
 
   /**
-   * Whether writes can be taken: the database answers, and this master has the key that its chains are signed with. A
-   * store that is away, or that holds another chain, is told, and stops nothing.
+   * Whether writes can be taken: the database answers, this master has a key that its chains trust, and no other master
+   * has taken its place. A store that is away, or that holds what proves nothing, is told, and stops nothing.
    */
   @Get('readyz')
   async ready(): Promise<Answer> {
     const database = await this.databaseAnswers();
     const environments = database ? await this.publishing.environments() : [];
-    const { refused } = this.publishing;
-    const ready = database && refused.length === 0;
+    const { refused, fences } = this.publishing;
+    const ready = database && refused.length === 0 && fences.length === 0;
     return {
       status: ready ? 200 : 503,
       body: {
@@ -42,6 +42,8 @@ export class HealthController {
           refused.length === 0
             ? 'ok'
             : `refused: ${refused.join(', ')} is signed with another key; start this master with the key that signed the chain`,
+        office: fences.length === 0 ? 'ok' : 'fenced_off',
+        fencedOff: fences.map(({ environment, fence }) => ({ environment, ...fence })),
         environments,
       },
     };

@@ -1,10 +1,11 @@
 import { Module } from '@nestjs/common';
 import { PublishingModule } from '../publishing/index.js';
+import { StreamModule } from '../stream/stream.module.js';
 import { HealthController } from './health.controller.js';
 import { MasterMetrics } from './master-metrics.js';
 
 @Module({
-  imports: [PublishingModule],
+  imports: [PublishingModule, StreamModule],
   controllers: [HealthController],
   providers: [MasterMetrics],
   exports: [MasterMetrics],

@@ -40,7 +40,7 @@ describe('/readyz', () => {
   it('names a head in the store that somebody else has signed', async () => {
     const head = { environment: 'prod', epoch: 1, revision: 0, hash: '00'.repeat(32), root: '00'.repeat(32) };
     mkdirSync(join(app.storeDirectory, 'prod'), { recursive: true });
-    const bytes = sealHead({ ...head, issuedAt: 0, expiresAt: 1 }, stranger);
+    const bytes = sealHead({ ...head, snapshot: null, issuedAt: 0, expiresAt: 1 }, stranger);
     writeFileSync(join(app.storeDirectory, headName('prod')), bytes);
     await app.call('POST', '/v1/environments', { id: 'prod', position: 1 });
     const { body } = await ready(

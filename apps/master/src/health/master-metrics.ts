@@ -2,6 +2,8 @@ import { Injectable } from '@nestjs/common';
 import type { FastifyInstance } from 'fastify';
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { PublishingHealth } from '../publishing/index.js';
+import { registerStreamMetrics } from '../stream/stream-metrics.js';
+import { StreamServer } from '../stream/stream-server.js';
 
 /** What `/metrics` shows: the process, requests by route, and where each chain stands. */
 @Injectable()
@@ -16,8 +18,12 @@ export class MasterMetrics {
     registers: [this.registry],
   });
 
-  constructor(private readonly publishing: PublishingHealth) {
+  constructor(
+    private readonly publishing: PublishingHealth,
+    stream: StreamServer,
+  ) {
     collectDefaultMetrics({ register: this.registry });
+    registerStreamMetrics(this.registry, stream);
     this.chainGauge('heliograph_chain_revision', 'Newest revision of the environment.', (e) => e.revision);
     this.chainGauge('heliograph_chain_epoch', 'Term of office of the environment.', (e) => e.epoch);
     this.chainGauge(
@@ -27,6 +33,14 @@ export class MasterMetrics {
     );
     this.chainGauge('heliograph_chain_leader', '1 where this process publishes the environment.', (e) =>
       e.leader ? 1 : 0,
+    );
+    this.chainGauge('heliograph_chain_fenced', '1 where another master has taken the place of this one.', (e) =>
+      e.fence ? 1 : 0,
+    );
+    this.chainGauge(
+      'heliograph_chain_waiting',
+      '1 where this process has the office, and has to know first what was published.',
+      (e) => (e.waitsFor ? 1 : 0),
     );
     this.chainGauge('heliograph_outbox_markers', 'Markers that wait to be published.', (e) => e.outbox);
   }

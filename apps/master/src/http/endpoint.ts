@@ -64,6 +64,11 @@ export function endpoint<P extends ObjectSchema, Q extends ObjectSchema, B exten
   return spec;
 }
 
+/** Whether it takes `Prefer: wait`: what people write with, and what answers once. */
+export function mayWait({ method, access, streamed }: EndpointSpec): boolean {
+  return method !== 'GET' && Array.isArray(access) && streamed !== true;
+}
+
 export interface InputOf<S extends EndpointSpec> {
   params: z.infer<NonNullable<S['params']>>;
   query: z.infer<NonNullable<S['query']>>;
@@ -104,18 +109,25 @@ export const Input = createParamDecorator((_: unknown, context: ExecutionContext
     if (!result.success) faults.push(...faultsOf(result.error, root));
     return result.data;
   };
-  if (!spec.query) refuseUnknownQuery(request, faults);
+  const query = queryOf(request, spec);
+  if (!spec.query) refuseUnknownQuery(query, faults);
   const input = {
     params: read(spec.params, request.params, ''),
-    query: read(spec.query, request.query, ''),
+    query: read(spec.query, query, ''),
     body: spec.streamed ? undefined : read(spec.body, request.body, ''),
   };
   if (faults.length > 0) throw fail('invalid_request', summary(faults), { fields: faults });
   return input;
 });
 
-function refuseUnknownQuery(request: MasterRequest, faults: FieldFault[]): void {
-  for (const name of Object.keys(request.query ?? {})) {
+/** Without `applied`, where that goes with `Prefer: wait`. */
+function queryOf(request: MasterRequest, spec: EndpointSpec): Record<string, unknown> {
+  const { applied, ...query } = (request.query ?? {}) as Record<string, unknown>;
+  return applied === undefined || mayWait(spec) ? query : { ...query, applied };
+}
+
+function refuseUnknownQuery(query: Record<string, unknown>, faults: FieldFault[]): void {
+  for (const name of Object.keys(query)) {
     faults.push({
       field: name,
       problem: 'is not a known query parameter',

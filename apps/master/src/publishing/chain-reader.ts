@@ -140,6 +140,7 @@ function readable(table: number, value: Buffer): unknown {
       return decodeKeyRecord(value);
     case TABLE.plan:
     case TABLE.application:
+    case TABLE.setting:
       return JSON.parse(value.toString('utf8'));
     default:
       return { bytes: value.length };

@@ -5,8 +5,12 @@ export {
   type RevisionSummary,
 } from './chain-reader.js';
 export type { Entry } from './entries.js';
-export { applicationMark, keyMark, markEnvironment, placementMark, planMark } from './marks.js';
-export { Publications, type Published } from './publications.js';
+export { applicationMark, keyMark, markEnvironment, placementMark, planMark, trustedKeysMark } from './marks.js';
+export { type Decision, DECISIONS, type Fence } from './office/fence.js';
+export { Office } from './office/office.js';
+export { type ReplicaAhead, ReplicaSupplies, type ReplicaSupply } from './office/replica-supply.js';
+export { type Trust, trustOf } from './office/trust.js';
+export { Publications, type Published, type SealedBytes } from './publications.js';
 export { PublisherHint } from './publisher-hint.js';
 export { PublishingHealth } from './publishing-health.js';
 export { PublishingModule } from './publishing.module.js';

@@ -1,4 +1,4 @@
-import { applicationKey, encodeText, placementKey, TABLE } from '#model';
+import { applicationKey, encodeText, placementKey, TABLE, TRUSTED_KEYS_SETTING } from '#model';
 import type { Entry } from './entries.js';
 
 /*
@@ -23,25 +23,30 @@ export const applicationMark = (id: string): Entry => ({ table: TABLE.applicatio
 /** A key was issued, changed or revoked, or went with its application. `chainId`: the first 16 bytes of its hash. */
 export const keyMark = (chainId: Buffer): Entry => ({ table: TABLE.key, key: chainId });
 
+/** The keys that chains are signed with have changed: in every environment. */
+export const trustedKeysMark: Entry = { table: TABLE.setting, key: TRUSTED_KEYS_SETTING };
+
 /** For one statement inside the caller's transaction. */
 export interface Statements {
   query(sql: string, parameters: unknown[]): Promise<unknown>;
 }
 
 /**
- * Marks all that a new environment has to look at, in the transaction that made it: every plan, and, where it existed
- * before, whatever its chain said then.
+ * Marks all that a new environment has to look at, in the transaction that made it: every plan, the trusted keys, and,
+ * where it existed before, whatever its chain said then.
  *
- * It waits for writes of plans that are under way and holds up new ones until the caller commits. Without that a plan
+ * It waits for writes of plans and keys that are under way and holds up new ones until the caller commits. Without that a plan
  * changed at the same moment would be marked in all environments but this one, which saw it as it was before.
  */
 export async function markEnvironment(manager: Statements, environment: string): Promise<void> {
-  await manager.query('LOCK TABLE plan IN SHARE MODE', []);
+  await manager.query('LOCK TABLE plan, signing_key IN SHARE MODE', []);
   await manager.query(
     `INSERT INTO outbox (environment_id, table_id, key)
      SELECT $1, ${TABLE.plan}, convert_to(id, 'UTF8') FROM plan
      UNION
+     SELECT $1, ${TABLE.setting}, $2::bytea WHERE EXISTS (SELECT FROM signing_key)
+     UNION
      SELECT $1, table_id, key FROM published_entry WHERE environment_id = $1`,
-    [environment],
+    [environment, TRUSTED_KEYS_SETTING],
   );
 }

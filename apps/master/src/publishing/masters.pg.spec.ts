@@ -25,7 +25,7 @@ describe('masters', () => {
         ),
       { what: 'the other one to hear of it' },
     );
-    expect(one.published.at(-1)).toEqual({ environment: 'prod', revision: 1, xids: new Set([xid]) });
+    expect(one.published.at(-1)).toMatchObject({ environment: 'prod', revision: 1, xids: new Set([xid]) });
     await scene.writer.write((tx) => tx.plan('prod', 'gold', 2));
     await scene.revisions();
     const lookup = new RevisionLookup(other.options);
@@ -115,6 +115,8 @@ describe('a leader', () => {
       outbox: 0,
       outboxAgeSeconds: 0,
       error: null,
+      fence: null,
+      waitsFor: null,
     };
     expect(await healthOf(one)).toEqual([{ ...same, leader: true, store: { state: 'ok', error: null } }]);
     expect(await healthOf(other)).toEqual([{ ...same, leader: false, store: null }]);

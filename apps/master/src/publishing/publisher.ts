@@ -6,8 +6,12 @@ import type { Published } from './publications.js';
 import type { PublishingOptions } from './options.js';
 import { isDataFault } from './read-rows.js';
 import { publishRound, type Round, TermOver } from './round.js';
+import { Entrance } from './office/entrance.js';
+import type { Fence } from './office/fence.js';
 import { Session } from './session.js';
-import { type StoreStanding, StoreWriter } from './store/store-writer.js';
+import type { Rival } from './store/store-head.js';
+import type { StoreStanding } from './store/store-standing.js';
+import { StoreWriter } from './store/store-writer.js';
 import { ChainDamaged, OtherSigningKey, takeOffice, type Term } from './term.js';
 
 /** In case a hint and its NOTIFY were both lost. */
@@ -20,6 +24,9 @@ const HOPELESS_MS = 15_000;
 /** How long the store may take for the last revision when the process stops. */
 const FAREWELL_MS = 2_000;
 
+/** A head of another master lies in the store. */
+class Replaced extends Error {}
+
 /** Where one environment's publishing stands in this process. */
 export interface PublisherStanding {
   leader: boolean;
@@ -27,6 +34,10 @@ export interface PublisherStanding {
   error: string | null;
   /** whether the chain is signed with another key than this process has; stays until it is known better */
   keyRefused: boolean;
+  /** why nobody may publish here, or take writes; null: nothing is in the way */
+  fence: Fence | null;
+  /** what has to be known first, before this leader publishes, for people */
+  waitsFor: string | null;
   /** null: not the leader */
   store: StoreStanding | null;
 }
@@ -34,7 +45,8 @@ export interface PublisherStanding {
 /**
  * Publishes one environment whenever this process leads it.
  *
- *   candidate ──lock──▶ in office: term of the next epoch ──any error──▶ connection closed, wait, candidate
+ *   candidate ──lock──▶ term of the next epoch ──entrance──▶ in office ──any error──▶ connection closed, wait, candidate
+ *       └──fenced──▶ watch until somebody decides ──▶ candidate
  *
  * There is no way to go on after an error but a new term, which reads everything anew: so whatever broke in whichever
  * step, what follows is what follows a crash.
@@ -48,6 +60,9 @@ export class Publisher {
   private writer: StoreWriter | undefined;
   private error: string | null = null;
   private keyRefused = false;
+  private fence: Fence | null = null;
+  private rival: Rival | undefined;
+  private readonly entrance: Entrance;
   private noted = '';
   private failures = 0;
   private careful = false;
@@ -59,6 +74,9 @@ export class Publisher {
     private readonly announce: (published: Published) => void,
   ) {
     this.log = options.log.child({ environment });
+    this.entrance = new Entrance(environment, options, this.log, this.stopping.signal, (fence) =>
+      this.noteFence(fence),
+    );
   }
 
   start(): void {
@@ -71,8 +89,16 @@ export class Publisher {
   }
 
   get standing(): PublisherStanding {
-    const { error, keyRefused } = this;
-    return { leader: this.term !== undefined, error, keyRefused, store: this.writer?.standing ?? null };
+    const { error, keyRefused, fence } = this;
+    const { waitsFor } = this.entrance;
+    return {
+      leader: this.term !== undefined,
+      error,
+      keyRefused,
+      fence,
+      waitsFor,
+      store: this.writer?.standing ?? null,
+    };
   }
 
   /** Finishes the revision in hand and, if the store answers, what it lacks; then gives up the office. */
@@ -91,7 +117,7 @@ export class Publisher {
         session = await Session.open(this.options.databaseUrl, `helio-publisher ${this.environment}`);
         session.whenLost(() => this.bell.ring());
         const term = await this.candidate(session);
-        if (term) await this.office(term);
+        if (term && (await this.entrance.enter(term)) === 'publish') await this.office(term);
       } catch (error) {
         wait = this.failed(error as Error, session === undefined || session.lost !== undefined);
       } finally {
@@ -105,23 +131,42 @@ export class Publisher {
   private async candidate(session: Session): Promise<Term | null> {
     while (!this.stopping.signal.aborted) {
       const { signer, instance } = this.options;
-      const term = await takeOffice(session, this.environment, signer, instance, (text) => this.log.warn(text));
+      const candidacy = await takeOffice(session, this.environment, signer, instance, (text) => this.log.warn(text));
       this.keyRefused = false;
-      if (term) return term;
+      if (candidacy.kind === 'term') return candidacy.term;
+      this.noteFence(candidacy.fence);
+      if (candidacy.kind === 'fenced' && candidacy.mine) await this.entrance.watch(session);
+      else await sleep(CANDIDACY_MS, this.stopping.signal);
       this.recovered();
-      await sleep(CANDIDACY_MS, this.stopping.signal);
     }
     return null;
   }
 
+  /** Says it once. */
+  private noteFence(fence: Fence | null): void {
+    if (fence && !this.fence) {
+      const { reason, epoch, revision, keyId, detail } = fence;
+      this.log.error(
+        { reason, epoch, revision, keyId, cause: detail },
+        'this master must not publish the environment, and takes no writes: another one does, or did, until an operator decides',
+      );
+    } else if (this.fence && !fence) this.log.warn('this master may publish the environment again');
+    this.fence = fence;
+  }
+
   private async office(term: Term): Promise<void> {
     const { environment, epoch, revision } = term;
-    const writer = new StoreWriter(term, this.options, this.log);
+    this.rival = undefined;
+    this.noteFence(null);
+    const writer = new StoreWriter(term, this.options, this.log, (rival) => {
+      this.rival = rival;
+      this.bell.ring();
+    });
     this.term = term;
     this.writer = writer;
     this.log.info({ epoch, revision }, 'this process publishes the environment');
     writer.start();
-    this.announce({ environment, revision, xids: null });
+    this.announce({ environment, revision, xids: null, sealed: null });
     try {
       this.bell.ring(); // for what waited while nobody was in office
       while (!this.stopping.signal.aborted) await this.turn(term, writer);
@@ -138,6 +183,10 @@ export class Publisher {
     const rung = await this.bell.wait(POLL_MS);
     if (session.lost) throw session.lost;
     if (this.stopping.signal.aborted) return;
+    if (this.rival) {
+      await this.entrance.replaced(term, this.rival);
+      throw new Replaced(this.rival.problem);
+    }
     if (rung || (await hasMarkers(session, environment, term.unseen))) {
       const round = await this.publish(term, writer.standing.revision);
       if (round) this.published(term, round, writer);
@@ -162,7 +211,7 @@ export class Publisher {
   private published(term: Term, round: Round, writer: StoreWriter): void {
     const { environment, revision } = term;
     if (round.sealed) writer.advance(revision);
-    this.announce({ environment, revision, xids: new Set(round.xids) });
+    this.announce({ environment, revision, xids: new Set(round.xids), sealed: sealedBytes(round) });
     if (round.more) this.bell.ring();
     for (const { entry, problem } of round.unusable) {
       this.log.error(
@@ -190,7 +239,8 @@ export class Publisher {
       this.keyRefused = true;
     } else {
       // a connection comes back, a newer term goes on, a row is found by reading carefully; anything else waits for somebody
-      const level = disconnected || error instanceof TermOver || this.careful ? 'warn' : 'error';
+      const level =
+        disconnected || error instanceof TermOver || error instanceof Replaced || this.careful ? 'warn' : 'error';
       const change = `${level} ${disconnected ? 'connection' : text}`; // an outage goes through many texts
       if (this.noted !== change) this.log[level]({ cause: text }, 'publishing was interrupted; it is tried again');
       this.noted = change;
@@ -207,6 +257,12 @@ export class Publisher {
     this.noted = '';
     this.failures = 0;
   }
+}
+
+function sealedBytes({ sealed }: Round): Published['sealed'] {
+  if (!sealed) return null;
+  const { hash, bytes, header } = sealed;
+  return { epoch: header.epoch, revision: header.revision, hash, bytes, issuedAt: header.issuedAt };
 }
 
 const REMEMBER_STORED = {

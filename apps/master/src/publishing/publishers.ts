@@ -1,4 +1,5 @@
 import { Bus } from './bus.js';
+import type { Fence } from './office/fence.js';
 import type { PublishingOptions } from './options.js';
 import { Publisher, type PublisherStanding } from './publisher.js';
 import type { Publications } from './publications.js';
@@ -23,7 +24,7 @@ export class Publishers {
     const listener = {
       hint: (environment: string) => this.wake(environment),
       published: (environment: string, revision: number) =>
-        this.publications.announce({ environment, revision, xids: null }),
+        this.publications.announce({ environment, revision, xids: null, sealed: null }),
       connected: () => void this.announceAll(),
     };
     this.bus = new Bus(options.databaseUrl, listener, options.log);
@@ -51,6 +52,13 @@ export class Publishers {
   get refused(): string[] {
     return [...this.publishers.values()].flatMap(({ environment, standing }) =>
       standing.keyRefused ? [environment] : [],
+    );
+  }
+
+  /** Environments that nobody on this database may publish, as far as this process knows. */
+  get fences(): { environment: string; fence: Fence }[] {
+    return [...this.publishers.values()].flatMap(({ environment, standing: { fence } }) =>
+      fence ? [{ environment, fence }] : [],
     );
   }
 
@@ -112,7 +120,7 @@ export class Publishers {
         'SELECT environment_id, revision FROM chain',
       );
       for (const { environment_id: environment, revision } of chains)
-        this.publications.announce({ environment, revision: Number(revision), xids: null });
+        this.publications.announce({ environment, revision: Number(revision), xids: null, sealed: null });
     } catch (error) {
       this.options.log.debug(
         { cause: (error as Error).message },

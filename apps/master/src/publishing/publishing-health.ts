@@ -1,7 +1,9 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { PUBLISHING_OPTIONS, type PublishingOptions } from './options.js';
+import type { Fence } from './office/fence.js';
+import type { PublisherStanding } from './publisher.js';
 import { Publishers } from './publishers.js';
-import type { StoreStanding } from './store/store-writer.js';
+import type { StoreStanding } from './store/store-standing.js';
 
 /** Counting goes no further: past it there are too many anyway. */
 const MOST_COUNTED = 100_000;
@@ -22,6 +24,10 @@ export interface EnvironmentHealth {
   outboxAgeSeconds: number;
   /** why this process does not publish, although it would */
   error: string | null;
+  /** why nobody on this database may publish it; null: nothing is in the way */
+  fence: Fence | null;
+  /** what has to be known before this process, which has the office, publishes */
+  waitsFor: string | null;
   /** null where another process leads */
   store: Pick<StoreStanding, 'state' | 'error'> | null;
 }
@@ -37,6 +43,22 @@ export class PublishingHealth {
   /** Environments that this process must never publish, as its signing key is not the one of their chains. */
   get refused(): string[] {
     return this.publishers.refused;
+  }
+
+  /** Environments that nobody on this database may publish: another master does. */
+  get fences(): { environment: string; fence: Fence }[] {
+    return this.publishers.fences;
+  }
+
+  standing(environment: string): PublisherStanding | undefined {
+    return this.publishers.standing(environment);
+  }
+
+  /** Why this process must not pass the chain of an environment on; null: it may. */
+  refusal(environment: string): string | null {
+    if (this.refused.includes(environment)) return `the chain of ${environment} is signed with another key`;
+    const fenced = this.publishers.fences.find((one) => one.environment === environment);
+    return fenced ? `the master is fenced off from ${environment}: ${fenced.fence.detail}` : null;
   }
 
   async environments(): Promise<EnvironmentHealth[]> {
@@ -70,6 +92,8 @@ export class PublishingHealth {
         outbox: Number(row.waiting),
         outboxAgeSeconds: row.age,
         error: standing?.error ?? null,
+        fence: standing?.fence ?? null,
+        waitsFor: standing?.waitsFor ?? null,
         store: standing?.store ? { state: standing.store.state, error: standing.store.error } : null,
       };
     });

@@ -8,6 +8,8 @@ import { CONFIG, LOG, STORE } from '../config/tokens.js';
 import { ChainReader } from './chain-reader.js';
 import { PUBLISHING_OPTIONS, type PublishingOptions } from './options.js';
 import { Publications } from './publications.js';
+import { Office } from './office/office.js';
+import { ReplicaSupplies } from './office/replica-supply.js';
 import { PublisherHint } from './publisher-hint.js';
 import { Publishers } from './publishers.js';
 import { PublishingHealth } from './publishing-health.js';
@@ -18,14 +20,21 @@ import { RevisionLookup } from './revision-lookup.js';
   providers: [
     {
       provide: PUBLISHING_OPTIONS,
-      inject: [CONFIG, STORE, LOG, getDataSourceToken()],
-      useFactory: (config: MasterConfig, store: ArtifactStore, log: Logger, source: DataSource): PublishingOptions => ({
+      inject: [CONFIG, STORE, LOG, getDataSourceToken(), ReplicaSupplies],
+      useFactory: (
+        config: MasterConfig,
+        store: ArtifactStore,
+        log: Logger,
+        source: DataSource,
+        replicas: ReplicaSupplies,
+      ): PublishingOptions => ({
         databaseUrl: config.DATABASE_URL,
         query: (sql, parameters) => source.query(sql, parameters),
         store,
         signer: config.signer,
         instance: config.instance,
         log,
+        replicas,
       }),
     },
     {
@@ -34,12 +43,23 @@ import { RevisionLookup } from './revision-lookup.js';
       useFactory: (options: PublishingOptions, publications: Publications) => new Publishers(options, publications),
     },
     Publications,
+    ReplicaSupplies,
+    Office,
     PublisherHint,
     RevisionLookup,
     ChainReader,
     PublishingHealth,
   ],
-  exports: [Publications, PublisherHint, RevisionLookup, ChainReader, PublishingHealth],
+  exports: [
+    PUBLISHING_OPTIONS,
+    Publications,
+    Office,
+    ReplicaSupplies,
+    PublisherHint,
+    RevisionLookup,
+    ChainReader,
+    PublishingHealth,
+  ],
 })
 export class PublishingModule implements OnApplicationBootstrap, OnApplicationShutdown {
   constructor(@Inject(Publishers) private readonly publishers: Publishers) {}

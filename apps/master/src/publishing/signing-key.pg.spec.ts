@@ -1,8 +1,19 @@
 import { describe, expect, it } from 'vitest';
-import { newSigningKeyPem, signerFromPem } from '#artifacts';
+import {
+  decodeHeader,
+  headName,
+  LIMITS,
+  newSigningKeyPem,
+  type Signer,
+  signerFromPem,
+  TrustedKeys,
+  verifyHead,
+} from '#artifacts';
 import { until } from '#harness';
 import { type PublishingMaster, signer } from '../testing/publishing-master.js';
 import { PublishingScene } from '../testing/publishing-scene.js';
+import { trustedKeysMark } from './marks.js';
+import { keyIdText } from './office/trust.js';
 import { PublishingHealth } from './publishing-health.js';
 
 const scene = PublishingScene.forEachTest();
@@ -13,6 +24,75 @@ const startStranger = async (): Promise<PublishingMaster> => {
   await until(() => master.publishers.standing('prod')?.keyRefused, { what: 'its key to be refused' });
   return master;
 };
+
+/** As `POST /v1/signing-keys` does. */
+const announce = (...keys: string[]): Promise<unknown> =>
+  scene.writer.write(async (tx) => {
+    for (const key of keys)
+      await tx.client.query(`INSERT INTO signing_key (public_key, key_id, added_by) VALUES ($1, $2, 'test')`, [
+        key,
+        keyIdText(key),
+      ]);
+    await tx.mark('prod', trustedKeysMark);
+  });
+const retire = (key: string): Promise<unknown> =>
+  scene.writer.write(async (tx) => {
+    await tx.client.query('UPDATE signing_key SET retired_at = now() WHERE public_key = $1', [key]);
+    await tx.mark('prod', trustedKeysMark);
+  });
+const storedHead = async () => {
+  const object = await scene.store.get(headName('prod'), LIMITS.headBytes);
+  return object && verifyHead(object.bytes, 'prod', new TrustedKeys([signer.publicKey, stranger.publicKey]));
+};
+const stored = async (by: Signer): Promise<unknown> => {
+  const revision = await scene.revision();
+  const complete = async (): Promise<boolean> => {
+    const head = await storedHead();
+    return head?.revision === revision && head.keyId === by.keyId.toString('hex');
+  };
+  return until(complete, { what: 'the store to have the whole chain' });
+};
+
+describe('a signing key that was announced', () => {
+  it('signs as soon as a master with it leads, without a gap; the one before it, once retired, never again', async () => {
+    const first = await scene.start();
+    await scene.publish(2);
+    await announce(signer.publicKey, stranger.publicKey);
+    await scene.drained();
+    await stored(signer);
+    const next = await scene.start(scene.store, { signer: stranger, instance: 'next' });
+    await scene.publish(1); // still by the first one
+    expect(next.publishers.refused).toEqual([]);
+    await first.stop();
+    await next.leads('prod');
+    await scene.publish(1);
+    await retire(signer.publicKey);
+    await scene.drained();
+    await scene.publish(1);
+    await stored(stranger);
+    const revisions = await scene.revisions(); // verified as a replica does, that knew the first key only
+    const keyIds = revisions.map(({ bytes }) => decodeHeader(bytes).header.keyId.toString('hex'));
+    const [one, other] = [signer, stranger].map(({ keyId }) => keyId.toString('hex'));
+    expect(keyIds).toEqual([one, one, one, one, other, other, other]);
+    expect(next.publishers.fences).toEqual([]);
+
+    const late = await scene.start();
+    await until(() => late.publishers.refused.length === 1, { what: 'the retired key to be refused' });
+    await next.stop();
+    await scene.writer.write((tx) => tx.plan('prod', 'silver', 1));
+    expect(late.publishers.standing('prod')?.error).toContain(`signed with the key ${other}`);
+    expect(await scene.revision()).toBe(revisions.length);
+  });
+
+  it('does not sign before the chain says that it is trusted', async () => {
+    const first = await scene.start();
+    await scene.publish(1);
+    await first.stop();
+    await announce(signer.publicKey, stranger.publicKey); // nobody publishes it yet
+    await startStranger();
+    expect(await scene.revision()).toBe(1);
+  });
+});
 
 describe('a master with another signing key', () => {
   it('never publishes, says why, and is in the way of nobody: the chain goes on with the key that it began with', async () => {

@@ -1,6 +1,8 @@
 import { hash } from 'node:crypto';
-import { keyIdOf, type Signer, StateRoot } from '#artifacts';
+import { type Signer, StateRoot } from '#artifacts';
 import { TABLE } from '#model';
+import { type Fence, readOffice } from './office/fence.js';
+import { keyIdText, type Trust, trustOf } from './office/trust.js';
 import { ALL_TRANSACTIONS, type Transactions } from './outbox.js';
 import type { Session, Statement } from './session.js';
 
@@ -9,6 +11,8 @@ export interface Term {
   readonly environment: string;
   readonly session: Session;
   readonly epoch: number;
+  /** whom the chain believed when the term began */
+  readonly trust: Trust;
   /** where the chain stands, as after the last commit of this term */
   revision: number;
   hash: Buffer;
@@ -24,15 +28,24 @@ export interface Term {
 /** The chain in PostgreSQL contradicts itself: to publish on top of it would make revisions that every replica refuses. */
 export class ChainDamaged extends Error {}
 
-/** The chain is signed with another key than this process has: replicas would refuse whatever it published, for ever. */
+/** The chain does not trust the key that this process has: replicas would refuse whatever it published, for ever. */
 export class OtherSigningKey extends Error {
-  constructor(environment: string, chainKey: string, ownKey: string) {
+  constructor(environment: string, trusted: readonly string[], own: string) {
+    const [first = '', ...others] = trusted.map(keyIdText);
+    const signed = others.length === 0 ? `the key ${first}` : `one of the keys ${[first, ...others].join(', ')}`;
     super(
-      `the chain of ${environment} is signed with the key ${chainKey}, and HELIO_SIGNING_KEY of this master is the key ${ownKey}, ` +
+      `the chain of ${environment} is signed with ${signed}, and HELIO_SIGNING_KEY of this master is the key ${keyIdText(own)}, ` +
         `which no replica trusts: start this master with the key that signed the chain`,
     );
   }
 }
+
+/** What came of trying to take office. `fenced`: nobody may until somebody decides; mine: the lock is held by `session`. */
+export type Candidacy =
+  | { kind: 'term'; term: Term }
+  | { kind: 'fenced'; fence: Fence; mine: boolean }
+  /** another session leads, or the environment has just been deleted */
+  | { kind: 'not-now'; fence: Fence | null };
 
 interface ChainRow {
   epoch: number;
@@ -43,15 +56,18 @@ interface ChainRow {
   issued_at: Date | null;
 }
 
-const KEY: Statement = { name: 'office_key', text: 'SELECT public_key FROM chain WHERE environment_id = $1' };
 const LOCK: Statement = { name: 'office_lock', text: 'SELECT pg_try_advisory_lock($1::bigint) AS mine' };
 const BEGIN_CHAIN: Statement = {
   name: 'office_chain',
   text: 'INSERT INTO chain (environment_id) SELECT id FROM environment WHERE id = $1 ON CONFLICT DO NOTHING',
 };
+const LOCK_CHAIN: Statement = {
+  name: 'office_lock_chain',
+  text: 'SELECT 1 FROM chain WHERE environment_id = $1 FOR UPDATE',
+};
 const NEXT_EPOCH: Statement = {
   name: 'office_epoch',
-  text: `UPDATE chain SET epoch = epoch + 1, leader = $2, public_key = coalesce(public_key, $3) WHERE environment_id = $1
+  text: `UPDATE chain SET epoch = epoch + 1, leader = $2, public_key = $3 WHERE environment_id = $1
          RETURNING epoch, revision, hash, root, stored_revision,
            (SELECT r.issued_at FROM revision AS r WHERE r.environment_id = chain.environment_id AND r.revision = chain.revision) AS issued_at`,
 };
@@ -69,13 +85,12 @@ const RESTORE_SUMS: Statement = {
 };
 
 /**
- * Takes office if nobody else holds it: the lock of the environment, the next epoch, and the state that the next revision
- * is made from, all on `session`.
+ * Takes office if nobody else holds it and nothing forbids it: the lock of the environment, the next epoch, and the state
+ * that the next revision is made from, all on `session`.
  *
- * @param signer the first term decides with which key the chain is signed
+ * @param signer has to have a key that the chain trusts; the first term begins with any
  * @param instance what this process calls itself
  * @param warn told when damaged sums were made again from the entries
- * @returns null while another session holds the lock, and when the environment has just been deleted
  * @throws ChainDamaged, OtherSigningKey
  */
 export async function takeOffice(
@@ -84,22 +99,28 @@ export async function takeOffice(
   signer: Signer,
   instance: string,
   warn: (text: string) => void,
-): Promise<Term | null> {
+): Promise<Candidacy> {
   // Also while somebody else leads: a wrong key shows when a master is started, not when it has to take over.
-  await requireKey(session, environment, signer);
+  await trustWith(session, environment, signer);
+  const { fence, decision } = await readOffice(session, environment);
   const [lock] = await session.rows<{ mine: boolean }>(LOCK, [lockOf(environment)]);
-  if (!lock?.mine) return null;
+  const mine = lock?.mine ?? false;
+  if (fence && !decision) return { kind: 'fenced', fence, mine };
+  if (!mine) return { kind: 'not-now', fence };
   return session.transaction('READ COMMITTED', async () => {
     await session.rows(BEGIN_CHAIN, [environment]);
-    await requireKey(session, environment, signer); // the first term may have begun and ended since it was asked
+    await session.rows(LOCK_CHAIN, [environment]);
+    // under the lock of the row: whoever retires a key sees this term, or is seen by it
+    const trust = await trustWith(session, environment, signer);
     const [chain] = await session.rows<ChainRow>(NEXT_EPOCH, [environment, instance, signer.publicKey]);
-    if (!chain) return null;
+    if (!chain) return { kind: 'not-now', fence: null };
     const root = await rootOf(session, environment, chain, warn);
     const { epoch, revision, hash: tip, stored_revision: stored, issued_at: issuedAt } = chain;
-    return {
+    const term = {
       environment,
       session,
       epoch,
+      trust,
       revision: Number(revision),
       hash: tip,
       root,
@@ -107,17 +128,20 @@ export async function takeOffice(
       unseen: ALL_TRANSACTIONS,
       storedRevision: Number(stored),
     };
+    return { kind: 'term', term };
   });
 }
 
-/** A rotation will have to let a chain's next key in here, once the chain itself has told replicas to trust it. */
-async function requireKey(session: Session, environment: string, { keyId, publicKey }: Signer): Promise<void> {
-  const [chain] = await session.rows<{ public_key: string | null }>(KEY, [environment]);
-  const key = chain?.public_key ?? publicKey;
-  if (key === publicKey) return;
-  throw new OtherSigningKey(environment, keyIdOf(Buffer.from(key, 'base64')).toString('hex'), keyId.toString('hex'));
+/** @throws OtherSigningKey */
+async function trustWith(session: Session, environment: string, { publicKey }: Signer): Promise<Trust> {
+  const trust = await trustOf(
+    (text, values) => session.rows({ name: 'office_trust', text }, values),
+    environment,
+    publicKey,
+  );
+  if (!trust.maySign(publicKey)) throw new OtherSigningKey(environment, trust.keys, publicKey);
+  return trust;
 }
-
 async function rootOf(
   session: Session,
   environment: string,

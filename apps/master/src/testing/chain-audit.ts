@@ -10,7 +10,17 @@ import {
   TrustedKeys,
   verifyRevision,
 } from '#artifacts';
-import { applicationKey, decodeTrustedKeys, encodeJson, encodeKeyRecord, encodeText, placementKey, TABLE, TRUSTED_KEYS_SETTING, type Op } from '#model';
+import {
+  applicationKey,
+  decodeTrustedKeys,
+  encodeJson,
+  encodeKeyRecord,
+  encodeText,
+  placementKey,
+  TABLE,
+  TRUSTED_KEYS_SETTING,
+  type Op,
+} from '#model';
 import { referencesOf } from '../publishing/references.js';
 import { signer } from './publishing-master.js';
 

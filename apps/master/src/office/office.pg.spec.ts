@@ -1,0 +1,126 @@
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { headName, newSigningKeyPem, sealHead, type Signer, signerFromPem } from '#artifacts';
+import { until } from '#harness';
+import { as, auditOf, good, outcome } from '../testing/answers.js';
+import { type CallAnswer, type StartedApp, startApp } from '../testing/start-app.js';
+
+let app: StartedApp;
+beforeEach(async () => {
+  app = await startApp();
+  await good(app.call('POST', '/v1/environments', { id: 'prod', position: 1 }));
+  await good(app.call('POST', '/v1/plans', { id: 'gold', rate: { limit: 5, per: 'second' } }));
+});
+afterEach(() => app.stop());
+
+const office = (): Promise<CallAnswer['body']> => good(app.call('GET', '/v1/environments/prod/office'));
+const plan = (id: string): Promise<CallAnswer> => app.call('POST', '/v1/plans', { id });
+
+/** A head of another master that has the same key. */
+function putForeignHead(signer: Signer, epoch: number): void {
+  const nothing = { environment: 'prod', revision: 0, hash: '00'.repeat(32), root: '00'.repeat(32), snapshot: null };
+  mkdirSync(join(app.storeDirectory, 'prod'), { recursive: true });
+  const bytes = sealHead({ ...nothing, epoch, issuedAt: 0, expiresAt: 1 }, signer);
+  writeFileSync(join(app.storeDirectory, headName('prod')), bytes);
+}
+
+/** Another master takes the place of this one. */
+async function replace(): Promise<void> {
+  const { signer } = app.config;
+  await until(async () => (await office()).state === 'publishing', { what: 'the first term' });
+  putForeignHead(signer, 9);
+  await plan('silver'); // it finds out when it writes its head
+  await until(async () => (await office()).state === 'fenced', { what: 'it to be fenced off' });
+}
+
+describe('a master that was replaced', () => {
+  it('R10 refuses writes, answers reads, and says in all places by whom', async () => {
+    await replace();
+    const { status, body } = await plan('late');
+    expect([status, body.code]).toEqual([503, 'fenced_off']);
+    expect(body.detail).toMatch(
+      /another master publishes "prod": epoch 9, revision 0, signed by the key [0-9a-f]{16}; nothing was written/,
+    );
+    expect((await good(app.call('GET', '/v1/plans'))).items.map(({ id }: { id: string }) => id)).not.toContain('late');
+    const ready = await app.call('GET', '/readyz');
+    expect(ready).toMatchObject({
+      status: 503,
+      body: { office: 'fenced_off', fencedOff: [{ environment: 'prod', reason: 'replaced', epoch: 9, revision: 0 }] },
+    });
+    expect((await app.call('GET', '/metrics')).body).toContain('heliograph_chain_fenced{environment="prod"} 1');
+    expect(await office()).toMatchObject({ fence: { reason: 'replaced', epoch: 9 }, decision: null });
+  });
+
+  it('goes on when an operator decides for it: nobody below that role may, and it is in the audit log', async () => {
+    await replace();
+    const decide = '/v1/environments/prod/office';
+    expect(await outcome((await as(app, 'publisher'))('POST', decide, { decision: 'adopt' }))).toBe('403 forbidden');
+    expect(await outcome(app.call('POST', decide, { decision: 'proceed' }))).toBe('409 conflict');
+    const operator = await as(app, 'operator');
+    expect(await outcome(operator('POST', decide, { decision: 'discard-theirs' }))).toBe('202');
+    await until(async () => (await plan('late')).status === 201, { what: 'it to take writes again' });
+    expect(await office()).toMatchObject({ state: 'publishing', fence: null, decision: null });
+    expect((await office()).epoch).toBeGreaterThan(9);
+    expect((await app.call('GET', '/readyz')).status).toBe(200);
+    expect(await auditOf(app, 'environment/prod')).toContainEqual({
+      action: 'office.decide',
+      actor: 'operator',
+      before: expect.objectContaining({ fence: expect.objectContaining({ epoch: 9 }) }),
+      after: { decision: 'discard-theirs' },
+    });
+  });
+
+  it('takes writes again when what replaced it is gone', async () => {
+    await replace();
+    rmSync(join(app.storeDirectory, 'prod'), { recursive: true });
+    await until(async () => (await plan('late')).status === 201, { what: 'it to take writes again' });
+  });
+});
+
+describe('an office that nothing is wrong with', () => {
+  it('takes no decisions', async () => {
+    await until(async () => (await office()).state === 'publishing', { what: 'the first term' });
+    for (const decision of ['adopt', 'discard-theirs', 'proceed'])
+      expect(await outcome(app.call('POST', '/v1/environments/prod/office', { decision }))).toBe('409 conflict');
+    expect(await outcome(app.call('GET', '/v1/environments/none/office'))).toBe('404 not_found');
+    expect(await good(app.call('GET', '/v1/restore-report'))).toEqual({ items: [], next: null });
+  });
+});
+
+describe('signing keys', () => {
+  const next = signerFromPem(newSigningKeyPem());
+  const keys = async (): Promise<CallAnswer['body'][]> => (await good(app.call('GET', '/v1/signing-keys'))).items;
+
+  it('begin with the one that signs, and name the next one to every chain when it is announced', async () => {
+    await until(async () => (await keys())[0]?.signs.length === 1, { what: 'the first term' });
+    const [first] = await keys();
+    expect(first).toMatchObject({ state: 'signing', signs: ['prod'], addedAt: null });
+    const operator = await as(app, 'operator');
+    const body = { publicKey: next.publicKey };
+    expect(await outcome(operator('POST', '/v1/signing-keys', body))).toBe('403 forbidden');
+    expect(await outcome(app.call('POST', '/v1/signing-keys', { publicKey: 'x' }))).toBe(
+      '400 invalid_request publicKey',
+    );
+    expect(await outcome(app.call('POST', '/v1/signing-keys', body))).toBe('201');
+    expect(await outcome(app.call('POST', '/v1/signing-keys', body))).toBe('200');
+    await until(async () => (await keys()).some(({ state }) => state === 'trusted'), { what: 'the chain to trust it' });
+    const { revision } = await good(app.call('GET', '/v1/environments/prod/head'));
+    const { changes } = await good(app.call('GET', `/v1/environments/prod/revisions/${revision}`));
+    expect(changes).toEqual([
+      {
+        op: 'put',
+        table: 'setting',
+        key: 'trusted-keys',
+        value: { keys: expect.arrayContaining([first.publicKey, next.publicKey]) },
+      },
+    ]);
+    expect(await outcome(app.call('DELETE', `/v1/signing-keys/${first.id}`))).toBe('409 in_use');
+    expect(await outcome(app.call('DELETE', `/v1/signing-keys/${next.keyId.toString('hex')}`))).toBe('204');
+    await until(async () => (await keys()).every(({ waitsFor }) => waitsFor.length === 0), {
+      what: 'the chain to say so',
+    });
+    expect(new Set((await keys()).map(({ state }) => state))).toEqual(new Set(['retired', 'signing']));
+    expect(await outcome(app.call('DELETE', `/v1/signing-keys/${next.keyId.toString('hex')}`))).toBe('404 not_found');
+  });
+});

@@ -1,0 +1,240 @@
+import { type Logger, sleep } from '#platform';
+import type { PublishingOptions } from '../options.js';
+import type { Session } from '../session.js';
+import type { Rival } from '../store/store-head.js';
+import type { Term } from '../term.js';
+import { NotAdoptable } from './adoption.js';
+import { databaseIdentity, isComplete, isSameDatabase } from './database-identity.js';
+import {
+  type Decision,
+  type Fence,
+  liftFence,
+  type OfficeRow,
+  outrank,
+  raiseFence,
+  readOffice,
+  settleOffice,
+} from './fence.js';
+import { restoreUnderWay } from './restore.js';
+import { fenceFor, PATIENCE_MS, StoreGreeting } from './store-greeting.js';
+import { Takeover } from './takeover.js';
+import { replicasVouch } from './vouching.js';
+
+/** How long a term that nothing speaks against waits for the store before it publishes without having met its head. */
+const GREETING_MS = 1_000;
+const LOOK_MS = 1_000;
+/** How long replicas get to say that they have more than the store: they connect again within seconds. */
+const REPLICAS_MS = 10_000;
+/** How often it is looked whether an operator has decided, and whether the head that fences us off is still there. */
+const DECISION_MS = 250;
+const FENCED_LOOK_MS = 10_000;
+
+/** `publish`: nothing is open. `again`: the term is over, the next one finds something else. */
+export type Entered = 'publish' | 'again';
+
+/** What is known when one has to judge. */
+interface Case {
+  term: Term;
+  office: OfficeRow;
+  /** this database is not the one that published last, or has not finished taking over what it had forgotten */
+  uncertain: boolean;
+  identity: string;
+  /** since when replicas' reports count: by the database's clock, ISO 8601 */
+  since: string;
+}
+
+/**
+ * Stands between taking office and publishing: what this database says has to be what the world has seen of it.
+ *
+ *   head of the store is ours, or nobody answers and nothing is odd ──▶ publish
+ *   it is ahead, on our chain ──▶ adopt, then a newer term
+ *   another database, or an unfinished restore, and no answer ──▶ wait: for the store, for replicas, for an operator
+ *   a newer term, or another history ──▶ fence: nobody publishes until an operator decides, or that head is gone
+ */
+export class Entrance {
+  /** what is waited for, for people; null: for nothing */
+  waitsFor: string | null = null;
+  private noted = '';
+  private warnedOfIdentity = false;
+  /** until then replicas are waited for, on the monotonic clock */
+  private patience = 0;
+  private readonly greeting: StoreGreeting;
+  private readonly takeover: Takeover;
+
+  constructor(
+    private readonly environment: string,
+    private readonly options: PublishingOptions,
+    private readonly log: Logger,
+    private readonly signal: AbortSignal,
+    private readonly onFence: (fence: Fence) => void,
+  ) {
+    this.greeting = new StoreGreeting(environment, options, log, signal);
+    this.takeover = new Takeover(environment, options, log, signal);
+  }
+
+  /** @throws whatever ends a term */
+  async enter(term: Term): Promise<Entered> {
+    const { session } = term;
+    const [clock] = await session.rows<{ since: string }>(CLOCK, []);
+    this.patience = performance.now() + REPLICAS_MS;
+    try {
+      while (!this.signal.aborted) {
+        if (session.lost) throw session.lost;
+        const entered = await this.judge(await this.caseOf(term, clock?.since ?? ''));
+        if (entered) return entered;
+        await sleep(LOOK_MS, this.signal);
+      }
+      return 'again';
+    } finally {
+      this.waitsFor = null;
+    }
+  }
+
+  /** For whoever holds the lock of a fenced environment: resolves when an operator has decided, or the fence could be lifted. */
+  async watch(session: Session): Promise<void> {
+    for (let next = 0; !this.signal.aborted; ) {
+      if (session.lost) throw session.lost;
+      const { fence, decision } = await readOffice(session, this.environment);
+      if (!fence || decision) return;
+      if (performance.now() >= next) {
+        next = performance.now() + FENCED_LOOK_MS;
+        if (await this.greeting.isGone(session, fence)) {
+          await liftFence(session, this.environment);
+          this.log.warn('the head that fenced this master off is gone; it takes office again');
+          return;
+        }
+      }
+      await sleep(DECISION_MS, this.signal);
+    }
+  }
+
+  /** A head of another master was found in the middle of a term, which has to end now. */
+  async replaced(term: Term, rival: Rival): Promise<void> {
+    // an older term cannot end ours: what it did there the next term finds out
+    if (rival.head.epoch >= term.epoch) await this.fence(term, rival);
+  }
+
+  private async caseOf(term: Term, since: string): Promise<Case> {
+    const { session, environment } = term;
+    const office = await readOffice(session, environment);
+    const identity = await databaseIdentity(session);
+    if (!isComplete(identity) && !this.warnedOfIdentity) {
+      this.warnedOfIdentity = true;
+      this.log.warn(
+        'the role may not execute pg_control_system(): a copy of the whole cluster cannot be told from the original by its identifier',
+      );
+    }
+    const moved = office.database !== null && !isSameDatabase(office.database, identity);
+    const uncertain = moved || (await restoreUnderWay(session, environment)) !== null;
+    return { term, office, uncertain, identity, since };
+  }
+
+  /** @returns null: nothing can be said yet */
+  private async judge(known: Case): Promise<Entered | null> {
+    const { term, uncertain } = known;
+    const met = await this.greeting.meet(term, uncertain ? PATIENCE_MS : GREETING_MS);
+    switch (met.kind) {
+      case 'successor':
+        return 'again';
+      case 'ours':
+      case 'discarded':
+        return this.settle(known);
+      case 'rival':
+        return this.judgeRival(known, met.rival);
+      case 'stranger':
+        // it cannot be verified, its revisions can: our key may have been announced in one of them
+        if (uncertain && met.revision > term.revision && (await this.takeover.fromStore(term, met.revision, 0)) > 0)
+          return 'again';
+        return this.withoutStore(known, met.problem);
+      case 'damaged':
+        return this.withoutStore(known, `its head is damaged: ${met.problem}`);
+      case 'missing':
+        return this.withoutStore({ ...known, office: { ...known.office, fence: null } }, 'it has no head');
+      case 'no-answer':
+        return this.withoutStore(known, met.problem);
+    }
+  }
+
+  private async withoutStore(known: Case, problem: string): Promise<Entered | null> {
+    const { term, office, uncertain, since } = known;
+    if (office.fence)
+      return this.wait(`what an operator decided needs ${this.options.store.description}, but ${problem}`);
+    if (!uncertain || office.decision === 'proceed') return this.settle(known);
+    if (await this.takeover.fromReplicas(term)) return 'again';
+    const replicas = await replicasVouch(term, since);
+    if (replicas.vouch) return this.settle(known);
+    return this.wait(
+      `this is another database than the one that published last, and may have forgotten revisions: ${this.options.store.description} ` +
+        `would tell, but ${problem}; ${replicas.missing}; an operator may let it proceed`,
+    );
+  }
+
+  private async judgeRival(known: Case, rival: Rival): Promise<Entered | null> {
+    const { term, office, uncertain } = known;
+    const { decision } = office;
+    const { head, relation } = rival;
+    if (decision === 'discard-theirs') return this.outrank(term, head.epoch, true);
+    if (relation === 'fork') return decision === 'adopt' ? this.rebuild(term, rival) : this.fence(term, rival);
+    const isReplaced = head.epoch >= term.epoch && !uncertain;
+    if (decision !== 'adopt' && (isReplaced || (term.revision === 0 && relation === 'ahead')))
+      return this.fence(term, rival);
+    if (relation === 'newer') return this.outrank(term, head.epoch, false);
+    return this.adoptAll(term, rival, decision);
+  }
+
+  private async adoptAll(term: Term, rival: Rival, decision: Decision | null): Promise<Entered | null> {
+    const { head } = rival;
+    try {
+      await this.takeover.fromStore(term, head.revision, head.epoch);
+    } catch (error) {
+      if (!(error instanceof NotAdoptable)) throw error;
+      // our newest revision is not on theirs
+      return decision === 'adopt' ? this.rebuild(term, rival) : this.fence(term, { ...rival, relation: 'fork' });
+    }
+    if (term.revision === head.revision) return this.outrank(term, head.epoch, false);
+    if (head.snapshot && head.snapshot.revision > term.revision) return this.rebuild(term, rival);
+    return this.wait(
+      `the store's head is at revision ${head.revision}, and its revision ${term.revision + 1}, which this database has forgotten, is missing`,
+    );
+  }
+
+  private async rebuild(term: Term, rival: Rival): Promise<Entered> {
+    await this.takeover.rebuild(term, rival.head);
+    return this.outrank(term, rival.head.epoch, false);
+  }
+
+  private async outrank(term: Term, epoch: number, discard: boolean): Promise<Entered> {
+    await outrank(term.session, this.environment, term.epoch, epoch, discard);
+    return 'again';
+  }
+
+  /** What was adopted is finished, and this database is the one that publishes from now on. */
+  private async settle({ term, office, identity, uncertain, since }: Case): Promise<Entered | null> {
+    const { session, environment, epoch } = term;
+    if (uncertain && office.decision === null) {
+      // a revision reaches replicas a moment before it reaches the store
+      if (await this.takeover.fromReplicas(term)) return 'again';
+      const { vouch, known, missing } = await replicasVouch(term, since);
+      if (known > 0 && !vouch && performance.now() < this.patience)
+        return this.wait(`replicas may have newer revisions than the store: ${missing}`);
+    }
+    await this.takeover.finish(term);
+    return (await settleOffice(session, environment, epoch, identity)) ? 'publish' : 'again';
+  }
+
+  private async fence(term: Term, rival: Rival): Promise<Entered> {
+    const fence = await fenceFor(term, rival, this.options, this.signal);
+    this.onFence(fence); // this process takes no write from now on; the others learn it from the row
+    await raiseFence(term.session, this.environment, term.epoch, fence);
+    return 'again';
+  }
+
+  private wait(what: string): null {
+    this.waitsFor = what;
+    if (this.noted !== what) this.log.warn({ cause: what }, 'publishing has to wait');
+    this.noted = what;
+    return null;
+  }
+}
+
+const CLOCK = { name: 'office_clock', text: 'SELECT now()::text AS since' };

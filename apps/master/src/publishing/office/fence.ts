@@ -1,0 +1,99 @@
+import type { Session, Statement } from '../session.js';
+
+/** Why a master must not publish an environment: what the store holds instead. Kept in the chain's row, for all masters on it. */
+export interface Fence {
+  /**
+   * `replaced`: a master with another database has taken a newer term, or one of the same number; `fork`: the store has
+   * another history; `empty_database`: the store has a chain, and this database none of it
+   */
+  reason: 'replaced' | 'fork' | 'empty_database';
+  /** of the head that was found */
+  epoch: number;
+  revision: number;
+  /** hexadecimal */
+  hash: string;
+  /** hexadecimal; who signed it */
+  keyId: string;
+  /** the first revision that is another one there than here, as far as it is known */
+  firstDifferent: number | null;
+  /** ISO 8601 */
+  since: string;
+  /** for people */
+  detail: string;
+}
+
+/** What an operator says about a fence, or about a database that may have gone back in time. */
+export const DECISIONS = ['adopt', 'discard-theirs', 'proceed'] as const;
+export type Decision = (typeof DECISIONS)[number];
+
+/** What the chain's row says beside the chain itself. */
+export interface OfficeRow {
+  fence: Fence | null;
+  decision: Decision | null;
+  /** see `databaseIdentity`; null: no term of this build has begun yet */
+  database: string | null;
+}
+
+const READ: Statement = {
+  name: 'office_row',
+  text: 'SELECT fence, decision, database_id AS database FROM chain WHERE environment_id = $1',
+};
+const RAISE: Statement = {
+  name: 'office_raise',
+  text: 'UPDATE chain SET fence = $3, decision = NULL, decided_by = NULL WHERE environment_id = $1 AND epoch = $2 RETURNING 1',
+};
+const LIFT: Statement = {
+  name: 'office_lift',
+  text: 'UPDATE chain SET fence = NULL WHERE environment_id = $1 AND fence IS NOT NULL',
+};
+const SETTLE: Statement = {
+  name: 'office_settle',
+  text: `UPDATE chain SET fence = NULL, decision = NULL, decided_by = NULL, database_id = $3 WHERE environment_id = $1 AND epoch = $2
+         RETURNING 1`,
+};
+/** The term ends here: the next one is newer than theirs. */
+const OUTRANK: Statement = {
+  name: 'office_outrank',
+  text: `UPDATE chain SET epoch = greatest(epoch, $3), discarded_epoch = CASE WHEN $4 THEN greatest(discarded_epoch, $3) ELSE discarded_epoch END
+         WHERE environment_id = $1 AND epoch = $2 RETURNING 1`,
+};
+
+export async function readOffice(session: Session, environment: string): Promise<OfficeRow> {
+  const [row] = await session.rows<OfficeRow>(READ, [environment]);
+  return row ?? { fence: null, decision: null, database: null };
+}
+
+/** @returns false: the term is over */
+export async function raiseFence(session: Session, environment: string, epoch: number, fence: Fence): Promise<boolean> {
+  return (await session.rows(RAISE, [environment, epoch, JSON.stringify(fence)])).length > 0;
+}
+
+/** To be called by whoever holds the environment's lock: what it was raised for is gone. */
+export async function liftFence(session: Session, environment: string): Promise<void> {
+  await session.rows(LIFT, [environment]);
+}
+
+/** Nothing is open any more: this database is the one that publishes. @returns false: the term is over */
+export async function settleOffice(
+  session: Session,
+  environment: string,
+  epoch: number,
+  database: string,
+): Promise<boolean> {
+  return (await session.rows(SETTLE, [environment, epoch, database])).length > 0;
+}
+
+/**
+ * Makes the next term newer than another master's.
+ *
+ * @param discard whether the store's heads up to that epoch are to be written over
+ */
+export async function outrank(
+  session: Session,
+  environment: string,
+  epoch: number,
+  theirs: number,
+  discard: boolean,
+): Promise<void> {
+  await session.rows(OUTRANK, [environment, epoch, theirs, discard]);
+}

@@ -1,0 +1,94 @@
+import { TABLE } from '#model';
+import type { Session, Statement } from '../session.js';
+import type { Restore } from './restore.js';
+import type { Revocation } from './revocations.js';
+
+/*
+ * A row that was revoked, and that a restore brought back to life, is revoked again: whoever had lost a right must not
+ * get it back because a database did.
+ */
+
+export const KEPT_REASON = 'revoked before the restore';
+const AT_A_TIME = 500;
+
+const PAGE: Statement = {
+  name: 'keep_page',
+  text: `SELECT id, what, key, detail FROM restore_item WHERE restore_id = $1 AND kind = 'revocation' AND id > $2 ORDER BY id LIMIT ${AT_A_TIME}`,
+};
+
+/** What each statement below ends with. `hit`: target, before, after, and the entry to be marked. */
+const recorded = (what: Revocation['what'], action: string): string => `
+  marked AS (
+    INSERT INTO outbox (environment_id, table_id, key)
+    SELECT DISTINCT e.id, h.marks, h.mark FROM hit h JOIN environment e ON e.id = $2 OR (h.marks = ${TABLE.application}
+      AND EXISTS (SELECT FROM api_key k WHERE k.environment_id = e.id AND k.application_id = h.application))
+  ),
+  audited AS (
+    INSERT INTO audit (actor, role, action, target, before, after, request_id, xid)
+    SELECT 'system', 'admin', '${action}', h.target, h.before, h.after, 'restore ' || $1::uuid::text, pg_current_xact_id()::text::bigint FROM hit h
+  )
+  INSERT INTO restore_item (restore_id, kind, what, key, target, detail)
+  SELECT $1::uuid, 'kept', '${what}', h.entry, h.target, h.before FROM hit h ON CONFLICT DO NOTHING`;
+
+const KEEP: Record<Revocation['what'], Statement> = {
+  key: {
+    name: 'keep_key',
+    text: `WITH hit AS (
+        UPDATE api_key k SET revoked_at = now(), revoked_reason = '${KEPT_REASON}', version = version + 1
+        FROM unnest($3::bytea[], $4::jsonb[]) AS e (key, detail)
+        WHERE k.environment_id = $2 AND k.chain_id = e.key AND k.revoked_at IS NULL
+        RETURNING 'key/' || k.id AS target, jsonb_build_object('status', 'active') AS before,
+          jsonb_build_object('status', 'revoked', 'revokedReason', k.revoked_reason) AS after,
+          k.chain_id AS entry, k.chain_id AS mark, ${TABLE.key} AS marks, k.application_id AS application
+      ), ${recorded('key', 'key.revoke')}`,
+  },
+  expiry: {
+    name: 'keep_expiry',
+    text: `WITH wanted AS (
+        SELECT k.id, k.expires_at AS was, to_timestamp((e.detail ->> 'expiresAt')::float8 / 1000) AS soon
+        FROM unnest($3::bytea[], $4::jsonb[]) AS e (key, detail) JOIN api_key k ON k.environment_id = $2 AND k.chain_id = e.key
+      ), hit AS (
+        UPDATE api_key k SET expires_at = w.soon, version = version + 1 FROM wanted w
+        WHERE k.id = w.id AND (k.expires_at IS NULL OR k.expires_at > w.soon)
+        RETURNING 'key/' || k.id AS target, jsonb_build_object('expiresAt', w.was) AS before, jsonb_build_object('expiresAt', k.expires_at) AS after,
+          k.chain_id AS entry, k.chain_id AS mark, ${TABLE.key} AS marks, k.application_id AS application
+      ), ${recorded('expiry', 'key.expire')}`,
+  },
+  subscription: {
+    name: 'keep_subscription',
+    text: `WITH hit AS (
+        DELETE FROM subscription s USING unnest($3::bytea[], $4::jsonb[]) AS e (key, detail)
+        WHERE s.id = encode(e.key, 'hex')::uuid
+        RETURNING 'subscription/' || s.id AS target, jsonb_build_object('application', s.application_id, 'api', s.api_id, 'plan', s.plan_id) AS before,
+          NULL::jsonb AS after, e.key AS entry, decode(replace(s.application_id::text, '-', ''), 'hex') AS mark, ${TABLE.application} AS marks,
+          s.application_id AS application
+      ), ${recorded('subscription', 'subscription.delete')}`,
+  },
+  suspension: {
+    name: 'keep_suspension',
+    text: `WITH hit AS (
+        UPDATE application a SET status = 'suspended', version = version + 1, updated_at = now()
+        FROM unnest($3::bytea[], $4::jsonb[]) AS e (key, detail)
+        WHERE a.id = encode(e.key, 'hex')::uuid AND a.status = 'active'
+        RETURNING 'application/' || a.id AS target, jsonb_build_object('status', 'active') AS before, jsonb_build_object('status', 'suspended') AS after,
+          e.key AS entry, e.key AS mark, ${TABLE.application} AS marks, a.id AS application
+      ), ${recorded('suspension', 'application.update')}`,
+  },
+};
+
+/** Rows follow what the chain had taken away, in transactions of bounded size; what was done before is done again without harm. */
+export async function keepRevocations(session: Session, { id, environment }: Restore): Promise<void> {
+  type Item = Pick<Revocation, 'what' | 'key' | 'detail'> & { id: string };
+  for (let after = '0'; ; ) {
+    const items = await session.rows<Item>(PAGE, [id, after]);
+    const last = items.at(-1);
+    if (!last) return;
+    for (const [what, statement] of Object.entries(KEEP)) {
+      const some = items.filter((item) => item.what === what);
+      if (some.length === 0) continue;
+      const details = some.map(({ detail }) => detail && JSON.stringify(detail));
+      await session.rows(statement, [id, environment, some.map(({ key }) => key), details]);
+    }
+    after = last.id;
+  }
+}

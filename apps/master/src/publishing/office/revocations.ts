@@ -1,0 +1,79 @@
+import {
+  applicationIdOf,
+  applicationKey as uuidBytes,
+  type ApplicationRecord,
+  applicationRecord,
+  decodeKeyRecord,
+  type KeyRecord,
+  type Op,
+  TABLE,
+} from '#model';
+import { entryName } from '../entries.js';
+
+/** What was taken away from somebody. `key`: the entry of a key or an application, or a subscription's id, 16 bytes. */
+export interface Revocation {
+  what: 'key' | 'expiry' | 'subscription' | 'suspension';
+  key: Buffer;
+  target: string;
+  detail: object | null;
+}
+
+export interface Revocations {
+  made: Revocation[];
+  /** what was given back */
+  undone: Pick<Revocation, 'what' | 'key'>[];
+}
+
+/**
+ * What a change takes away, and what it gives back. A record that this build cannot read says nothing here: replicas
+ * cannot use it either.
+ *
+ * @param before what the chain said until then
+ */
+export function revocationsIn({ table, key, value }: Op, before: Buffer | null): Revocations {
+  try {
+    if (table === TABLE.key) return ofKey(key, before && decodeKeyRecord(before), value && decodeKeyRecord(value));
+    if (table === TABLE.application)
+      return ofApplication(key, before && application(before), value && application(value));
+  } catch {
+    // falls through
+  }
+  return { made: [], undone: [] };
+}
+
+function ofKey(key: Buffer, before: KeyRecord | null, after: KeyRecord | null): Revocations {
+  const target = entryName({ table: TABLE.key, key });
+  if (!after || after.revoked)
+    return { made: before?.revoked ? [] : [{ what: 'key', key, target, detail: null }], undone: [] };
+  const undone = [{ what: 'key', key }] as const;
+  const { expiresAt } = after;
+  const sooner = before !== null && expiresAt !== null && expiresAt < (before.expiresAt ?? Number.POSITIVE_INFINITY);
+  if (sooner) return { made: [{ what: 'expiry', key, target, detail: { expiresAt } }], undone: [...undone] };
+  const later = before !== null && expiresAt !== before.expiresAt;
+  return { made: [], undone: later ? [...undone, { what: 'expiry', key }] : [...undone] };
+}
+
+function ofApplication(key: Buffer, before: ApplicationRecord | null, after: ApplicationRecord | null): Revocations {
+  if (!after) return { made: [], undone: [] }; // it has no key any more: each was taken away by itself
+  const id = applicationIdOf(key);
+  const now = new Set(after.subscriptions.map((subscription) => subscription.id));
+  const gone = (before?.subscriptions ?? []).filter((subscription) => !now.has(subscription.id));
+  const made: Revocation[] = gone.map(({ id: subscription, api, plan }) => ({
+    what: 'subscription',
+    key: uuidBytes(subscription),
+    target: `subscription ${subscription}`,
+    detail: { application: id, api, plan },
+  }));
+  const undone: Revocations['undone'] = [...now].map((subscription) => ({
+    what: 'subscription',
+    key: uuidBytes(subscription),
+  }));
+  const suspension = { what: 'suspension', key } as const;
+  if (after.suspended && !before?.suspended) made.push({ ...suspension, target: `application ${id}`, detail: null });
+  if (!after.suspended) undone.push(suspension);
+  return { made, undone };
+}
+
+function application(value: Buffer): ApplicationRecord {
+  return applicationRecord.parse(JSON.parse(value.toString('utf8')));
+}
