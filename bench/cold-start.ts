@@ -45,7 +45,7 @@ try {
   say(`${machineLine()}, ${await postgresVersion(master.databaseUrl)}`);
   const { application, close } = await prepareProd(calls);
   const revision = await importKeys(master, application, 0, keys);
-  const head = await storedHead(master, revision, 1);
+  const head = await storedHead(master, revision);
   const from = head.snapshot
     ? `a snapshot of revision ${head.snapshot.revision}, ${head.snapshot.bytes.toLocaleString('en')} bytes`
     : 'no snapshot';

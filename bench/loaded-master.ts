@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,7 +9,9 @@ import type { Head } from '#artifacts';
 import type { LoneMaster } from './lone-master.js';
 
 const LINES = 500;
-const STORED_WITHIN_MS = 120_000;
+const STORED_WITHIN_MS = 180_000;
+/** Snapshots and segments are made after the revisions that they are of. */
+const SETTLED_MS = 5_000;
 
 export const keyOf = (number: number): string => `bench-key-${number}`;
 
@@ -43,18 +45,19 @@ export async function importKeys(master: LoneMaster, application: string, from: 
   return Math.max(...last.summary.revisions.map((revision) => Number(revision.split('@')[1])));
 }
 
-/** Waits until the store's head names a revision or a later one, and its snapshot is as new as it gets. */
-export async function storedHead(master: LoneMaster, revision: number, snapshotFrom: number): Promise<Head> {
+/** Waits until the store's head names a revision or a later one, and no newer snapshot has come for a while. */
+export async function storedHead(master: LoneMaster, revision: number): Promise<Head> {
   const path = join(fileURLToPath(master.storeUrl), 'prod', 'head.json');
-  for (const began = performance.now(); ; await sleep(100)) {
-    const late = performance.now() - began > STORED_WITHIN_MS;
-    try {
-      const head = JSON.parse(readFileSync(path, 'utf8')) as Head;
-      const complete = head.revision >= revision;
-      if (complete && ((head.snapshot?.revision ?? 0) >= snapshotFrom || late)) return head;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    }
-    if (late) throw new Error(`the store had not got revision ${revision} in ${STORED_WITHIN_MS} ms`);
+  const began = performance.now();
+  let settled = { snapshot: -1, since: began };
+  for (; performance.now() - began < STORED_WITHIN_MS; await sleep(100)) {
+    if (!existsSync(path)) continue;
+    const head = JSON.parse(readFileSync(path, 'utf8')) as Head;
+    const snapshot = head.snapshot?.revision ?? 0;
+    if (snapshot !== settled.snapshot || head.revision < revision) settled = { snapshot, since: performance.now() };
+    if (performance.now() - settled.since > SETTLED_MS) return head;
   }
+  throw new Error(
+    `the store had not got revision ${revision} in ${STORED_WITHIN_MS} ms, or made snapshots all the time`,
+  );
 }

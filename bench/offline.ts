@@ -117,7 +117,7 @@ try {
   const { application, close } = await prepareProd(calls);
   close(); // nobody calls the API
   const before = await importKeys(master, application, 0, keys);
-  await storedHead(master, before, 1);
+  await storedHead(master, before);
   const stateDir = join(home, 'state');
   mkdirSync(stateDir);
   const first = await catchUp(master, stateDir, before);
@@ -127,7 +127,7 @@ try {
     const at = (share: number): number => keys + Math.round((changed * share) / revisions);
     last = await importKeys(master, application, at(part), at(part + 1));
   }
-  await storedHead(master, last, 1);
+  await storedHead(master, last);
   const back = await catchUp(master, stateDir, last);
   const { bytes, count, ops } = await missed(master.databaseUrl, before);
   say(`away while ${changed.toLocaleString('en')} keys changed in ${count} revisions: ${shown(back)}`);

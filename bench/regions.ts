@@ -98,7 +98,7 @@ async function waitFor(url: string, child: ChildProcess): Promise<void> {
 }
 
 /** The environment `prod` with one API, behind which this process answers, and an application that may call it. */
-export async function prepareProd(calls: MasterCalls): Promise<{ application: string; close(): void }> {
+export async function prepareProd(calls: MasterCalls): Promise<{ application: string; close: () => void }> {
   const upstream = createServer((_, response) => response.end('ok')).listen(0, '127.0.0.1');
   await once(upstream, 'listening');
   const url = `http://127.0.0.1:${(upstream.address() as AddressInfo).port}`;

@@ -9,9 +9,10 @@ export {
 } from './services.js';
 export { type AppOptions, type AppProcess, build, startApp } from './app-process.js';
 export { type Answer, Client, UnexpectedAnswer } from './client.js';
+export { type FaultProxy, faultProxy, type StoreFault } from './fault-proxy.js';
 export { freePorts } from './free-ports.js';
 export { type Master, type MasterOptions, startMaster } from './master.js';
-export { type FreshDatabase, freshDatabase, postgres } from './postgres.js';
+export { copyDatabase, type FreshDatabase, freshDatabase, postgres } from './postgres.js';
 export { type Fault, type RecordedRequest, type RecordingUpstream, recordingUpstream } from './recording-upstream.js';
 export { type Replica, type ReplicaOptions, startReplica } from './replica.js';
 export { until } from './until.js';
