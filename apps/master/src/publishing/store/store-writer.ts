@@ -6,6 +6,7 @@ import type { PublishingOptions } from '../options.js';
 import { type DeltaContext, ForeignDelta, putDeltas } from './deltas.js';
 import { fillingOf } from './filling.js';
 import { headOf } from './head-of.js';
+import { patient } from './patient-store.js';
 import { revisionsAfter } from './revision-batches.js';
 import type { MadeSnapshot } from './snapshot-maker.js';
 import { GENESIS, HEAD_READ_BYTES, meetHead, type Position, type Rival } from './store-head.js';
@@ -81,7 +82,7 @@ export class StoreWriter {
     const isOrphan = (revision: number, epoch: number): boolean =>
       epoch < term.epoch && ((this.head.revision >= 0 && revision > this.head.revision) || epoch <= this.discarded);
     const { environment } = term;
-    this.context = { environment, store, signer, trusted, query, log, isOrphan, signal: this.stopped.signal };
+    this.context = { environment, store: patient(store), signer, trusted, query, log, isOrphan, signal: this.stopped.signal };
     this.rules = rules;
     this.ledger = new StoreLedger(query, environment, term.epoch);
     const onSnapshot = (made: MadeSnapshot): void => {
