@@ -38,7 +38,7 @@ export class Rig {
     try {
       rig.upstream = await recordingUpstream();
       rig.database = await freshDatabase();
-      rig.master = await startMaster({ database: rig.database.url, store: `file://${rig.storeDirectory}` });
+      rig.master = await startMaster(rig.masterOptions());
       const { client } = rig.master;
       await client.post('/v1/environments', { id: 'prod', position: 30 });
       await client.post('/v1/plans', { id: 'free' });
@@ -70,6 +70,11 @@ export class Rig {
   /** Another master in place of one that has gone. */
   async restartMaster(): Promise<void> {
     this.master = await this.master.again();
+  }
+
+  /** What another master in its place is started with, beside its port, key and token. */
+  masterOptions(): { database: string; store: string } {
+    return { database: this.database.url, store: `file://${this.storeDirectory}` };
   }
 
   /** Another replica on the disk of one that has gone. */

@@ -141,15 +141,15 @@ export class Following {
   /** Returns at once where it is not known yet what to follow, or whom to believe. */
   async #follow(joined: Joined | null, signal: AbortSignal): Promise<void> {
     const { config, log, onApplied, onHead, onRefused, state } = this.options;
-    const keys = config.trustedKeys ?? joined?.trustedKeys;
+    const given = { configured: config.trustedKeys, joined: joined?.trustedKeys ?? [] };
     const sources = chainSources(config, joined);
-    if (!keys || sources.length === 0) return;
+    if ((!given.configured && !joined) || sources.length === 0) return;
     this.#store = sources[0]?.description ?? null;
     this.#agent = new SyncAgent({
       state,
       sources,
       stream: this.#stream,
-      trusted: new ChainTrust(keys, state, log).keys,
+      trusted: new ChainTrust(given, state, log).keys,
       log,
       pollMs: config.pollMs,
       streamPollMs: config.streamPollMs,

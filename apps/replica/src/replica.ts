@@ -45,6 +45,11 @@ export class Replica {
     mkdirSync(stateDir, { recursive: true, mode: 0o700 });
     const state = StateStore.open(stateDir, environment);
     this.#state = state;
+    if (state.setAside)
+      this.#log.warn(
+        { movedTo: state.setAside },
+        'what lay in the state directory is no state any more, and was put away; this replica fills a new one from its sources',
+      );
     const gateway = this.#workers.start();
     gateway.catch(() => undefined); // waited for below
     // Loaded while the workers start: the framework takes longer than everything else here together.

@@ -12,7 +12,7 @@ Settings are environment variables, or lines NAME: value of the YAML file that H
   HELIO_REPLICA                     its id [given by the master, or <region>-<random>; kept in the state directory]
   HELIO_STATE_DIR                   a directory on a local disk, for this replica alone
   HELIO_MASTER_URL HELIO_JOIN_TOKEN the master to join, once, and to follow; URLs of several instances with commas [none: store only]
-  HELIO_PEERS                       http://host:adminport of other replicas, file:///dir of copies, with commas [none]
+  HELIO_PEERS                       http(s)://host:adminport of other replicas, file:///dir of copies, with commas [none]
   ARTIFACT_STORE                    s3://bucket/prefix or file:///directory [what the master tells]
   S3_ENDPOINT S3_ACCESS_KEY S3_SECRET_KEY S3_REGION    for an s3:// store
   HELIO_TRUSTED_KEYS                public keys in base64 with commas between them, or file:///path [what the master tells]

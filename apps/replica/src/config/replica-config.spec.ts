@@ -89,10 +89,23 @@ describe('replicaConfig', () => {
       streamPollMs: 60_000,
     });
     expect(replicaConfig(given({ HELIO_TRUSTED_KEYS: KEY, HELIO_PEERS: 'file:///mnt/copy' })).storeUrl).toBeNull();
-    expect(faults(given({ HELIO_MASTER_URL: 'http://one,two', HELIO_PEERS: 'ftp://x' })).slice(0, 2)).toEqual([
+    expect(faults(given({ HELIO_MASTER_URL: 'http://one,two' }))).toContain(
       'HELIO_MASTER_URL[1]: must be a URL like http://host:port',
-      'HELIO_PEERS[0]: must be URLs like http://host:9180 or file:///directory',
-    ]);
+    );
+  });
+
+  it.each(['ftp://x', 'host:9180', 'http://', 'file://copy', 'http://u:p@host', 'http://host?x', 'file:///copy#x', ''])(
+    'refuses the peer %j',
+    (peer) => {
+      expect(faults(given({ HELIO_TRUSTED_KEYS: KEY, HELIO_PEERS: `http://host:9180,${peer}` }))).toEqual([
+        'HELIO_PEERS[1]: must be a URL like http://host:9180 or file:///directory, without credentials, "?" and "#"',
+      ]);
+    },
+  );
+
+  it('takes a peer behind a path, and secured', () => {
+    const peers = ['https://gateway.example/replica-1', 'http://[::1]:9180'];
+    expect(replicaConfig(given({ HELIO_TRUSTED_KEYS: KEY, HELIO_PEERS: peers.join(', ') })).peers).toEqual(peers);
   });
 
   it('reads trusted keys from a file, one a line, with comments', () => {
@@ -114,7 +127,8 @@ describe('replicaConfig', () => {
     });
     expect(replicaConfig(given({ HELIO_STATE_DIR }))).toMatchObject({
       storeUrl: 'file:///var/store',
-      trustedKeys: [KEY],
+      trustedKeys: null,
+      identity: { joined: JOINED },
     });
     const other = signerFromPem(newSigningKeyPem()).publicKey;
     const configured = replicaConfig(

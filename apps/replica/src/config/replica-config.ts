@@ -23,7 +23,7 @@ export interface ReplicaConfig {
   /** null: what the master answers to the join */
   storeUrl: string | null;
   s3: S3Settings | undefined;
-  /** null: what the master answers to the join */
+  /** beside those that the chain names; null: what the master answers to the join, until the chain names some */
   trustedKeys: string[] | null;
   workers: number;
   gatewayPort: number;
@@ -80,7 +80,7 @@ function configOf(given: Settings, identity: Identity | null): ReplicaConfig {
     peers: given.HELIO_PEERS ?? [],
     storeUrl: given.ARTIFACT_STORE ?? identity?.joined?.store ?? null,
     s3: s3Of(given),
-    trustedKeys: trustedKeysOf(given.HELIO_TRUSTED_KEYS) ?? identity?.joined?.trustedKeys ?? null,
+    trustedKeys: trustedKeysOf(given.HELIO_TRUSTED_KEYS),
     workers: given.HELIO_WORKERS,
     gatewayPort: given.GATEWAY_PORT,
     adminPort: given.ADMIN_PORT,

@@ -21,8 +21,8 @@ const urlList = (check: z.ZodType<string, string>): z.ZodType<string[]> =>
 const peerUrl = z
   .string()
   .refine(
-    (text) => /^(https?:\/\/.|file:\/\/\/)/.test(text) && URL.canParse(text),
-    'must be URLs like http://host:9180 or file:///directory',
+    (text) => /^(https?:\/\/[^@?#]+|file:\/\/\/[^?#]*)$/.test(text) && URL.canParse(text),
+    'must be a URL like http://host:9180 or file:///directory, without credentials, "?" and "#"',
   )
   .transform((text) => text.replace(/\/+$/, ''));
 

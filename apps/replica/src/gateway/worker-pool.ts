@@ -182,10 +182,10 @@ export class WorkerPool {
     this.slots.set(name, slot);
     slot.process.on('message', (message: FromWorker) => this.receive(slot, message));
     slot.process.on('exit', (code, signal) => this.onExit(slot, code, signal));
-    // a channel that breaks is followed by the end of the process
-    slot.process.on('error', (error) =>
-      this.options.log.warn({ err: error, worker: name }, 'the channel to a gateway worker failed'),
-    );
+    // A channel that breaks is followed by the end of the process. One that was told to end may be gone before it is told.
+    slot.process.on('error', (error) => {
+      if (!this.stopping) this.options.log.warn({ err: error, worker: name }, 'the channel to a gateway worker failed');
+    });
   }
 
   private optionsOf({ name }: Slot): WorkerOptions {

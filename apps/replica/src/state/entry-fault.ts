@@ -4,6 +4,7 @@ import {
   apiId,
   applicationRecord,
   decodeKeyRecord,
+  decodeTrustedKeys,
   definition,
   KEY_ID_BYTES,
   planId,
@@ -11,8 +12,10 @@ import {
   regionId,
   DEFAULT_REGION,
   splitPlacementKey,
+  MOST_TRUSTED_KEYS,
   TABLE,
   tableName,
+  TRUSTED_KEYS_SETTING,
 } from '#model';
 import { faultsOf } from '#platform';
 
@@ -51,7 +54,7 @@ export function faultOfEntry(table: number, key: Buffer, value: Buffer): EntryFa
     case TABLE.key:
       return faultOfKey(key, value);
     case TABLE.setting:
-      return null;
+      return key.equals(TRUSTED_KEYS_SETTING) ? faultOfTrustedKeys(value) : null;
     default:
       return entryFault('unknown_table', `this build does not know the table ${tableName(table)}`);
   }
@@ -83,6 +86,12 @@ function faultOfKey(key: Buffer, value: Buffer): EntryFault | null {
   } catch (error) {
     return entryFault('record_invalid', (error as RangeError).message);
   }
+}
+
+function faultOfTrustedKeys(value: Buffer): EntryFault | null {
+  if (decodeTrustedKeys(value)) return null;
+  const form = `{"keys": [...]} with 1 to ${MOST_TRUSTED_KEYS} Ed25519 public keys in base64`;
+  return entryFault('record_invalid', `its value is not ${form}; the keys of before are still believed`);
 }
 
 function faultOfJson(schema: z.ZodType, value: Buffer, code: EntryFault['code']): EntryFault | null {

@@ -1,7 +1,16 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type Op, TABLE } from '#model';
-import { applicationOp, gone, keyOp, placementOp, planOp, releaseOp, sampleDefinition } from '../testing/sample-ops.js';
+import { decodeKeyRecord, encodeJson, encodeTrustedKeys, type Op, TABLE, TRUSTED_KEYS_SETTING } from '#model';
+import {
+  APPLICATION,
+  applicationOp,
+  gone,
+  keyOp,
+  placementOp,
+  planOp,
+  releaseOp,
+  sampleDefinition,
+} from '../testing/sample-ops.js';
 import { StateFixture } from '../testing/state-fixture.js';
 import { faultOfEntry } from './entry-fault.js';
 
@@ -30,6 +39,55 @@ describe('what cannot be used', () => {
       'placement weather:v1@eu-west @2 release_unusable',
     ]);
     expect(f.store.nacks[0]?.detail).toContain('fromTheFuture');
+  });
+
+  it('R6 a key that is revoked is revoked whatever else a newer master says in its record', async () => {
+    await f.apply(keyOp('k'));
+    const revoked = withHead(keyOp('k', true), 0x13);
+    await f.apply(revoked);
+    expect(f.served(keyOp('k'))).toEqual(revoked.value);
+    expect(decodeKeyRecord(revoked.value as Buffer).revoked).toBe(true);
+    expect(nacks()).toEqual([]);
+  });
+
+  it('R6 what cannot be read and may be a revocation lets nobody in; what surely is none leaves the last good value', async () => {
+    const [alive, shut, unknown, strange] = ['k', 'l', 'm', 'n'].map((secret) => keyOp(secret)) as [Op, Op, Op, Op];
+    const [open, suspended, unreadable] = [1, 2, 3].map((last) =>
+      applicationOp(`${APPLICATION.slice(0, -1)}${last}`),
+    ) as [Op, Op, Op];
+    await f.apply(alive, shut, unknown, strange, open, suspended, unreadable);
+    await f.apply(
+      withHead(alive, 0x12),
+      withHead(shut, 0x21),
+      { ...unknown, value: Buffer.alloc(3) },
+      withHead(strange, 0xff),
+      { ...open, value: encodeJson({ name: 'a', subscriptions: 'all' }) },
+      { ...suspended, value: encodeJson({ name: 'a', suspended: true, subscriptions: 'all' }) },
+      { ...unreadable, value: Buffer.from('{') },
+    );
+    const expected = [alive.value, null, null, null, open.value, null, null];
+    const all = [alive, shut, unknown, strange, open, suspended, unreadable];
+    expect(all.map((op) => f.served(op))).toEqual(expected);
+    expect(nacks()).toHaveLength(7);
+    await f.reopen();
+    expect(all.map((op) => f.served(op))).toEqual(expected);
+    await f.apply(shut, suspended);
+    expect([f.served(shut), f.served(suspended)]).toEqual([shut.value, suspended.value]);
+    expect(nacks()).toHaveLength(5);
+  });
+
+  it('trusted keys that cannot be read are held, and those of before count, after a restart too', async () => {
+    const setting: Op = {
+      table: TABLE.setting,
+      key: TRUSTED_KEYS_SETTING,
+      value: encodeTrustedKeys([f.chain.signer.publicKey]),
+    };
+    await f.apply(setting);
+    await f.apply({ ...setting, value: encodeJson({ keys: ['later'] }) });
+    await f.reopen();
+    expect(f.served(setting)).toEqual(setting.value);
+    expect(nacks()).toEqual(['setting trusted-keys @2 record_invalid']);
+    expect(f.store.nacks[0]?.detail).toContain('still believed');
   });
 
   it('the last good placement goes on serving, after a restart too, and when the chain drops the release it needs', async () => {
@@ -69,7 +127,7 @@ describe('what cannot be used', () => {
     expect(
       snapshot
         .changesSince(1)
-        ?.map(({ table }) => table)
+        ?.entries.map(({ table }) => table)
         .sort(),
     ).toEqual([TABLE.release, TABLE.placement]);
     snapshot.close();
@@ -110,7 +168,7 @@ describe('what cannot be used', () => {
     await f.apply(...broken, planOp('silver'));
     expect(nacks()).toHaveLength(broken.length);
     expect(f.served(planOp('gold'))).toEqual(planOp('gold').value);
-    expect(f.served(keyOp('k'))).toEqual(keyOp('k').value);
+    expect(f.served(keyOp('k'))).toBeNull();
     expect(f.served(broken[5] as Op)).toBeNull();
     expect(f.served(planOp('silver'))).toEqual(planOp('silver').value);
     await f.apply(...broken.map(gone));
@@ -168,6 +226,11 @@ describe('what cannot be used', () => {
   });
 });
 
+/** The key's record with another first byte: version and flags. */
+function withHead(op: Op, head: number): Op {
+  return { ...op, value: Buffer.concat([Buffer.of(head), (op.value as Buffer).subarray(1)]) };
+}
+
 /** Everything that is served, as `<table> <key> -> value` in hexadecimal. */
 function served(g: StateFixture): Map<string, string> {
   const snapshot = g.store.snapshot();
@@ -201,7 +264,7 @@ function expectNamed(g: StateFixture, before: Map<string, string>, after: Map<st
   const named = new Set(
     snapshot
       .changesSince(snapshot.revision - 1)
-      ?.map(({ table, key }) => Buffer.concat([Buffer.of(table), key]).toString('hex')),
+      ?.entries.map(({ table, key }) => Buffer.concat([Buffer.of(table), key]).toString('hex')),
   );
   snapshot.close();
   for (const name of new Set([...before.keys(), ...after.keys()])) {

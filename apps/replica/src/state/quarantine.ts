@@ -1,6 +1,7 @@
 import { type Op, TABLE } from '#model';
 import { type EntryFault, entryFault, faultOfEntry } from './entry-fault.js';
 import type { HeldEntry } from './held-entry.js';
+import { servingInstead } from './serving-instead.js';
 import { entryName } from './state-layout.js';
 
 /** The state before a revision. Names are those of `entryName`; a range is in their order. */
@@ -21,7 +22,7 @@ export interface HeldChange {
 
 /**
  * Decides what is served differently from what the chain says, once `ops` are applied: an entry that cannot be used
- * keeps its last good value, and a release stays for as long as a placement that is served needs it. Everything else,
+ * keeps its last good value (`servingInstead` says when not), and a release stays for as long as a placement that is served needs it. Everything else,
  * revocations above all, is served as it comes.
  *
  * Two things hold before and after, and are what the decision rests on: an entry that is not held was found usable
@@ -66,7 +67,7 @@ class Judgement {
       if (op.table === TABLE.release || op.table === TABLE.placement) this.after.set(id(name), op.value);
       if (op.table === TABLE.release) releases.push(name);
       if (op.table === TABLE.placement) placements.push(name);
-      else if (this.anyHeld || faults.has(op)) this.hold(name, faults.get(op) ?? null, true);
+      else if (this.anyHeld || faults.has(op)) this.hold(name, op.value, faults.get(op) ?? null, true);
     }
     if (this.reachesOtherPlacements(releases, placements)) this.judgeAllPlacements(releases, placements);
     else for (const name of placements) this.judgePlacement(name);
@@ -77,7 +78,7 @@ class Judgement {
     for (const name of this.view.heldNames()) {
       const value = this.view.chain(name);
       if (tableOf(name) !== TABLE.placement)
-        this.hold(name, value && faultOfEntry(tableOf(name), name.subarray(1), value), false);
+        this.hold(name, value, value && faultOfEntry(tableOf(name), name.subarray(1), value), false);
     }
     if (this.anyHeld) this.judgeAllPlacements([], []);
     return [...this.changes.values()];
@@ -102,7 +103,7 @@ class Judgement {
   private judgePlacement(name: Buffer): void {
     const value = this.chainAfter(name);
     const fault = value && (faultOfEntry(TABLE.placement, name.subarray(1), value) ?? this.faultOfTarget(value));
-    this.hold(name, fault, this.after.has(id(name)));
+    this.hold(name, value, fault, this.after.has(id(name)));
     const serving = fault ? this.servingBefore(name) : value;
     if (serving) this.needed.add(serving.toString('hex'));
   }
@@ -118,12 +119,12 @@ class Judgement {
   }
 
   /** @param changed whether this revision names the entry; one that it does not keeps the revision of its reason */
-  private hold(name: Buffer, fault: EntryFault | null, changed: boolean): void {
-    if (fault === null) return this.set(name, null);
+  private hold(name: Buffer, value: Buffer | null, fault: EntryFault | null, changed: boolean): void {
+    if (value === null || fault === null) return this.set(name, null);
     const before = changed ? undefined : this.heldBefore(name)?.reason;
     const same = before?.code === fault.code && before.detail === fault.detail;
     this.set(name, {
-      serving: this.servingBefore(name),
+      serving: servingInstead(tableOf(name), value, this.servingBefore(name)),
       reason: same ? before : { revision: this.revision, ...fault },
     });
   }

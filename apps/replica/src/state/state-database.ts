@@ -75,9 +75,17 @@ function checkLayout(directory: string, meta: Table, readOnly: boolean): void {
   }
 }
 
+/** What was parsed last: it is asked for several times for each revision, and the check of its form costs most of that. */
+const parsed = new WeakMap<Table, { text: string; position: Readonly<StoredPosition> }>();
+
 /** @throws Error when there is none: the replica writes one before anybody else opens the state */
-export function readPosition(tables: StateTables, transaction?: Transaction): StoredPosition {
-  return storedPosition.parse(JSON.parse(String(tables.meta.get(META.position, { transaction }))));
+export function readPosition({ meta }: StateTables, transaction?: Transaction): Readonly<StoredPosition> {
+  const text = String(meta.get(META.position, { transaction }));
+  const last = parsed.get(meta);
+  if (last?.text === text) return last.position;
+  const position = storedPosition.parse(JSON.parse(text));
+  parsed.set(meta, { text, position });
+  return position;
 }
 
 /** Not by a count: lmdb's counts walk the whole table. */

@@ -54,6 +54,8 @@ export const knownHead = z.strictObject({
   expiresAt: z.int().min(0),
   /** the head itself, signature included, for peers */
   text: z.string().max(LIMITS.headBytes).optional(),
+  /** the newest epoch of which two masters have made revisions, as far as this replica has seen */
+  forkedEpoch: z.int().min(0).optional(),
 });
 export type KnownHead = z.infer<typeof knownHead>;
 

@@ -1,9 +1,16 @@
 import type { Transaction } from 'lmdb';
-import { decodeBody, decodeHeader } from '#artifacts';
+import { BodyReader, decodeHeader } from '#artifacts';
+import { TABLE } from '#model';
 import { decodeHeld } from './held-entry.js';
 import { isEmpty, openTables, readPosition, type StateTables } from './state-database.js';
 import { decodeNames, deltaName, entryName, type StoredPosition, tableRange, touchedName } from './state-layout.js';
-import type { ChangedEntry, StateReader, StateSnapshot } from './state-snapshot.js';
+import type { StateChanges, StateReader, StateSnapshot } from './state-snapshot.js';
+
+/**
+ * So many keys and applications are listed as changed. A gateway worker serves nothing while it reads them, and what it
+ * remembers of more than these is sooner forgotten as a whole.
+ */
+const LISTED = 500;
 
 /**
  * Opens the state for reading, beside the process that applies revisions.
@@ -73,21 +80,26 @@ class LmdbSnapshot implements StateSnapshot {
     for (const rest of held) yield* served(rest);
   }
 
-  changesSince(revision: number, repairs = this.repairs): ChangedEntry[] | null {
+  changesSince(revision: number, repairs = this.repairs): StateChanges | null {
     if (revision > this.revision || repairs !== this.repairs) return null;
     const changed = new Map<string, Buffer>();
+    const note = (name: Buffer): unknown => changed.set(name.toString('latin1'), name);
     const options = this.#options();
+    let left = LISTED;
     for (let number = revision + 1; number <= this.revision; number++) {
       const bytes = this.tables.deltas.get(deltaName(number), options);
       if (bytes === undefined) return null;
-      for (const { table, key } of decodeBody(bytes.subarray(decodeHeader(bytes).length))) {
-        const name = entryName(table, key);
-        changed.set(name.toString('latin1'), name);
+      const body = new BodyReader(bytes.subarray(decodeHeader(bytes).length));
+      for (let op = body.next(); op; op = body.next()) {
+        // the ops come in the order of tables: what is compiled first, and then nothing that has to be known one by one
+        if (op.table > TABLE.plan && --left < 0) break;
+        note(entryName(op.table, op.key));
       }
       const touched = this.tables.deltas.get(touchedName(number), options);
-      for (const name of touched ? decodeNames(touched) : []) changed.set(name.toString('latin1'), name);
+      if (touched) decodeNames(touched).forEach(note);
     }
-    return [...changed.values()].map((name) => ({ table: name.readUInt8(0), key: name.subarray(1) }));
+    const entries = [...changed.values()].map((name) => ({ table: name.readUInt8(0), key: name.subarray(1) }));
+    return { entries, complete: left >= 0 };
   }
 
   close(): void {

@@ -4,6 +4,14 @@ export interface ChangedEntry {
   key: Buffer;
 }
 
+/** What changed between two revisions: complete for releases, placements and plans, which are what is compiled. */
+export interface StateChanges {
+  /** entries that differ, each once */
+  entries: ChangedEntry[];
+  /** false: so many keys and applications changed that the list does not name them all; any of them may have */
+  complete: boolean;
+}
+
 /**
  * One whole revision as this replica serves it, pinned: it does not change while it is open, whatever is applied
  * meanwhile. It shows the last good value of an item whose newest one could not be used.
@@ -19,8 +27,8 @@ export interface StateSnapshot {
   get(table: number, key: Buffer): Buffer | null;
   /** in the order of keys */
   entries(table: number): Iterable<{ key: Buffer; value: Buffer }>;
-  /** entries that differ from what a snapshot had, each once; null when it is too old to tell: then load everything */
-  changesSince(revision: number, repairs?: number): ChangedEntry[] | null;
+  /** since what a snapshot had; null when it is too old to tell: then load everything */
+  changesSince(revision: number, repairs?: number): StateChanges | null;
   /** frees the pages that it holds; it must not be used afterwards */
   close(): void;
 }

@@ -97,7 +97,7 @@ describe('StateStore', () => {
     const changes = (revision: number) =>
       snapshot
         .changesSince(revision)
-        ?.map(({ table, key }) => `${table} ${key}`)
+        ?.entries.map(({ table, key }) => `${table} ${key}`)
         .sort();
     expect(changes(3)).toEqual([]);
     expect(changes(2)).toEqual(['8 a', '8 b']);
@@ -107,12 +107,27 @@ describe('StateStore', () => {
     snapshot.close();
   });
 
+  it('names what is compiled always, and a great many changed keys only as such: a worker stands still while it reads', async () => {
+    const keys = Array.from({ length: 2000 }, (_, index) => keyOp(`key ${index}`));
+    await f.apply(keyOp('old'));
+    await f.apply(planOp('gold'), ...keys);
+    await f.apply(planOp('silver'), keyOp('old', true));
+    const snapshot = f.store.snapshot();
+    const [some, many] = [snapshot.changesSince(2), snapshot.changesSince(1)];
+    expect(some).toMatchObject({ complete: true, entries: { length: 2 } });
+    expect(many?.complete).toBe(false);
+    expect(many?.entries.length).toBeLessThan(1000);
+    const plans = many?.entries.filter(({ table }) => table === TABLE.plan).map(({ key }) => key.toString());
+    expect(plans).toEqual(['gold', 'silver']);
+    snapshot.close();
+  });
+
   it('keeps the deltas of the newest 1,024 revisions only, and no more than 16 MiB of them', async () => {
     for (let i = 1; i <= 1030; i++) await f.apply(setting('a', String(i)));
     expect(f.store.position).toMatchObject({ revision: 1030, firstDelta: 7 });
     let snapshot = f.store.snapshot();
     expect(snapshot.changesSince(5)).toBeNull();
-    expect(snapshot.changesSince(6)).toHaveLength(1);
+    expect(snapshot.changesSince(6)?.entries).toHaveLength(1);
     snapshot.close();
     await f.apply(setting('large', Buffer.alloc(15 * 1024 * 1024)));
     await f.apply(setting('larger', Buffer.alloc(15 * 1024 * 1024, 1)));

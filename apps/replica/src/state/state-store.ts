@@ -27,6 +27,7 @@ export class StateStore {
   #head: KnownHead | null;
   #nacks: readonly Nack[];
   #writing = false;
+  #settingChanges = 0;
 
   private constructor(directory: string, { tables, lock, position, setAside }: OpenedState) {
     this.setAside = setAside;
@@ -71,6 +72,11 @@ export class StateStore {
     return this.#nacks;
   }
 
+  /** grows when a setting of the chain may have changed, which is rarely */
+  get settingChanges(): number {
+    return this.#settingChanges;
+  }
+
   snapshot(): StateSnapshot {
     return openSnapshot(this.#tables);
   }
@@ -105,7 +111,7 @@ export class StateStore {
    *
    * @returns how many ops it has
    * @throws FormatError `wrong_root`, or for a body that is not as it should be; nothing has changed then
-   * @throws Error of the disk; nothing has changed then, and it can be tried again
+   * @throws StateWriteError; nothing has changed then, and it can be tried again
    */
   apply(revision: VerifiedRevision, appliedAt: number): Promise<number> {
     return this.#write(() => this.#writer.call('applyRevision', revision.bytes, revision.hash, appliedAt));
@@ -148,6 +154,24 @@ export class StateStore {
   }
 
   /**
+   * As `findDamage`, in parts between which revisions are applied.
+   *
+   * @param pause between two parts; says whether to go on
+   * @returns null when it was not to go on
+   */
+  async scrub(partMs: number, pause: () => Promise<boolean>): Promise<number[] | null> {
+    let found: number[] | null = null;
+    try {
+      do found = await this.#writer.call('scrub', partMs);
+      while (found === null && (await pause()));
+    } finally {
+      // it keeps old pages from being used again
+      if (found === null) await this.#writer.call('endScrub');
+    }
+    return found;
+  }
+
+  /**
    * Keeps the newest verified head. It counts at once; when it resolves it is on the disk, which waits for what is written.
    */
   async saveHead(head: KnownHead): Promise<void> {
@@ -165,10 +189,14 @@ export class StateStore {
   async #write(work: () => Promise<Written>): Promise<number> {
     if (this.#writing) throw new Error('another revision is being applied');
     this.#writing = true;
+    let settings = true; // as long as the writer does not say otherwise
     try {
-      return (await work()).ops;
+      const written = await work();
+      settings = written.settings;
+      return written.ops;
     } finally {
       this.#writing = false;
+      if (settings) this.#settingChanges += 1;
       this.#lookAgain();
     }
   }

@@ -1,7 +1,8 @@
-import { BodyReader, BUCKETS, decodeHeader, FormatError, LIMITS, StateRoot } from '#artifacts';
-import type { Op } from '#model';
+import { BodyReader, decodeHeader, FormatError, LIMITS, StateRoot } from '#artifacts';
+import { type Op, TABLE } from '#model';
 import { type EntryFault, faultOfEntry } from './entry-fault.js';
 import { type HeldChange, judgeHeld } from './quarantine.js';
+import { differingSums, Scrub } from './scrub.js';
 import { isNoted, SnapshotIntake } from './snapshot-intake.js';
 import type { SnapshotPlan } from './snapshot-plan.js';
 import { openTables, readPosition, type StateTables } from './state-database.js';
@@ -14,11 +15,12 @@ import { type Target, writeChange } from './state-transaction.js';
 export interface Written {
   /** changes that it had */
   ops: number;
+  /** whether there may be one of a setting among them */
+  settings: boolean;
 }
 
 /** What is known of a change before it is written. */
-interface Prepared {
-  ops: number;
+interface Prepared extends Written {
   root: StateRoot;
   /** whose sums changed */
   buckets: Set<number>;
@@ -35,6 +37,7 @@ export class StateWriter {
   #position: StoredPosition;
   #root: StateRoot;
   #intake: SnapshotIntake | null = null;
+  #scrub: Scrub | null = null;
 
   constructor(directory: string) {
     this.#tables = openTables(directory, false);
@@ -85,7 +88,7 @@ export class StateWriter {
       { target, entries, held, names: new Set(), root, buckets: buckets.map(({ bucket }) => bucket), delta: null },
       appliedAt,
     );
-    return { ops: puts.length + deletes.length };
+    return { ops: puts.length + deletes.length, settings: true };
   }
 
   abandonSnapshot(): void {
@@ -98,9 +101,21 @@ export class StateWriter {
     const content = StateRoot.empty();
     for (const { key, value } of this.#tables.entries.getRange({}))
       content.change(key.readUInt8(0), key.subarray(1), null, value);
-    return Array.from({ length: BUCKETS }, (_, bucket) => bucket).filter(
-      (bucket) => !content.sum(bucket).equals(this.#root.sum(bucket)),
-    );
+    return differingSums(content, this.#root);
+  }
+
+  /** As `findDamage`, a part of it at a time, of the state as it was when the first part was asked for. Null: there is more. */
+  scrub(forMs: number): number[] | null {
+    this.#scrub ??= new Scrub(this.#tables, this.#root.clone());
+    const found = this.#scrub.step(forMs, () => performance.now());
+    if (found) this.endScrub();
+    return found;
+  }
+
+  /** Lets go of the state that it was about. */
+  endScrub(): void {
+    this.#scrub?.close();
+    this.#scrub = null;
   }
 
   saveHead(bytes: Uint8Array): void {
@@ -108,11 +123,12 @@ export class StateWriter {
   }
 
   async close(): Promise<void> {
+    this.endScrub();
     await this.#tables.root.close();
   }
 
   #write(body: Buffer, mostOps: number, target: Target, delta: Uint8Array | null, appliedAt: number): Written {
-    const { buckets, faults, noted, ops, root } = this.#prepare(body, mostOps);
+    const { buckets, faults, noted, ops, root, settings } = this.#prepare(body, mostOps);
     if (!root.root().equals(target.root)) {
       const [found, expected] = [root.root().toString('hex'), buffer(target.root).toString('hex')];
       throw new FormatError(
@@ -130,16 +146,17 @@ export class StateWriter {
       }
     };
     this.#commit({ target, entries, held, names, root, buckets, delta }, appliedAt);
-    return { ops };
+    return { ops, settings };
   }
 
   #prepare(body: Buffer, mostOps: number): Prepared {
     this.#tables.root.resetReadTxn();
     const held = this.#heldNames();
     const root = this.#root.clone();
-    const prepared: Prepared = { ops: 0, root, buckets: new Set(), noted: [], faults: new Map() };
+    const prepared: Prepared = { ops: 0, settings: false, root, buckets: new Set(), noted: [], faults: new Map() };
     for (const op of opsIn(body, mostOps)) {
       prepared.ops += 1;
+      prepared.settings ||= op.table === TABLE.setting;
       const name = entryName(op.table, op.key);
       const before = this.#tables.entries.get(name) ?? null;
       prepared.buckets.add(root.change(op.table, op.key, before, op.value));

@@ -16,6 +16,11 @@ export type WriterAnswer =
   | { id: number; value: unknown }
   | { id: number; error: { format: boolean; code: unknown; message: string } };
 
+/** Nothing was written, and it is nobody's fault but this disk's, or this machine's: it can be tried again. */
+export class StateWriteError extends Error {
+  readonly code = 'state_write_failed';
+}
+
 /**
  * Found from the app's folder and not from here: this module may be bundled into another file, and tests run the sources, which a
  * thread cannot.
@@ -35,7 +40,7 @@ export class WriterPort {
 
   constructor(private readonly directory: string) {}
 
-  /** @throws FormatError and Error as the writer does; Error when its thread ended meanwhile */
+  /** @throws FormatError as the writer does; StateWriteError when it threw anything else, or its thread ended meanwhile */
   call<M extends Method>(method: M, ...args: Parameters<StateWriter[M]>): Promise<ReturnType<StateWriter[M]>> {
     this.#thread ??= this.#start();
     const id = ++this.#last;
@@ -69,7 +74,8 @@ export class WriterPort {
     thread.on('error', (error: unknown) => (fault = (error as Error).message));
     thread.on('exit', () => {
       if (this.#thread === thread) this.#thread = null;
-      for (const call of this.#calls.values()) call.reject(new Error(`the thread that writes the state: ${fault}`));
+      for (const call of this.#calls.values())
+        call.reject(new StateWriteError(`the thread that writes the state: ${fault}`));
       this.#calls.clear();
     });
     return thread;
@@ -86,7 +92,7 @@ export class WriterPort {
 }
 
 function errorOf({ code, format, message }: { format: boolean; code: unknown; message: string }): Error {
-  return format ? new FormatError(code as ArtifactFault, message) : Object.assign(new Error(message), { code });
+  return format ? new FormatError(code as ArtifactFault, message) : new StateWriteError(message);
 }
 
 /** Of a view a message would carry all of the memory that it is a view of. */

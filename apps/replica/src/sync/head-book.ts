@@ -20,6 +20,9 @@ export interface HeadBookOptions {
   onHead: (head: Readonly<KnownHead>) => void;
 }
 
+const REMEDY =
+  '; where the chain has changed its keys and the revisions that say so are gone, put its public key into HELIO_TRUSTED_KEYS';
+
 /** What heads have said, of all sources together. Nothing in it goes back, restarts included. */
 export class HeadBook {
   #newest: Readonly<KnownHead> | null;
@@ -32,6 +35,7 @@ export class HeadBook {
   constructor(private readonly options: HeadBookOptions) {
     this.#newest = options.state.head;
     this.#freshest = this.#newest;
+    this.#forkedEpoch = this.#newest?.forkedEpoch ?? -1;
   }
 
   get newest(): Readonly<KnownHead> | null {
@@ -45,10 +49,6 @@ export class HeadBook {
   /** Two masters have made revisions of it: neither is followed any further, until one of them takes a newer one. -1: none */
   get forkedEpoch(): number {
     return this.#forkedEpoch;
-  }
-
-  get isFresh(): boolean {
-    return this.#freshest !== null && Date.now() < this.#freshest.expiresAt;
   }
 
   /** The exact bytes of the newest verified head that names nothing that is not here. */
@@ -66,16 +66,24 @@ export class HeadBook {
     try {
       head = verifyHead(bytes, position.environment, trusted());
     } catch (error) {
-      return { code: error instanceof FormatError ? error.code : 'malformed', detail: (error as Error).message };
+      const { message } = error as Error;
+      if (!(error instanceof FormatError)) return { code: 'malformed', detail: message };
+      return { code: error.code, detail: error.code === 'untrusted_key' ? message + REMEDY : message };
     }
     const keptHash = (revision: number): string | null => hashOf(state.delta(revision));
     const fault = faultOfHead(head, { position, newest: this.#newest, own: memory.newest, keptHash });
-    if (fault?.code === 'fork' && head.epoch === position.epoch) this.#forkedEpoch = head.epoch;
+    if (fault?.code === 'fork' && head.epoch === position.epoch) this.#noteFork(head.epoch);
     if (fault) return fault;
     const { epoch, expiresAt, issuedAt, revision } = head;
     memory.newest = { epoch, revision, hash: head.hash, issuedAt, expiresAt, text: bytes.toString() };
     if (isNews(memory.newest, this.#newest)) this.#learn(memory.newest);
     return { head };
+  }
+
+  #noteFork(epoch: number): void {
+    if (epoch <= this.#forkedEpoch) return;
+    this.#forkedEpoch = epoch;
+    if (this.#newest) void this.#keep(this.#newest);
   }
 
   #learn(head: Readonly<KnownHead>): void {
@@ -90,13 +98,19 @@ export class HeadBook {
 
   async #keep(head: Readonly<KnownHead>): Promise<void> {
     try {
-      await this.options.state.saveHead(head);
+      const forkedEpoch = this.#forkedEpoch < 0 ? undefined : this.#forkedEpoch;
+      await this.options.state.saveHead({ ...head, forkedEpoch });
     } catch (error) {
       // It counts all the same; what is missing is only that a restart would know of it.
       const detail = (error as Error).message;
       this.options.log.warn({ detail }, 'the newest head could not be kept on the disk');
     }
   }
+}
+
+/** As far as its own words go: another source may have a newer one. */
+export function isFresh({ expiresAt }: Pick<KnownHead, 'expiresAt'>): boolean {
+  return Date.now() < expiresAt;
 }
 
 /** The hash of a revision that is known to be right: over all that its signature covers. */

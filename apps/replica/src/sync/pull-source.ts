@@ -2,9 +2,11 @@ import { FormatError, type Head, StoreError, type TrustedKeys } from '#artifacts
 import type { Logger } from '#platform';
 import type { KnownHead } from '../state/state-layout.js';
 import type { StateStore } from '../state/state-store.js';
+import { StateWriteError } from '../state/writer-port.js';
 import { CatchUp, CatchUpError } from './catch-up/index.js';
 import { firstDifference } from './fork-search.js';
-import type { HeadBook, HeadMemory } from './head-book.js';
+import { type HeadBook, type HeadMemory, isFresh } from './head-book.js';
+import { ForkError, requireStanding } from './own-history.js';
 import { RevisionFetcher } from './revision-fetcher.js';
 import type { RevisionSource, SourceKind } from './revision-source.js';
 import type { SyncEvent } from './sync.js';
@@ -36,10 +38,11 @@ export class PullSource {
     readonly source: RevisionSource,
     private readonly options: PullOptions,
   ) {
-    const { known, log, onApplied, state, trusted } = options;
+    const { heads, known, log, onApplied, state, trusted } = options;
     this.#memory = { newest: known };
     this.#fetcher = new RevisionFetcher(source);
-    this.#catchUp = new CatchUp({ reader: source.reader, state, trusted, log, onApplied });
+    const check = (head: Head): void => requireStanding(head, heads);
+    this.#catchUp = new CatchUp({ reader: source.reader, state, trusted, check, log, onApplied });
   }
 
   get kind(): SourceKind {
@@ -49,6 +52,7 @@ export class PullSource {
   look(signal: AbortSignal): Promise<SyncEvent> {
     return this.#guarded(signal, async () => {
       const { heads, state } = this.options;
+      if (this.#isOver) this.#etag = null; // to be judged again
       const answer = await this.source.head(this.#etag, signal);
       if (answer.kind === 'missing') {
         const detail = `${this.source.description} has no head of the environment ${state.position.environment}`;
@@ -59,13 +63,15 @@ export class PullSource {
         if (!('head' in verdict)) {
           const { code, detail } = verdict;
           const fork = code === 'fork' ? await this.explainFork(detail, signal) : null;
+          signal.throwIfAborted(); // before it was explained: it will be the next time
           return { kind: 'head-refused', source: this.number, code, detail: fork ?? detail };
         }
         // Only of a head that was accepted: one that was refused is to be looked at again.
         this.#etag = answer.etag;
         this.#head = verdict.head;
       }
-      return { kind: 'head-seen', source: this.number, head: this.#head?.revision ?? 0, fresh: heads.isFresh };
+      const fresh = this.#head !== null && isFresh(this.#head);
+      return { kind: 'head-seen', source: this.number, head: this.#head?.revision ?? 0, fresh };
     });
   }
 
@@ -110,19 +116,26 @@ export class PullSource {
     // searched for once, not for each look
     if (this.#fork?.detail !== detail) {
       const first = await firstDifference(this.options.state, this.source, signal);
+      if (signal.aborted) return null;
       const known = first === null ? null : `${detail}; the first revision that differs is ${first}`;
       this.#fork = { detail, known };
     }
     return this.#fork.known;
   }
 
+  /** Another source has shown a newer term since. */
+  get #isOver(): boolean {
+    return this.#head !== null && this.#head.epoch < (this.options.heads.newest?.epoch ?? 0);
+  }
+
   /** The head that it has given, or its newest where that is too old. */
   async #headOf(revision: number, signal: AbortSignal): Promise<Head | SyncEvent> {
-    if (this.#head && this.#head.revision >= revision) return this.#head;
+    if (this.#head && this.#head.revision >= revision && !this.#isOver) return this.#head;
     this.#etag = null;
     const seen = await this.look(signal);
     if (seen.kind !== 'head-seen' || !this.#head) return seen;
-    if (this.#head.revision > this.options.state.position.revision) return this.#head;
+    if (this.#head.revision >= revision || this.#head.revision > this.options.state.position.revision)
+      return this.#head;
     const detail = `${this.source.description} has a head that names revision ${this.#head.revision} only`;
     return this.#refused('revision_missing', detail);
   }
@@ -134,7 +147,8 @@ export class PullSource {
       if (signal.aborted) return { kind: 'interrupted', source: this.number };
       const { message } = error as Error;
       if (error instanceof StoreError) return this.#failed(error.code, message);
-      if (error instanceof FormatError || error instanceof CatchUpError) return this.#refused(error.code, message);
+      const isRefusal = [FormatError, CatchUpError, ForkError, StateWriteError].some((kind) => error instanceof kind);
+      if (isRefusal) return this.#refused(error.code, message);
       return this.#failed('source_failed', message);
     }
   }

@@ -4,9 +4,11 @@ import { deltaName, headName } from '#artifacts';
 import { ChainMaker } from '#artifacts/testing';
 import { until } from '#harness';
 import { type Op, TABLE } from '#model';
+import { openTables } from '../state/state-database.js';
+import { META } from '../state/state-layout.js';
 import { Follower } from '../testing/follower.js';
 import { gone, keyOp, planOp } from '../testing/sample-ops.js';
-import { rootOf } from '../testing/state-fixture.js';
+import { rootOf, spoil } from '../testing/state-fixture.js';
 
 let f: Follower;
 beforeEach(() => {
@@ -172,6 +174,68 @@ describe('SyncAgent', () => {
     await f.store.create(deltaName('prod', 2), second.bytes);
     await until(() => f.agent.sync.revision === 2, { what: 'revision 2' });
     expect(f.agent.sync.faults['head 0']?.code).toBe('head_replayed');
+  });
+});
+
+describe("a replica's own disk", () => {
+  it('that has changed an entry is found out by the next root, mended from a snapshot, and the right value is served', async () => {
+    await f.chain.publish(f.store, [keyOp('a'), keyOp('b')]);
+    await f.chain.putSnapshot(f.store);
+    await f.chain.publish(f.store, [keyOp('c')]);
+    f.start();
+    await f.reaches(2);
+    await f.restart(() => spoil(f.stateDirectory, keyOp('a', true), gone(keyOp('c'))));
+    expect([isServed(keyOp('a')), isServed(keyOp('c'))]).toEqual([false, false]);
+    f.start();
+    await f.chain.publish(f.store, [gone(keyOp('a')), keyOp('d')]);
+    await f.reaches(3);
+    expect(f.refused).toContain('wrong_root');
+    expect([keyOp('b'), keyOp('c'), keyOp('d')].map(isServed)).toEqual([true, true, true]);
+    expect(isServed(keyOp('a'))).toBe(false);
+    expect(f.state.position).toMatchObject({ root: rootOf(f.chain.entries), repairs: 1 });
+    expect(await f.state.findDamage()).toEqual([]);
+  });
+
+  it('is looked through now and then: what nobody asked for is found, told and mended, while following goes on', async () => {
+    await f.remove();
+    f = new Follower({ scrubMs: 20 });
+    await f.chain.publish(f.store, [keyOp('a'), keyOp('b')]);
+    f.start();
+    await f.reaches(1);
+    await f.restart(() => spoil(f.stateDirectory, keyOp('a', true)));
+    f.start();
+    await until(() => f.agent.sync.mend?.tries === 1, { what: 'a try to mend it' });
+    expect(await f.faults('state_damaged')).toContain('has no snapshot yet');
+    await f.chain.publish(f.store, [keyOp('c')]);
+    await until(() => f.agent.sync.revision === 2, { what: 'revision 2' });
+    expect(isServed(keyOp('a'))).toBe(false);
+    await f.chain.putSnapshot(f.store);
+    await f.restart();
+    f.start();
+    await until(() => f.state.position.repairs === 1, { what: 'the repair' });
+    await f.reaches(2);
+    expect(isServed(keyOp('a'))).toBe(true);
+    expect(f.refused).toEqual([]);
+  });
+
+  it('that takes nothing is named as what is wrong while it catches up, and not the source', async () => {
+    await f.chain.publish(f.store, [keyOp('a')]);
+    f.start();
+    await f.reaches(1);
+    const { meta, root } = openTables(f.stateDirectory, false);
+    const position = meta.get(META.position) as Buffer;
+    // as another process would that writes to the same state, whose changes are never written over
+    meta.putSync(META.position, Buffer.from(position.toString().replace('"epoch":1', '"epoch":9')));
+    for (let n = 2; n <= 128; n++) await f.store.create(deltaName('prod', n), f.chain.seal([keyOp(`k${n}`)]).bytes);
+    await f.chain.putSegments(f.store);
+    await f.chain.putHead(f.store);
+    expect(await f.faults('state_write_failed')).toContain('another process');
+    expect(Object.keys(f.agent.sync.faults)).toEqual(['revision']);
+    expect(f.refused).toEqual([]);
+    meta.putSync(META.position, position);
+    await f.reaches(128);
+    expect(f.state.position.root).toBe(rootOf(f.chain.entries));
+    await root.close();
   });
 });
 

@@ -1,26 +1,25 @@
 import { setMaxListeners } from 'node:events';
-import { FormatError, type TrustedKeys, type VerifiedRevision, verifyRevision } from '#artifacts';
+import { FormatError, type TrustedKeys, verifyRevision } from '#artifacts';
 import { deferred, type Logger, sleep } from '#platform';
 import type { KnownHead } from '../state/state-layout.js';
 import type { StateStore } from '../state/state-store.js';
+import { untilEither } from './either-signal.js';
 import { HeadBook } from './head-book.js';
+import { ForkError, requireOwnHistory } from './own-history.js';
 import { PullSource } from './pull-source.js';
 import type { RevisionSource } from './revision-source.js';
-import { steadyNow } from './run-state.js';
+import { RunState, steadyNow } from './run-state.js';
+import { SCRUB, scrubNowAndThen, type ScrubTimes } from './scrubbing.js';
 import type { StreamClient } from './stream/stream-client.js';
 import { StreamIntake } from './stream/stream-intake.js';
-import {
-  BEGINNING,
-  type FaultKey,
-  type Origin,
-  type Sync,
-  type SyncEffect,
-  type SyncEvent,
-  type SyncTimes,
-} from './sync.js';
+import { BEGINNING, type Origin, type Sync, type SyncEffect, type SyncEvent, type SyncTimes } from './sync.js';
 import { transition } from './sync-machine.js';
+import { SyncTeller } from './sync-teller.js';
 
 type FetchRevision = Extract<SyncEffect, { kind: 'fetch-revision' }>;
+
+/** For so long what is damaged is fetched while revisions wait. */
+const MEND_MS = 30_000;
 
 export interface SyncAgentOptions extends SyncTimes {
   state: StateStore;
@@ -30,6 +29,8 @@ export interface SyncAgentOptions extends SyncTimes {
   stream: StreamClient | null;
   trusted: () => TrustedKeys;
   log: Logger;
+  /** default: after ten minutes, and then every six hours */
+  scrub?: ScrubTimes;
   /** the head became newer, or was signed again */
   onHead: (head: Readonly<KnownHead>) => void;
   onApplied: (ops: number, seconds: number) => void;
@@ -45,7 +46,7 @@ export class SyncAgent {
   #sync: Sync = BEGINNING;
   /** the revision that lies ready to be applied */
   #hand: { bytes: Buffer; from: Origin } | null = null;
-  #caughtUp = false;
+  readonly #teller: SyncTeller;
   readonly #sources: readonly PullSource[];
   readonly #intake: StreamIntake | null;
   /** what the stream has brought meanwhile */
@@ -55,13 +56,18 @@ export class SyncAgent {
   #streams = deferred<void>();
 
   constructor(private readonly options: SyncAgentOptions) {
-    const { log, onApplied, onHead, sources, state, stream, trusted } = options;
+    const { log, onApplied, onChange, onHead, sources, state, stream, trusted } = options;
     const heads = new HeadBook({ state, trusted, log, onHead });
     this.heads = heads;
     // Where there is only one source, what was known before came from it, and it must not go back behind that.
     const known = sources.length === 1 && !stream ? state.head : null;
     const pull = { state, heads, trusted, log, onApplied, known };
     this.#sources = sources.map((source, number) => new PullSource(number, source, pull));
+    const changed = (): void => {
+      onChange();
+      stream?.changed();
+    };
+    this.#teller = new SyncTeller({ sources, log, onChange: changed });
     this.#intake = stream && new StreamIntake(stream, heads, (event) => this.#hear(event));
   }
 
@@ -81,6 +87,7 @@ export class SyncAgent {
     setMaxListeners(0, signal); // every call that is under way listens, and there is a fixed number of them
     const head = Math.max(revision, this.heads.newest?.revision ?? 0);
     const streaming = this.options.stream?.run();
+    const scrubbing = this.#scrub(signal);
     let event: SyncEvent = {
       kind: 'booted',
       revision,
@@ -95,7 +102,14 @@ export class SyncAgent {
       this.#streams = deferred();
       event = await this.#perform(effect, signal);
     }
-    await streaming;
+    await Promise.all([streaming, scrubbing]);
+  }
+
+  #scrub(signal: AbortSignal): Promise<void> {
+    const { log, scrub: times = SCRUB, state } = this.options;
+    const onDamage = (buckets: number): void => this.#hear({ kind: 'damage-found', buckets });
+    const running = new RunState(signal, { baseMs: times.everyMs, maxMs: times.everyMs });
+    return scrubNowAndThen({ state, times, log, onDamage }, running);
   }
 
   #step(event: SyncEvent): SyncEffect {
@@ -103,7 +117,7 @@ export class SyncAgent {
     const step = transition(before, event, { now: steadyNow(), random: Math.random() }, this.options);
     this.#sync = step.sync;
     if (isRefusal(event)) this.options.onRefused(event.code);
-    this.#tell(before, step.sync);
+    this.#teller.tell(before, step.sync);
     return step.effect;
   }
 
@@ -125,6 +139,8 @@ export class SyncAgent {
         return this.#at(effect.source).catchUp(effect.until, signal);
       case 'repair':
         return this.#at(effect.source).repair(signal);
+      case 'mend':
+        return this.#mend(effect.source, signal);
       case 'take-pushed':
         return this.#takePushed();
       case 'apply':
@@ -137,7 +153,7 @@ export class SyncAgent {
       case 'wait': {
         const ends = new AbortController();
         void this.#woken.promise.then(() => ends.abort());
-        await until(signal, ends, () => sleep(effect.ms, ends.signal));
+        await untilEither(signal, ends, () => sleep(effect.ms, ends.signal));
         return { kind: 'tick' };
       }
     }
@@ -147,7 +163,7 @@ export class SyncAgent {
   async #unlessStreaming(signal: AbortSignal, work: (ends: AbortSignal) => Promise<SyncEvent>): Promise<SyncEvent> {
     const ends = new AbortController();
     void this.#streams.promise.then(() => ends.abort());
-    return until(signal, ends, () => work(ends.signal));
+    return untilEither(signal, ends, () => work(ends.signal));
   }
 
   async #look(source: number, signal: AbortSignal): Promise<SyncEvent> {
@@ -162,6 +178,17 @@ export class SyncAgent {
     if (outcome.kind !== 'fetched') return outcome;
     this.#hand = { bytes: outcome.bytes, from: source };
     return { kind: 'revision-fetched', source };
+  }
+
+  async #mend(source: number, signal: AbortSignal): Promise<SyncEvent> {
+    const ends = new AbortController();
+    const timer = setTimeout(() => ends.abort(), MEND_MS);
+    const outcome = await untilEither(signal, ends, () => this.#at(source).repair(ends.signal));
+    clearTimeout(timer);
+    if (outcome.kind === 'repaired') return { kind: 'mended', source, revision: outcome.revision };
+    const late = { code: 'source_failed', detail: `it was not done in ${MEND_MS / 1000} s` };
+    const { code, detail } = 'code' in outcome ? outcome : late;
+    return { kind: 'mend-failed', code, detail };
   }
 
   #takePushed(): SyncEvent {
@@ -179,7 +206,7 @@ export class SyncAgent {
     let ops: number;
     try {
       const revision = verifyRevision(bytes, state.chainPosition, trusted());
-      this.#requireOwnHistory(revision);
+      requireOwnHistory(revision, this.heads);
       ops = await state.apply(revision, Date.now());
     } catch (error) {
       const detail = `revision ${number}: ${(error as Error).message}`;
@@ -192,19 +219,6 @@ export class SyncAgent {
     onApplied(ops, (performance.now() - began) / 1000);
     stream?.applied();
     return { kind: 'revision-applied', revision: number };
-  }
-
-  /** What is right by itself may still be of a term that is over, or of one that two masters have held. */
-  #requireOwnHistory({ hash, header }: VerifiedRevision): void {
-    const { newest } = this.heads;
-    if (newest && header.revision > newest.revision && header.epoch < newest.epoch) {
-      const detail = `its epoch ${header.epoch} is older than ${newest.epoch}, of which a head was seen`;
-      throw new FormatError('older_epoch', detail);
-    }
-    if (newest?.revision === header.revision && newest.hash !== hash.toString('hex'))
-      throw new ForkError(`it does not have the hash ${newest.hash} by which the head names it`);
-    if (header.epoch <= this.heads.forkedEpoch)
-      throw new ForkError(`two masters have made revisions of epoch ${header.epoch}; neither is followed any further`);
   }
 
   async #refused(from: Origin, code: string, detail: string, signal: AbortSignal): Promise<SyncEvent> {
@@ -220,35 +234,6 @@ export class SyncAgent {
   #at(source: number): PullSource {
     return this.#sources[source] as PullSource; // the machine knows how many there are
   }
-
-  #tell(before: Sync, after: Sync): void {
-    const { log, onChange, stream } = this.options;
-    this.#tellFaults(before, after);
-    if ((after.state === 'polling' || after.state === 'live') && !this.#caughtUp) {
-      this.#caughtUp = true;
-      log.info({ revision: after.revision }, 'caught up with the chain');
-    }
-    if (after.state === before.state && after.revision === before.revision && after.faults === before.faults) return;
-    onChange();
-    stream?.changed();
-  }
-
-  /** Once for each change, not for each poll. */
-  #tellFaults({ faults: before }: Sync, { faults, revision }: Sync): void {
-    const { log } = this.options;
-    for (const about of new Set([...Object.keys(before), ...Object.keys(faults)]) as Set<FaultKey>) {
-      const fault = faults[about];
-      if (before[about]?.code === fault?.code) continue;
-      const source = this.#describe(about);
-      if (fault) log.warn({ source, code: fault.code, detail: fault.detail }, 'cannot follow the chain from here');
-      else log.info({ source, revision }, 'following the chain from here again');
-    }
-  }
-
-  #describe(about: FaultKey): string {
-    const [, number] = about.split(' ');
-    return number === undefined ? about : this.#at(Number(number)).source.description;
-  }
 }
 
 function isRefusal(event: SyncEvent): event is Extract<SyncEvent, { code: string }> {
@@ -257,21 +242,3 @@ function isRefusal(event: SyncEvent): event is Extract<SyncEvent, { code: string
 }
 /** what is not there, or not taken by this disk, is not wrong */
 const NOT_WRONG: ReadonlySet<string> = new Set(['revision_missing', 'state_write_failed']);
-
-/** Two masters have made one revision each. */
-class ForkError extends Error {
-  readonly code = 'fork';
-}
-
-/** Ends the work with either of the two signals. */
-async function until<T>(signal: AbortSignal, ends: AbortController, work: () => Promise<T>): Promise<T> {
-  const stop = (): void => ends.abort();
-  setMaxListeners(0, ends.signal); // what is fetched ahead listens, too
-  if (signal.aborted) stop();
-  signal.addEventListener('abort', stop, { once: true });
-  try {
-    return await work();
-  } finally {
-    signal.removeEventListener('abort', stop);
-  }
-}

@@ -28,7 +28,8 @@ function next(sync: Sync, now: number): SyncEffect {
       return { kind: 'drop-stream', code: 'stream_stalled', detail, holdMs: 0 };
     }
   }
-  return (pulls(sync, now) && now >= sync.applyAt ? pull(sync, now) : null) ?? look(sync, now) ?? wait(sync, now, []);
+  const pulled = pulls(sync, now) && now >= sync.applyAt ? pull(sync, now) : null;
+  return pulled ?? mend(sync, now) ?? look(sync, now) ?? wait(sync, now, []);
 }
 
 /** Whether revisions are to be fetched: something is missing, and it does not come by itself. */
@@ -46,6 +47,12 @@ function pull(sync: Sync, now: number): SyncEffect | null {
   if (damage === 'suspected') return { kind: 'repair', source };
   if (head - revision > NEAR || (chosen.jumps && head > revision)) return { kind: 'catch-up', source, until: head };
   return { kind: 'fetch-revision', source, revision: revision + 1, until: Math.max(head, revision + 1) };
+}
+
+/** Each time from another source: what one does not have the next one may. */
+function mend({ mend: due, sources }: Sync, now: number): SyncEffect | null {
+  if (due === null || now < due.at || sources.length === 0) return null;
+  return { kind: 'mend', source: due.tries % sources.length };
 }
 
 function look({ lookAt, sources }: Sync, now: number): SyncEffect | null {
@@ -76,6 +83,7 @@ function wait(sync: Sync, now: number, times: number[]): SyncEffect {
           first(({ fetchAt }) => fetchAt),
         ),
       );
+    if (sync.mend) times.push(sync.mend.at);
     if (sync.stream.link === 'asked' && now - sync.stream.movedAt < ANSWERS_MS)
       times.push(sync.stream.movedAt + ANSWERS_MS);
     if (sync.stream.link === 'following' && sync.head > sync.revision) times.push(sync.stream.movedAt + STALLED_MS);

@@ -21,6 +21,9 @@ const TABLE: Record<SyncState, Record<EventKind, string>> = {
     'revision-refused': 'catching-up, fetch 4..5 of 1',
     'caught-up': 'polling, look at 0',
     repaired: 'catching-up, fetch 5..5 of 0',
+    'damage-found': 'catching-up, fetch 4..5 of 0',
+    mended: 'catching-up, fetch 5..5 of 0',
+    'mend-failed': 'catching-up, fetch 4..5 of 0',
     'stream-up': 'booting, look at 0',
     'stream-intent': 'booting, refollow',
     'stream-pushed': 'catching-up, fetch 4..5 of 0',
@@ -40,6 +43,9 @@ const TABLE: Record<SyncState, Record<EventKind, string>> = {
     'revision-refused': 'catching-up, fetch 4..5 of 1',
     'caught-up': 'polling, look at 0',
     repaired: 'catching-up, fetch 5..5 of 0',
+    'damage-found': 'catching-up, fetch 4..5 of 0',
+    mended: 'catching-up, fetch 5..5 of 0',
+    'mend-failed': 'catching-up, fetch 4..5 of 0',
     'stream-up': 'catching-up, look at 0',
     'stream-intent': 'catching-up, refollow',
     'stream-pushed': 'catching-up, fetch 4..5 of 0',
@@ -59,6 +65,9 @@ const TABLE: Record<SyncState, Record<EventKind, string>> = {
     'revision-refused': 'live, wait 15000',
     'caught-up': 'polling, refollow',
     repaired: 'catching-up, refollow',
+    'damage-found': 'live, mend from 0',
+    mended: 'catching-up, refollow',
+    'mend-failed': 'live, wait 15000',
     'stream-up': 'catching-up, wait 2000',
     'stream-intent': 'live, wait 15000',
     'stream-pushed': 'live, take-pushed',
@@ -78,6 +87,9 @@ const TABLE: Record<SyncState, Record<EventKind, string>> = {
     'revision-refused': 'catching-up, fetch 4..5 of 1',
     'caught-up': 'polling, look at 0',
     repaired: 'catching-up, fetch 5..5 of 0',
+    'damage-found': 'catching-up, fetch 4..5 of 0',
+    mended: 'catching-up, fetch 5..5 of 0',
+    'mend-failed': 'catching-up, fetch 4..5 of 0',
     'stream-up': 'catching-up, look at 0',
     'stream-intent': 'catching-up, refollow',
     'stream-pushed': 'catching-up, fetch 4..5 of 0',
@@ -97,6 +109,9 @@ const TABLE: Record<SyncState, Record<EventKind, string>> = {
     'revision-refused': 'catching-up, fetch 4..5 of 1',
     'caught-up': 'polling, look at 0',
     repaired: 'catching-up, fetch 5..5 of 0',
+    'damage-found': 'catching-up, fetch 4..5 of 0',
+    mended: 'catching-up, fetch 5..5 of 0',
+    'mend-failed': 'catching-up, fetch 4..5 of 0',
     'stream-up': 'catching-up, look at 0',
     'stream-intent': 'catching-up, refollow',
     'stream-pushed': 'catching-up, fetch 4..5 of 0',
@@ -116,6 +131,9 @@ const TABLE: Record<SyncState, Record<EventKind, string>> = {
     'revision-refused': 'halted, look at 0',
     'caught-up': 'polling, look at 0',
     repaired: 'catching-up, fetch 5..5 of 0',
+    'damage-found': 'halted, mend from 0',
+    mended: 'catching-up, fetch 5..5 of 0',
+    'mend-failed': 'halted, look at 0',
     'stream-up': 'halted, look at 0',
     'stream-intent': 'halted, refollow',
     'stream-pushed': 'halted, look at 0',
@@ -240,6 +258,22 @@ describe('transition', () => {
     expect(after(sound, wrong).damage).toBe('excluded');
   });
 
+  it('mends damage that was found while it follows on, after what the stream brings, and tries another source later', () => {
+    const found = after(level(following), EVENTS['damage-found']);
+    expect([found.state, found.faults.state?.code]).toEqual(['live', 'state_damaged']);
+    expect(effectText(effectOf(found))).toBe('mend from 0');
+    expect(effectText(effectOf(found, EVENTS['stream-pushed']))).toBe('take-pushed');
+    const failed = after(found, EVENTS['mend-failed']);
+    expect(failed.faults.state?.detail).toContain('object_missing');
+    expect(failed.sources).toEqual(found.sources);
+    const waits = (failed.mend?.at ?? 0) - AT.now;
+    expect(waits).toBeGreaterThanOrEqual(30_000);
+    expect(effectOf(after(failed, EVENTS['damage-found'])).kind).toBe('wait');
+    expect(effectText(effectOf(failed, { kind: 'tick' }, { ...AT, now: AT.now + waits }))).toBe('mend from 1');
+    expect(after(failed, { kind: 'revision-applied', revision: 4 }).mend).toEqual(failed.mend);
+    expect(after(failed, { kind: 'mended', source: 1, revision: 3 })).toMatchObject({ mend: null, faults: {} });
+  });
+
   it('stops at a revision that needs a newer build, says so once, and goes on from there when it was replaced', () => {
     const needs: SyncEvent = { kind: 'revision-refused', source: 0, code: 'reader_too_old', detail: 'd' };
     const halted = after({ ...FACTS['catching-up'], lookAt: AT.now + 60_000 }, needs);
@@ -249,6 +283,9 @@ describe('transition', () => {
     expect(after(halted, EVENTS['revision-applied']).state).toBe('catching-up');
     const pushed = after(following, { ...needs, source: 'stream' });
     expect([pushed.state, effectOf(pushed)]).toMatchObject(['halted', { kind: 'drop-stream', holdMs: 30_000 }]);
+    // a store that is behind the stream does not take it back
+    const before = after({ ...level(following), head: 3 }, { ...needs, source: 'stream' });
+    expect(after(before, { kind: 'head-seen', source: 0, head: 3, fresh: true }).state).toBe('halted');
   });
 
   it('tries the next revision where a head is signed by a key that it may make a trusted one', () => {
@@ -311,12 +348,14 @@ const happening = fc.oneof(
   fc.record({ kind: fc.constant('stream' as const), mood: fc.constantFrom(...MOODS) }),
   fc.record({ kind: fc.constant('published' as const), count: fc.constantFrom(1, 3, 100, 900) }),
   fc.record({ kind: fc.constant('disk' as const), full: fc.boolean() }),
+  fc.record({ kind: fc.constant('damaged' as const) }),
 );
 const story = fc.array(fc.tuple(happening, fc.integer({ min: 1, max: 60_000 })), { maxLength: 25 });
 
 function happens(world: SyncWorld, what: typeof happening extends fc.Arbitrary<infer T> ? T : never): void {
   if (what.kind === 'mood') world.moods[what.source] = what.mood;
   else if (what.kind === 'stream') world.stream = what.mood;
+  else if (what.kind === 'damaged') world.spoil();
   else if (what.kind === 'disk') world.isDiskFull = what.full;
   else world.head += what.count;
 }

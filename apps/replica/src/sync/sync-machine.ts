@@ -1,7 +1,7 @@
+import { BUCKETS } from '#artifacts';
 import { backoffMs, jittered } from '#platform';
 import {
   BEGINNING,
-  type Fault,
   type FaultKey,
   type Link,
   type Moment,
@@ -16,6 +16,7 @@ import {
   type SyncFault,
   type SyncTimes,
 } from './sync.js';
+import { changed, linked, whole, without, wrong } from './sync-changes.js';
 import { decide } from './sync-decision.js';
 
 /** Asking again for what was refused costs up to a whole revision: it gets slower. */
@@ -23,6 +24,9 @@ const MAX_RETRY_MS = 30_000;
 /** of the time between two looks: a source that does not answer is asked less and less often */
 const MAX_POLLS = 15;
 const JITTER = 0.1;
+/** Each try reads the whole state and holds revisions up meanwhile. */
+const MEND_AGAIN_MS = 60_000;
+const MAX_MEND_AGAIN_MS = 3_600_000;
 /** A gap in what the stream gives is closed by asking it anew; if that does not help, by another master. */
 const LOSES_THREAD: ReadonlySet<string> = new Set(['wrong_revision', 'wrong_previous']);
 const MAX_LOST = 2;
@@ -88,9 +92,22 @@ const ON: { [K in SyncEvent['kind']]: Reducer<K> } = {
   'revision-applied': (sync, { revision }, at) => arrived(sync, sync.hand ?? 'stream', revision, at),
   'caught-up': (sync, { revision, source }, at) => arrived(sync, source, revision, at),
   repaired: (sync, { damaged, revision, source }, at, times) => {
-    if (damaged > 0) return arrived(sync, source, revision, at);
+    if (damaged > 0) return arrived(whole(sync), source, revision, at);
     // It is as it should be, so it was the revision: that is refused until another one comes.
-    return failing({ ...sync, damage: 'excluded' }, source, at, times, 'fetch');
+    return failing({ ...whole(sync), damage: 'excluded' }, source, at, times, 'fetch');
+  },
+
+  'damage-found': (sync, { buckets }, at) => {
+    if (sync.mend) return sync;
+    const detail = `${buckets} of ${BUCKETS} parts of the state on the disk are not what was written`;
+    return { ...wrong(sync, 'state', { code: 'state_damaged', detail }, at), mend: { tries: 0, at: 0 } };
+  },
+  mended: (sync, { revision, source }, at) => arrived(whole(sync), source, revision, at),
+  'mend-failed': (sync, { code, detail }, at) => {
+    const fault = { code: 'state_damaged', detail: `the state on the disk could not be mended: ${code}: ${detail}` };
+    const tries = sync.mend?.tries ?? 0;
+    const ms = backoffMs(tries, MEND_AGAIN_MS, MAX_MEND_AGAIN_MS, () => at.random);
+    return { ...wrong(sync, 'state', fault, at), mend: { tries: tries + 1, at: at.now + ms } };
   },
 
   'revision-refused': (sync, { code, detail, source }, at, times) => {
@@ -107,9 +124,13 @@ const ON: { [K in SyncEvent['kind']]: Reducer<K> } = {
     const empty: Sync = { ...refused, hand: null, damage };
     // Every source has the same: only another build helps. It is looked at again all the same, for it may be replaced.
     const holdMs = code === 'reader_too_old' ? MAX_RETRY_MS : 0;
-    const rested = holdMs > 0 ? { ...empty, applyAt: at.now + holdMs } : empty;
+    // It is signed and in its place: there is one more, whatever the heads say.
+    const head = Math.max(sync.head, sync.revision + 1);
+    const rested = holdMs > 0 ? { ...empty, head, applyAt: at.now + holdMs } : empty;
     if (source === 'stream') return refusedPush(rested, { code, detail, holdMs });
-    const jumps = code === 'revision_missing' && !tried && !sync.sources[source]?.jumps;
+    // Not kept any more, or signed by a key that was retired before this replica came: a snapshot leads past it.
+    const passable = code === 'revision_missing' || code === 'untrusted_key';
+    const jumps = passable && !tried && !sync.sources[source]?.jumps;
     if (jumps) return changed(rested, source, { jumps });
     const after = changed(failing(rested, source, at, times, 'fetch'), source, { jumps: false });
     return sync.probing === source ? { ...after, probing: null } : after;
@@ -225,26 +246,4 @@ function forgetting(sync: Sync, source: number): Sync {
     ...after.map((number): FaultKey => `source ${number}`),
     ...frozen.map((number): FaultKey => `head ${number}`),
   );
-}
-
-function linked(sync: Sync, link: Link): Sync {
-  return { ...sync, stream: { ...sync.stream, link } };
-}
-
-function changed(sync: Sync, source: number, change: Partial<SourceSync>): Sync {
-  return { ...sync, sources: sync.sources.map((one, at) => (at === source ? { ...one, ...change } : one)) };
-}
-
-function without(sync: Sync, ...keys: FaultKey[]): Sync {
-  if (keys.every((key) => !sync.faults[key])) return sync;
-  const faults: Partial<Record<FaultKey, SyncFault>> = { ...sync.faults };
-  for (const key of keys) delete faults[key];
-  return { ...sync, faults };
-}
-
-/** The same fault as before keeps its time. */
-function wrong(sync: Sync, key: FaultKey, { code, detail }: Fault, { now }: Moment): Sync {
-  const before = sync.faults[key];
-  if (before?.code === code && before.detail === detail) return sync;
-  return { ...sync, faults: { ...sync.faults, [key]: { code, detail, at: now } } };
 }

@@ -9,7 +9,7 @@ export interface SyncFault {
 }
 
 /** What can be wrong at a time; each is ended by its own good thing. Sources are numbered in the order of preference. */
-export type FaultKey = 'stream' | 'revision' | `source ${number}` | `head ${number}`;
+export type FaultKey = 'stream' | 'revision' | 'state' | `source ${number}` | `head ${number}`;
 export type SyncFaults = Readonly<Partial<Record<FaultKey, SyncFault>>>;
 
 /** Where something came from: a pull source, or the stream. */
@@ -70,6 +70,8 @@ export interface Sync {
   probing: number | null;
   /** whether the state on this disk is what it should be: `suspected` after a revision that did not give the right root */
   damage: 'none' | 'suspected' | 'excluded';
+  /** damage that was found while nothing depended on it: how often it was tried to mend it, and not before which time again */
+  mend: { tries: number; at: number } | null;
   faults: SyncFaults;
 }
 
@@ -80,7 +82,7 @@ export interface Fault {
 
 export type SyncEvent =
   | { kind: 'booted'; revision: number; head: number; sources: number; streams: boolean }
-  /** a verified head, whether or not it says anything new. `fresh`: the newest that is known has not expired */
+  /** a verified head, whether or not it says anything new. `fresh`: it has not expired */
   | { kind: 'head-seen'; source: Origin; head: number; fresh: boolean }
   | ({ kind: 'head-refused'; source: number } & Fault)
   /** it did not answer, or has nothing */
@@ -93,6 +95,10 @@ export type SyncEvent =
   | { kind: 'caught-up'; source: number; revision: number }
   /** the state was compared with a snapshot; `damaged` parts of it were replaced */
   | { kind: 'repaired'; source: number; revision: number; damaged: number }
+  /** what is stored does not add up; nobody has asked for it */
+  | { kind: 'damage-found'; buckets: number }
+  | { kind: 'mended'; source: number; revision: number }
+  | ({ kind: 'mend-failed' } & Fault)
   /** connected, and told that this replica stands at `revision` */
   | { kind: 'stream-up'; revision: number }
   /** `fault`: why the master cannot serve this replica */
@@ -116,6 +122,8 @@ export type SyncEffect =
   | { kind: 'fetch-revision'; source: number; revision: number; until: number }
   | { kind: 'catch-up'; source: number; until: number }
   | { kind: 'repair'; source: number }
+  /** the same, while following goes on: it must not take long */
+  | { kind: 'mend'; source: number }
   | { kind: 'take-pushed' }
   | { kind: 'apply'; revision: number }
   | { kind: 'refollow' }
@@ -162,6 +170,7 @@ export const BEGINNING: Sync = {
   lookAt: 0,
   probing: null,
   damage: 'none',
+  mend: null,
   faults: {},
 };
 

@@ -20,18 +20,22 @@ export interface FollowerOptions {
   masters?: readonly string[];
   others?: readonly RevisionSource[];
   streamPollMs?: number;
+  scrubMs?: number;
 }
 
 /** A chain, a directory store that it is published to, and a replica's sync agent that follows it every 20 ms. */
 export class Follower {
   readonly chain = new ChainMaker();
-  /** what the replica was given to trust */
+  /** what the replica was given to trust when it joined */
   readonly trusted = [this.chain.signer.publicKey];
+  /** and by HELIO_TRUSTED_KEYS, from its next start on */
+  configured: readonly string[] | null = null;
   readonly storeDirectory = temporaryDirectory();
   readonly stateDirectory = temporaryDirectory();
   readonly store: ArtifactStore = openStore(pathToFileURL(this.storeDirectory).href, { create: true });
   readonly refused: string[] = [];
   readonly streamPollMs: number;
+  readonly scrubMs: number;
   readonly others: readonly RevisionSource[];
   readonly #masters: readonly string[];
   stream: StreamClient | null = null;
@@ -43,7 +47,8 @@ export class Follower {
   #running: Promise<void> | null = null;
 
   /** @param others more sources, asked after its own store; masters: URLs of streams; polls are rare while it streams */
-  constructor({ masters = [], others = [], streamPollMs = 60_000 }: FollowerOptions = {}) {
+  constructor({ masters = [], others = [], scrubMs = 3_600_000, streamPollMs = 60_000 }: FollowerOptions = {}) {
+    this.scrubMs = scrubMs;
     this.#masters = masters;
     this.others = others;
     this.streamPollMs = streamPollMs;
@@ -54,9 +59,14 @@ export class Follower {
     this.#running = this.agent.run(this.#stop.signal);
   }
 
-  /** Ends the agent and the state, and begins both anew from the disk; the agent is not started. */
-  async restart(): Promise<void> {
+  /**
+   * Ends the agent and the state, and begins both anew from the disk; the agent is not started.
+   *
+   * @param meanwhile is done while nobody has the state open
+   */
+  async restart(meanwhile: () => Promise<void> = () => Promise.resolve()): Promise<void> {
     await this.#end();
+    await meanwhile();
     this.state = StateStore.open(this.stateDirectory, 'prod');
     this.agent = this.#newAgent();
   }
@@ -101,7 +111,8 @@ export class Follower {
       state: this.state,
       sources: [this.#watched(new StoreSource(this.store, 'prod')), ...this.others],
       stream: this.stream,
-      trusted: new ChainTrust(this.trusted, this.state, log).keys,
+      trusted: new ChainTrust({ configured: this.configured, joined: this.trusted }, this.state, log).keys,
+      scrub: { firstMs: this.scrubMs, everyMs: this.scrubMs, pauseMs: 1 },
       log,
       pollMs: 20,
       streamPollMs: this.streamPollMs,

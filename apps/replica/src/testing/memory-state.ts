@@ -44,7 +44,7 @@ export class MemoryState implements StateReader {
           .map(({ key, value }) => ({ key, value: value as Buffer })),
       changesSince: (revision) => {
         const changes = new Map(history.slice(revision).flatMap((list) => list.map((entry) => [nameOf(entry), entry])));
-        return [...changes.values()];
+        return { entries: [...changes.values()], complete: true };
       },
       close: () => void (this.open -= 1),
     };

@@ -5,6 +5,8 @@ import { StateRoot, TrustedKeys, verifyRevision } from '#artifacts';
 import { ChainMaker } from '#artifacts/testing';
 import { build } from '#harness';
 import type { Op } from '#model';
+import { openTables } from '../state/state-database.js';
+import { entryName } from '../state/state-layout.js';
 import { StateStore } from '../state/state-store.js';
 
 export function temporaryDirectory(): string {
@@ -48,6 +50,16 @@ export class StateFixture {
     await this.store.close();
     rmSync(this.directory, { recursive: true });
   }
+}
+
+/** Changes what a state that nobody has open stores, behind the back of its sums: as a disk does that lies. */
+export async function spoil(directory: string, ...ops: Op[]): Promise<void> {
+  const { entries, root } = openTables(directory, false);
+  for (const { key, table, value } of ops) {
+    if (value) entries.putSync(entryName(table, key), value);
+    else entries.removeSync(entryName(table, key));
+  }
+  await root.close();
 }
 
 /** The state root of entries, named by table and key in hexadecimal, computed from nothing. */

@@ -21,6 +21,9 @@ export const EVENTS: { [K in SyncEvent['kind']]: Extract<SyncEvent, { kind: K }>
   'revision-refused': { kind: 'revision-refused', source: 0, code: 'bad_hash', detail: 'd' },
   'caught-up': { kind: 'caught-up', source: 0, revision: 5 },
   repaired: { kind: 'repaired', source: 0, revision: 4, damaged: 1 },
+  'damage-found': { kind: 'damage-found', buckets: 1 },
+  mended: { kind: 'mended', source: 0, revision: 4 },
+  'mend-failed': { kind: 'mend-failed', code: 'object_missing', detail: 'd' },
   'stream-up': { kind: 'stream-up', revision: 3 },
   'stream-intent': { kind: 'stream-intent', intent: 'changes', head: 5, fault: null },
   'stream-pushed': { kind: 'stream-pushed', waiting: 1 },
@@ -70,6 +73,8 @@ export function effectText(effect: SyncEffect): string {
       return `catch up to ${effect.until} from ${effect.source}`;
     case 'repair':
       return `repair from ${effect.source}`;
+    case 'mend':
+      return `mend from ${effect.source}`;
     case 'apply':
       return `apply ${effect.revision}`;
     default:

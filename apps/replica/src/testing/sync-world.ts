@@ -28,6 +28,7 @@ export class SyncWorld {
   #next: number | null = null;
   #answered = false;
   #connectAt = 0;
+  #spoilt = false;
   #brought = 0;
 
   constructor(
@@ -56,6 +57,11 @@ export class SyncWorld {
     this.busy = this.#effect.kind === 'wait' || this.sync.revision > revision ? 0 : this.busy + 1;
   }
 
+  /** The disk is found to hold something else than was written. */
+  spoil(): void {
+    this.#spoilt = true;
+  }
+
   /** Runs for so long by its own clock. */
   run(ms: number): void {
     for (const end = this.now + ms; this.now < end; ) this.step();
@@ -82,6 +88,8 @@ export class SyncWorld {
         return this.#jump(effect.source, effect.until);
       case 'repair':
         return { kind: 'repaired', source: effect.source, revision: this.sync.revision, damaged: 1 };
+      case 'mend':
+        return this.#mend(effect.source);
       case 'take-pushed':
         return this.#takePushed();
       case 'apply':
@@ -126,7 +134,13 @@ export class SyncWorld {
     const mood = this.moods[source];
     if (mood === 'gone') return { kind: 'source-failed', source, code: 'store_unreachable', detail: 'd' };
     if (mood !== 'good') return { kind: 'revision-refused', source, code: 'bad_hash', detail: 'd' };
+    if (this.isDiskFull) return { kind: 'revision-refused', source, code: 'state_write_failed', detail: 'd' };
     return { kind: 'caught-up', source, revision: until };
+  }
+
+  #mend(source: number): SyncEvent {
+    if (this.moods[source] !== 'good' || this.isDiskFull) return { kind: 'mend-failed', code: 'c', detail: 'd' };
+    return { kind: 'mended', source, revision: this.sync.revision };
   }
 
   #takePushed(): SyncEvent {
@@ -159,6 +173,8 @@ export class SyncWorld {
   }
 
   *#news(): Iterable<SyncEvent> {
+    if (this.#spoilt) yield { kind: 'damage-found', buckets: 1 };
+    this.#spoilt = false;
     if (!this.#streams) return;
     if (this.#next === null) {
       if (this.stream === 'gone' || this.now < this.#connectAt) return;

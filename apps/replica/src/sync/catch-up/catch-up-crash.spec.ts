@@ -37,7 +37,7 @@ const TRAVELLER = `
       await catchUp.run(head, new AbortController().signal);
       break;
     } catch (error) {
-      console.log('failed ' + error.message);
+      console.log('failed ' + error.code + ' ' + error.message);
       await once(process.stdin, 'data');
     }
   }
@@ -124,7 +124,7 @@ describe('a replica that is killed while it catches up', () => {
     rmSync(directory, { recursive: true });
     mkdirSync(directory);
     let before = 0;
-    for (let kills = 0; kills < 20; kills++) {
+    for (let kills = 0; kills < 12; kills++) {
       const traveller = new Traveller(directory);
       await traveller.says('open');
       await sleep(Math.random() * tripMs);
@@ -149,7 +149,7 @@ describe.skipIf(process.platform !== 'linux')('a disk that is full while a snaps
     const directory = temporaryDirectory();
     // No file beyond 2 MiB: to write past that fails as it does on a full disk.
     const traveller = new Traveller(directory, 'ulimit -Sf 4096;');
-    await traveller.says('failed');
+    await traveller.says('failed state_write_failed');
     expect(traveller.said).not.toContain('applied');
     execFileSync('prlimit', ['--pid', String(traveller.process.pid), '--fsize=unlimited']);
     traveller.process.stdin?.write('there is room\n');

@@ -12,6 +12,7 @@ import {
 import type { Logger } from '#platform';
 import { type ReplacedBucket, snapshotPlan } from '../../state/snapshot-plan.js';
 import type { StateStore } from '../../state/state-store.js';
+import { StateWriteError } from '../../state/writer-port.js';
 import { CatchUpError } from './catch-up-error.js';
 import { Mending } from './mending.js';
 import { ObjectFetcher } from './object-fetcher.js';
@@ -26,13 +27,13 @@ export interface CatchUpOptions {
   state: StateStore;
   /** those that are trusted at that moment: a revision can change them */
   trusted: () => TrustedKeys;
+  /** throws when it is known by now that a head leads nowhere: before the first step, and before each */
+  check: (head: Head) => void;
   log: Logger;
   /** after each step, which is whole by itself */
   onApplied: (ops: number, seconds: number) => void;
 }
 
-/** Nearer than this, single revisions are as cheap, and workers can tell what changed. */
-const NEAR = 64;
 /** Of a single revision: another way would not lead around these. */
 const FINAL = new Set(['reader_too_old', 'wrong_previous', 'wrong_root']);
 
@@ -48,27 +49,31 @@ export class CatchUp {
     this.#fetcher = new ObjectFetcher(options.reader);
   }
 
-  static needed(revision: number, head: number): boolean {
-    return head - revision > NEAR;
-  }
-
   /**
    * @returns the revision that the state is at: the head's, or a later one
    * @throws CatchUpError for an object without which there is no way; FormatError `wrong_previous`, `wrong_root` or
-   * `reader_too_old` for a revision that ends the way; StoreError when the source does not answer; Error of the disk; the signal's reason
+   * `reader_too_old` for a revision that ends the way; StoreError when the source does not answer; StateWriteError; the signal's reason
    */
   async run(head: Head, signal: AbortSignal): Promise<{ applied: number }> {
     const { log, reader, state, trusted } = this.options;
-    await requireSameChain(this.#fetcher, state, trusted(), signal);
+    let compared = false;
     const survey = new Survey(reader, this.#fetcher, head);
     for (;;) {
       const from = state.position.revision;
       if (from >= head.revision) return { applied: from };
+      this.options.check(head);
       const plan = await survey.plan(from, state.sums(), signal);
+      // the next revision names the one that is here by itself
+      const jumps = plan.kind === 'snapshot' || (plan.kind === 'route' && plan.route.pieces[0]?.level !== 0);
+      if (jumps && !compared) {
+        const why = await requireSameChain(this.#fetcher, state, trusted(), signal);
+        if (why) log.warn({ revision: from, why }, 'a jump begins at a revision that the source could not be asked about');
+        compared = true;
+      }
       try {
         if (plan.kind === 'route') await this.#follow(plan.route, survey, head, signal);
         else if (plan.kind === 'look') await survey.manifest(trusted(), signal);
-        else if (plan.kind === 'snapshot') await this.#replace(plan.buckets, survey, signal);
+        else if (plan.kind === 'snapshot') await this.#replace(plan.buckets, survey, head, signal);
         else throw survey.fault ?? noWay(reader, head, from, head.revision);
       } catch (error) {
         if (!(error instanceof CatchUpError) || error.code === 'fork' || plan.kind === 'none') throw error;
@@ -89,7 +94,8 @@ export class CatchUp {
    * @throws as `run`; CatchUpError `state_damaged` when it cannot be mended
    */
   async repair(head: Head, signal: AbortSignal): Promise<{ damaged: number; applied: number }> {
-    const { log, reader, state, trusted } = this.options;
+    const { check, log, reader, state, trusted } = this.options;
+    check(head);
     const damaged = await state.findDamage();
     if (damaged.length > 0) {
       const { revision } = state.position;
@@ -110,6 +116,7 @@ export class CatchUp {
         await this.#replace(
           [...buckets].sort((a, b) => a - b),
           survey,
+          head,
           signal,
         );
       } else await this.#mend(damaged, snapshot, survey, signal);
@@ -162,6 +169,7 @@ export class CatchUp {
 
   async #follow(route: Route, survey: Survey, head: Head, signal: AbortSignal): Promise<void> {
     for await (const { want, bytes } of this.#fetcher.inOrder(survey.named(route), signal)) {
+      this.options.check(head);
       const began = performance.now();
       const ops = await this.#apply(want.piece, want.name, bytes, head);
       this.options.onApplied(ops, (performance.now() - began) / 1000);
@@ -197,8 +205,8 @@ export class CatchUp {
     return state.applySegment(segment, Date.now());
   }
 
-  async #replace(buckets: readonly number[], survey: Survey, signal: AbortSignal): Promise<void> {
-    const { log, onApplied, state, trusted } = this.options;
+  async #replace(buckets: readonly number[], survey: Survey, head: Head, signal: AbortSignal): Promise<void> {
+    const { check, log, onApplied, state, trusted } = this.options;
     const snapshot = await survey.manifest(trusted(), signal);
     const { environment, epoch, revision } = snapshot.header;
     if (epoch < state.position.epoch)
@@ -214,14 +222,16 @@ export class CatchUp {
     log.info({ revision, buckets: buckets.length }, 'fetching the parts of a snapshot that differ');
     const began = performance.now();
     try {
-      const fill = (filled: (bucket: number) => Promise<void>): Promise<void> =>
-        download.fill(this.#fetcher, filled, signal);
+      const fill = async (filled: (bucket: number) => Promise<void>): Promise<void> => {
+        await download.fill(this.#fetcher, filled, signal);
+        check(head);
+      };
       const ops = await state.applySnapshot(download.plan, fill, Date.now);
       this.#download = null;
       onApplied(ops, (performance.now() - began) / 1000);
     } catch (error) {
-      // What has come is kept for a source that comes back, and for nothing else.
-      if (!(error instanceof StoreError)) this.#download = null;
+      // What has come is kept for a source that comes back, or a disk that has room again, and for nothing else.
+      if (!(error instanceof StoreError || error instanceof StateWriteError)) this.#download = null;
       throw error;
     }
   }

@@ -1,2 +1,2 @@
-export { CatchUp, type CatchUpOptions } from './catch-up.js';
+export { CatchUp } from './catch-up.js';
 export { CatchUpError } from './catch-up-error.js';

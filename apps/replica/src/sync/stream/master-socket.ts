@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
 import { LIMITS, MAX_HEADER_BYTES } from '#artifacts';
 import {
@@ -59,6 +60,9 @@ export class MasterSocket {
   #following = false;
   /** heartbeats since it was heard, and since it was asked: counted, so that time in which this process stood still is no silence */
   #silent = 0;
+  /** Bytes are heard, not messages: a large revision takes a slow line longer than a master may be silent. */
+  #connection: Socket | null = null;
+  #bytesRead = 0;
   #unanswered = 0;
   #ended = false;
 
@@ -74,7 +78,7 @@ export class MasterSocket {
     });
     this.#socket.on('open', () => this.#opened());
     this.#socket.on('message', (data: Buffer, isBinary) => this.#received(data, isBinary));
-    this.#socket.on('ping', () => this.#heard());
+    this.#socket.on('upgrade', ({ socket }) => (this.#connection = socket));
     this.#socket.on('unexpected-response', (_request, response) => this.#refused(response));
     this.#socket.on('error', (error) => this.#end({ code: 'master_unreachable', detail: `${url}: ${error.message}` }));
     this.#socket.on('close', (code, reason) => this.#closed(code, reason.toString()));
@@ -122,7 +126,6 @@ export class MasterSocket {
   #received(data: Buffer, isBinary: boolean): void {
     if (this.#ended) return;
     if (isBinary) {
-      this.#heard();
       if (!this.#following) return;
       this.inbox.put(data);
       return this.options.onPushed();
@@ -132,7 +135,6 @@ export class MasterSocket {
       const detail = `${this.options.url} sent a message that is none of ${STREAM_PROTOCOL}: ${message}`;
       return this.end({ code: 'bad_message', detail }, STREAM_CLOSE.bad_message);
     }
-    this.#heard();
     if ('intent' in message) {
       this.#isAsked = false;
       this.#following = message.intent !== 'full';
@@ -140,14 +142,13 @@ export class MasterSocket {
     this.options.onMessage(message);
   }
 
-  #heard(): void {
-    this.#silent = 0;
-  }
-
   /** What this side has stopped to read cannot be heard. */
   #listen(): void {
     if (this.inbox.isFull) return;
     const { heartbeatMs, url } = this.options;
+    const bytes = this.#connection?.bytesRead ?? 0;
+    if (bytes > this.#bytesRead) this.#silent = 0;
+    this.#bytesRead = bytes;
     this.#unanswered = this.#isAsked ? this.#unanswered + 1 : 0;
     if (this.#silent++ >= MISSED_HEARTBEATS)
       this.end({ code: 'stream_silent', detail: `${url} has said nothing for ${MISSED_HEARTBEATS * heartbeatMs} ms` });
@@ -158,7 +159,7 @@ export class MasterSocket {
   #pause(full: boolean): void {
     if (this.#ended) return;
     if (full) return this.#socket.pause();
-    this.#heard();
+    this.#silent = 0;
     this.#socket.resume();
   }
 

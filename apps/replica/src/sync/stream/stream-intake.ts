@@ -1,4 +1,4 @@
-import type { HeadBook, HeadMemory } from '../head-book.js';
+import { type HeadBook, type HeadMemory, isFresh } from '../head-book.js';
 import type { SyncEvent } from '../sync.js';
 import type { StreamClient, StreamNews } from './stream-client.js';
 
@@ -67,7 +67,7 @@ export class StreamIntake {
     }
     const { revision } = verdict.head;
     if (message.type === 'head')
-      return { kind: 'head-seen', source: 'stream', head: revision, fresh: this.heads.isFresh };
+      return { kind: 'head-seen', source: 'stream', head: revision, fresh: isFresh(verdict.head) };
     return intentEvent(message, revision);
   }
 }

@@ -125,6 +125,16 @@ describe('CompiledState', () => {
     expect([outcome(), outcome('/moved/today')]).toEqual(['no_such_api', 'credential_revoked']);
   });
 
+  it('G2 forgets all keys and applications when more of them changed than are named, and compiles the rest as named', () => {
+    refresh(placed(api('weather')), planOp('gold'), keyOp(KEY), applicationOp({ 'weather:v1': 'gold' }));
+    expect(outcome()).toBe('forward');
+    memory.apply(keyOp(KEY, { revoked: true }), placed(api('weather', { context: '/moved' })));
+    const newer = memory.snapshot();
+    const named = newer.changesSince(1)?.entries.filter(({ table }) => table !== TABLE.key) ?? [];
+    state.refresh({ ...newer, changesSince: () => ({ entries: named, complete: false }) });
+    expect([outcome(), outcome('/moved/today')]).toEqual(['no_such_api', 'credential_revoked']);
+  });
+
   it('G2 decides by the revision that it has pinned, whatever is applied meanwhile', () => {
     refresh(placed(api('weather')), planOp('gold'));
     memory.apply(keyOp(KEY), applicationOp({ 'weather:v1': 'gold' }));

@@ -67,14 +67,14 @@ export class CompiledState {
       const changes = before && this.tables ? snapshot.changesSince(before.revision, before.repairs) : null;
       const tables =
         changes && this.tables
-          ? refreshTables(this.tables, snapshot, changes, this.region)
+          ? refreshTables(this.tables, snapshot, changes.entries, this.region)
           : loadTables(this.tables, snapshot, this.region);
       // from here on nothing can fail
-      if (changes === null) {
+      if (!changes?.complete) {
         this.keys.clear();
         this.applications.clear();
       } else {
-        for (const { table, key } of changes) {
+        for (const { table, key } of changes.entries) {
           if (table === TABLE.key) this.keys.delete(key.toString('latin1'));
           else if (table === TABLE.application) this.applications.delete(applicationIdOf(key));
         }

@@ -1,0 +1,11 @@
+import { applicationRecordIsClosed, keyRecordIsReadable, TABLE } from '#model';
+
+/**
+ * What is served for an entry whose new value cannot be used: the last good one, unless the new one shuts somebody out, or
+ * nobody can tell that it does not. A revocation must not be undone by what else is in its record.
+ */
+export function servingInstead(table: number, value: Buffer, lastGood: Buffer | null): Buffer | null {
+  if (table === TABLE.key && !keyRecordIsReadable(value)) return null;
+  if (table === TABLE.application && applicationRecordIsClosed(value)) return null;
+  return lastGood;
+}
