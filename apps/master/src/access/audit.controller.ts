@@ -61,7 +61,10 @@ export class AuditController {
   async list(@Input() { query }: InputOf<typeof listAudit>): Promise<Answer<Page<AuditView>>> {
     const after = decodeCursor(query.cursor, 1, [/^\d{1,18}$/]);
     const rows: AuditRow[] = await this.source.query(
-      `SELECT a.*, ARRAY(SELECT r.environment_id || '@' || r.revision FROM revision r WHERE r.xids @> ARRAY[a.xid] ORDER BY 1) AS revisions
+      `SELECT a.*, ARRAY(
+         SELECT r.environment_id || '@' || r.revision FROM revision r JOIN chain c USING (environment_id)
+         WHERE r.xids @> ARRAY[a.xid] AND (c.xid_floor_at IS NULL OR (r.revision > c.xid_floor) = (a.at > c.xid_floor_at)) ORDER BY 1
+       ) AS revisions
        FROM audit a
        WHERE ($1::bigint IS NULL OR a.id < $1) AND ($2::text IS NULL OR a.actor = $2) AND ($3::text IS NULL OR a.action = $3) AND ($4::text IS NULL OR a.target = $4)
        ORDER BY a.id DESC LIMIT $5`,

@@ -4,8 +4,17 @@ import { First1760000000001 } from './migrations/0001-first.js';
 import { Office1760000000002 } from './migrations/0002-office.js';
 import { Fleet1760000000003 } from './migrations/0003-fleet.js';
 import { Store1760000000005 } from './migrations/0005-store.js';
+import { XidFloor1760000000006 } from './migrations/0006-xid-floor.js';
+import { EnteredEpoch1760000000007 } from './migrations/0007-entered-epoch.js';
 
-const MIGRATIONS = [First1760000000001, Office1760000000002, Fleet1760000000003, Store1760000000005];
+const MIGRATIONS = [
+  First1760000000001,
+  Office1760000000002,
+  Fleet1760000000003,
+  Store1760000000005,
+  XidFloor1760000000006,
+  EnteredEpoch1760000000007,
+];
 /** Any number that nobody else takes: masters that start together migrate one after the other. */
 const MIGRATION_LOCK = 4_711_001;
 

@@ -3,6 +3,7 @@ import { type Logger, sleep } from '#platform';
 import type { Query } from '../publishing/options.js';
 import { type Applied, missingFor, type Position } from './applied.js';
 import type { FleetBook } from './fleet-book.js';
+import { ITS_CHAIN, STRANGE } from './fleet-sql.js';
 
 /** How often it is looked where replicas of other masters stand, while somebody waits for them. */
 const LOOK_MS = 100;
@@ -32,11 +33,17 @@ export class AppliedWaiter {
     book.onMoved((environment) => this.watches.get(environment)?.moved());
   }
 
-  /** @throws HelioError `invalid_request` when it names a region that does not exist */
-  async check(applied: Applied): Promise<void> {
-    if (applied.by !== 'region') return;
-    const found = await this.query('SELECT FROM region WHERE id = $1', [applied.region]);
-    if (found.length > 0) return;
+  /**
+   * @returns the environment that the write has to reach, or it could not be waited for; null: any
+   * @throws HelioError `invalid_request` when it names a region that does not exist
+   */
+  async check(applied: Applied): Promise<string | null> {
+    if (applied.by !== 'region') return null;
+    const [found] = await this.query<{ environment: string }>(
+      'SELECT environment_id AS environment FROM region WHERE id = $1',
+      [applied.region],
+    );
+    if (found) return found.environment;
     const problem = `there is no region "${applied.region}"`;
     throw fail('invalid_request', `applied: ${problem}`, {
       fields: [{ field: 'applied', problem, expected: 'region:<id> of a region that exists' }],
@@ -59,6 +66,8 @@ export class AppliedWaiter {
 class Watch {
   private readonly waiters = new Set<Waiter>();
   private rows: Position[] | null = null;
+  /** revision that is known: rows are some time old, and what is waited for is published */
+  private newest = 0;
   private looking = false;
   private settling = false;
 
@@ -86,6 +95,7 @@ class Watch {
         Math.max(0, milliseconds),
       );
       this.waiters.add(waiter);
+      this.newest = Math.max(this.newest, target.revision);
       this.moved();
       if (!this.looking) void this.look();
     });
@@ -106,16 +116,18 @@ class Watch {
 
   private missingOf({ applied, revision }: Waiter): Position[] {
     // nothing could be read: nobody is known to have it
-    const rows = this.rows ?? [{ replica: '*', region: '*', revision: 0 }];
+    const rows = this.rows ?? [{ replica: '*', region: '*', revision: 0, strange: false }];
     const positions = rows.map((row) => ({ ...row, revision: this.book.revisionOf(row.replica) ?? row.revision }));
-    return missingFor(this.rows ? applied : { by: 'all' }, revision, positions);
+    return missingFor(this.rows ? applied : { by: 'all' }, revision, positions, this.newest);
   }
 
   private async look(): Promise<void> {
     this.looking = true;
     while (this.waiters.size > 0) {
       try {
-        this.rows = await this.query<Position>(POSITIONS, [this.environment]);
+        const rows = await this.query<Position & { newest: number }>(POSITIONS, [this.environment]);
+        this.rows = rows;
+        this.newest = Math.max(this.newest, rows[0]?.newest ?? 0);
         this.moved();
       } catch (error) {
         this.log.debug({ cause: (error as Error).message }, 'where replicas stand cannot be read; it is tried again');
@@ -128,5 +140,6 @@ class Watch {
 }
 
 const POSITIONS = `
-  SELECT r.id AS replica, r.region_id AS region, coalesce(r.revision, 0)::float8 AS revision
-  FROM replica r JOIN region g ON g.id = r.region_id WHERE g.environment_id = $1 ORDER BY r.id`;
+  SELECT r.id AS replica, r.region_id AS region, coalesce(r.revision, 0)::float8 AS revision, ${STRANGE} AS strange,
+         c.revision::float8 AS newest
+  FROM replica r JOIN region g ON g.id = r.region_id ${ITS_CHAIN} WHERE g.environment_id = $1 ORDER BY r.id`;

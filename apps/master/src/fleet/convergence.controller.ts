@@ -7,7 +7,7 @@ import { type Answer, ok } from '../http/request.js';
 import { type Convergence, getConvergence } from './convergence.endpoints.js';
 import { convergenceOf } from './convergence.js';
 import { FleetBook } from './fleet-book.js';
-import { CONNECTED, SILENT } from './fleet-sql.js';
+import { CONNECTED, ITS_CHAIN, SILENT, STRANGE } from './fleet-sql.js';
 
 @Controller()
 export class ConvergenceController {
@@ -20,27 +20,30 @@ export class ConvergenceController {
   async get(
     @Input() { params: { environment, revision } }: InputOf<typeof getConvergence>,
   ): Promise<Answer<Convergence>> {
-    const issuedAt = await this.issuedAt(environment, revision);
     const regions: { id: string }[] = await this.source.query(
       'SELECT id FROM region WHERE environment_id = $1 ORDER BY id',
       [environment],
     );
     const rows: Row[] = await this.source.query(STANDINGS, [environment]);
+    // of those that are connected here newer ones are in memory; the chain is read after them
+    const inMemory = new Map(rows.map(({ id }) => [id, this.book.revisionOf(id)]));
+    const { issuedAt, newest } = await this.find(environment, revision);
     const replicas = rows.map((row) => ({
       ...row,
-      revision: this.book.revisionOf(row.id) ?? numberOf(row.revision), // those that are connected here are newer in memory
+      revision: inMemory.get(row.id) ?? numberOf(row.revision),
       rootRevision: numberOf(row.rootRevision),
     }));
     return ok(
       convergenceOf(
-        { environment, revision, issuedAt },
+        { environment, revision, issuedAt, newest },
         regions.map(({ id }) => id),
         replicas,
       ),
     );
   }
 
-  private async issuedAt(environment: string, revision: number): Promise<Date> {
+  /** One that came with a snapshot has no row of its own. */
+  private async find(environment: string, revision: number): Promise<{ issuedAt: Date | null; newest: number }> {
     const rows: { head: string | null; issued_at: Date | null }[] = await this.source.query(
       `SELECT c.revision AS head, r.issued_at FROM environment e LEFT JOIN chain c ON c.environment_id = e.id
          LEFT JOIN revision r ON r.environment_id = e.id AND r.revision = $2 WHERE e.id = $1`,
@@ -48,9 +51,9 @@ export class ConvergenceController {
     );
     const [row] = rows;
     if (!row) throw fail('not_found', `there is no environment "${environment}"`);
-    if (!row.issued_at)
-      throw fail('not_found', `"${environment}" has no revision ${revision}; it is at ${row.head ?? 0}`);
-    return row.issued_at;
+    const newest = Number(row.head ?? 0);
+    if (revision > newest) throw fail('not_found', `"${environment}" has no revision ${revision}; it is at ${newest}`);
+    return { issuedAt: row.issued_at, newest };
   }
 }
 
@@ -65,13 +68,14 @@ interface Row {
   root: string | null;
   rootRevision: string | null;
   expectedRoot: string | null;
+  strange: boolean;
 }
 
 const STANDINGS = `
   SELECT r.id, r.region_id AS region, r.revision, r.position_at AS "positionAt", r.status->>'state' AS state, ${CONNECTED} AS connected,
-         ${SILENT} AS "silentFor", r.status->>'root' AS root, r.status->>'revision' AS "rootRevision", encode(own.root, 'hex') AS "expectedRoot"
-  FROM replica r JOIN region g ON g.id = r.region_id
-    LEFT JOIN revision own ON own.environment_id = g.environment_id AND own.revision = (r.status->>'revision')::bigint
+         ${SILENT} AS "silentFor", r.status->>'root' AS root, r.status->>'revision' AS "rootRevision", encode(own.root, 'hex') AS "expectedRoot",
+         ${STRANGE} AS strange
+  FROM replica r JOIN region g ON g.id = r.region_id ${ITS_CHAIN}
   WHERE g.environment_id = $1 ORDER BY r.id`;
 
 function numberOf(text: string | null): number | null {

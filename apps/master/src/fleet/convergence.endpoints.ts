@@ -8,7 +8,10 @@ const convergence = z
   .object({
     environment: environmentId,
     revision: z.int(),
-    issuedAt: z.iso.datetime(),
+    issuedAt: z.iso
+      .datetime()
+      .nullable()
+      .meta({ description: 'null: it is not known here, the revision came with a snapshot.' }),
     complete: z.boolean().meta({ description: 'Every replica has applied it, and none has another state root.' }),
     replicas: z.object({
       ...counts,
@@ -22,6 +25,9 @@ const convergence = z
           region: regionId,
           revision: z.int().nullable().meta({ description: 'null: it never said.' }),
           behind: z.int().meta({ description: 'Revisions up to this one that it has not got.' }),
+          otherChain: z.boolean().meta({
+            description: 'What it says that it has is not of this chain: its numbers do not count.',
+          }),
           state: z.enum(SYNC_STATES).nullable(),
           connected: z.boolean(),
           silent: z.boolean(),

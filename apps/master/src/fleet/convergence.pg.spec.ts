@@ -198,8 +198,14 @@ describe('the fleet', () => {
     client.send({ type: 'status', status: statusOf(joined, { revision, state: 'catching-up' }) });
     await write();
     await write();
-    const behind = await until(async () => (await view()).behind === 2 && view(), { what: 'it to be behind' });
-    expect(behind).toMatchObject({ state: 'catching-up', revision });
+    const behind = await until(
+      async () => {
+        const now = await view();
+        return now.behind === 2 && now.state === 'catching-up' && now;
+      },
+      { what: 'it to be known behind' },
+    );
+    expect(behind).toMatchObject({ revision });
     expect(behind.behindMs).toBeGreaterThan(0);
     expect(Date.parse(behind.stateSince)).toBeGreaterThan(Date.parse(before.stateSince));
     client.acknowledges = true;

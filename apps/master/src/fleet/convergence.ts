@@ -1,4 +1,5 @@
 import type { SyncState } from '#model';
+import { hasApplied } from './applied.js';
 import type { Convergence } from './convergence.endpoints.js';
 
 /** Where one replica stands, and which root it told of which revision. */
@@ -16,19 +17,29 @@ export interface ReplicaStanding {
   rootRevision: number | null;
   /** the master's root of that revision; null: it has no such revision */
   expectedRoot: string | null;
+  /** see `Position` */
+  strange: boolean;
 }
 
 const MOST_NAMED = 100;
 /** A replica that was not heard of for so long is told apart from one that is slow. */
 const SILENT_SECONDS = 60;
 
-/** @param regions all of the environment, also those without a replica */
+/**
+ * @param newest revision of the chain
+ * @param regions all of the environment, also those without a replica
+ */
 export function convergenceOf(
-  { environment, revision, issuedAt }: { environment: string; revision: number; issuedAt: Date },
+  {
+    environment,
+    revision,
+    issuedAt,
+    newest,
+  }: { environment: string; revision: number; issuedAt: Date | null; newest: number },
   regions: readonly string[],
   replicas: readonly ReplicaStanding[],
 ): Convergence {
-  const applied = (one: ReplicaStanding): boolean => (one.revision ?? 0) >= revision;
+  const applied = (one: ReplicaStanding): boolean => hasApplied(one, revision, newest);
   const silent = (one: ReplicaStanding): boolean => (one.silentFor ?? Number.POSITIVE_INFINITY) > SILENT_SECONDS;
   const count = (list: readonly ReplicaStanding[]) => ({ total: list.length, applied: list.filter(applied).length });
   const missing = replicas.filter((one) => !applied(one));
@@ -38,11 +49,13 @@ export function convergenceOf(
       : [],
   );
   const equal = replicas.filter(({ root, expectedRoot }) => root !== null && root === expectedRoot).length;
-  const appliedAt = replicas.flatMap((one) => (one.revision === revision && one.positionAt ? [one.positionAt] : []));
+  const appliedAt = replicas.flatMap((one) =>
+    one.revision === revision && !one.strange && one.positionAt ? [one.positionAt] : [],
+  );
   return {
     environment,
     revision,
-    issuedAt: issuedAt.toISOString(),
+    issuedAt: issuedAt?.toISOString() ?? null,
     complete: missing.length === 0 && different.length === 0,
     replicas: { ...count(replicas), silent: missing.filter(silent).length },
     regions: Object.fromEntries(
@@ -55,7 +68,8 @@ export function convergenceOf(
         replica: one.id,
         region: one.region,
         revision: one.revision,
-        behind: revision - (one.revision ?? 0),
+        behind: Math.max(0, revision - (one.revision ?? 0)),
+        otherChain: one.strange || (one.revision ?? 0) > newest,
         state: one.state,
         connected: one.connected,
         silent: silent(one),

@@ -11,6 +11,10 @@ export interface Caller {
   idempotency: IdempotencyKey | null;
   /** the ETag that If-Match names, without quotes; `*` for any */
   ifMatch: string | null;
+  /** an environment that a write has to change something in, or it is refused; null: none */
+  reaches?: string | null;
+  /** how long it waits for the revisions that carry its write, in milliseconds since 1970; absent: as long as is usual */
+  until?: number;
 }
 
 export interface IdempotencyKey {
@@ -37,6 +41,8 @@ export interface Answer<T = unknown> {
   /** the item's version, for ETag */
   etag?: string;
   headers?: Record<string, string>;
+  /** of a write: the revision of each chain that carries it; null: not known yet */
+  carriedBy?: readonly { environment: string; revision: number | null }[];
 }
 
 export function ok<T>(body: T, etag?: string): Answer<T> {

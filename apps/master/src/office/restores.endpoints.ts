@@ -44,7 +44,9 @@ export const restoreItemView = z
     kind: z.enum(['kept', 'changed']).meta({
       description: '`kept`: a revocation that won over the row. `changed`: the chain follows the row.',
     }),
-    what: z.string().meta({ description: 'key, expiry, subscription, suspension; or added, changed, removed.' }),
+    what: z
+      .string()
+      .meta({ description: 'key, expiry, subscription, suspension, signing-key; or added, changed, removed.' }),
     target: z.string(),
     before: z.unknown().nullable().meta({ description: 'Of the row.' }),
   })

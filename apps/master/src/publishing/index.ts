@@ -9,7 +9,7 @@ export { applicationMark, keyMark, markEnvironment, placementMark, planMark, tru
 export { type Decision, DECISIONS, type Fence } from './office/fence.js';
 export { Office } from './office/office.js';
 export { type ReplicaAhead, ReplicaSupplies, type ReplicaSupply } from './office/replica-supply.js';
-export { type Trust, trustOf } from './office/trust.js';
+export { trustOf } from './office/trust.js';
 export { Publications, type Published, type SealedBytes } from './publications.js';
 export { PublisherHint } from './publisher-hint.js';
 export { PublishingHealth } from './publishing-health.js';

@@ -6,6 +6,7 @@ import type { Published } from './publications.js';
 import type { PublishingOptions } from './options.js';
 import { isDataFault } from './read-rows.js';
 import { publishRound, type Round, TermOver } from './round.js';
+import { Claims, type Proof } from './office/claims.js';
 import { Entrance } from './office/entrance.js';
 import type { Fence } from './office/fence.js';
 import { Session } from './session.js';
@@ -26,6 +27,9 @@ const FAREWELL_MS = 2_000;
 
 /** A head of another master lies in the store. */
 class Replaced extends Error {}
+
+/** The chain has gone on where this database does not know of it; what a replica had of it was taken over. */
+class Surpassed extends Error {}
 
 /** Where one environment's publishing stands in this process. */
 export interface PublisherStanding {
@@ -63,6 +67,7 @@ export class Publisher {
   private fence: Fence | null = null;
   private rival: Rival | undefined;
   private readonly entrance: Entrance;
+  private readonly claims: Claims;
   private noted = '';
   private failures = 0;
   private careful = false;
@@ -77,6 +82,7 @@ export class Publisher {
     this.entrance = new Entrance(environment, options, this.log, this.stopping.signal, (fence) =>
       this.noteFence(fence),
     );
+    this.claims = new Claims(environment, options, this.log, this.stopping.signal, () => this.bell.ring());
   }
 
   start(): void {
@@ -85,6 +91,12 @@ export class Publisher {
 
   /** There may be something to publish. */
   wake(): void {
+    this.bell.ring();
+  }
+
+  /** A replica says that it has more than this database. */
+  claimed(): void {
+    this.claims.notice();
     this.bell.ring();
   }
 
@@ -187,6 +199,8 @@ export class Publisher {
       await this.entrance.replaced(term, this.rival);
       throw new Replaced(this.rival.problem);
     }
+    const proof = this.claims.proof(term);
+    if (proof) await this.surpassed(term, writer, proof);
     if (rung || (await hasMarkers(session, environment, term.unseen))) {
       const round = await this.publish(term, writer.standing.revision);
       if (round) this.published(term, round, writer);
@@ -194,6 +208,13 @@ export class Publisher {
       await this.rememberStored(term, writer);
     }
     this.recovered();
+  }
+
+  private async surpassed(term: Term, writer: StoreWriter, { replica, epoch, revision }: Proof): Promise<void> {
+    // A master that has replaced this one may have made it: unless the store, which that one would have written to, has our head.
+    if (epoch >= term.epoch && writer.standing.state !== 'ok') this.claims.notice();
+    else if (await this.entrance.adopt(term))
+      throw new Surpassed(`revision ${revision} of epoch ${epoch}, which the replica ${replica} has, was not here`);
   }
 
   private async publish(term: Term, storedRevision: number): Promise<Round | null> {
@@ -240,7 +261,13 @@ export class Publisher {
     } else {
       // a connection comes back, a newer term goes on, a row is found by reading carefully; anything else waits for somebody
       const level =
-        disconnected || error instanceof TermOver || error instanceof Replaced || this.careful ? 'warn' : 'error';
+        disconnected ||
+        error instanceof TermOver ||
+        error instanceof Replaced ||
+        error instanceof Surpassed ||
+        this.careful
+          ? 'warn'
+          : 'error';
       const change = `${level} ${disconnected ? 'connection' : text}`; // an outage goes through many texts
       if (this.noted !== change) this.log[level]({ cause: text }, 'publishing was interrupted; it is tried again');
       this.noted = change;

@@ -28,6 +28,7 @@ export class Publishers {
       connected: () => void this.announceAll(),
     };
     this.bus = new Bus(options.databaseUrl, listener, options.log);
+    options.replicas?.onClaim((environment) => this.publishers.get(environment)?.claimed());
   }
 
   start(): void {

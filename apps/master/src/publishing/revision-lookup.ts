@@ -7,7 +7,7 @@ export class RevisionLookup {
 
   /**
    * The revision that carried a committed transaction's markers; the newest one when they said nothing new; null while
-   * they wait.
+   * they wait. Revisions of another database, from before a restore, name other transactions by the same ids.
    *
    * @param xid in decimal
    */
@@ -15,7 +15,8 @@ export class RevisionLookup {
     // one statement, one snapshot: markers leave the outbox in the same commit as their revision comes
     const [row] = await this.options.query<{ revision: string | null }>(
       `SELECT CASE WHEN EXISTS (SELECT FROM outbox WHERE environment_id = $2 AND xid = $1) THEN NULL ELSE coalesce(
-         (SELECT max(revision) FROM revision WHERE xids @> ARRAY[$1::bigint] AND environment_id = $2),
+         (SELECT max(r.revision) FROM revision r JOIN chain c USING (environment_id)
+          WHERE r.xids @> ARRAY[$1::bigint] AND r.environment_id = $2 AND r.revision > c.xid_floor),
          (SELECT revision FROM chain WHERE environment_id = $2), 0) END AS revision`,
       [xid, environment],
     );

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import { type Signer, StateRoot } from '#artifacts';
 import { TABLE } from '#model';
+import { certaintyOf } from './office/certainty.js';
 import { type Fence, readOffice } from './office/fence.js';
 import { keyIdText, type Trust, trustOf } from './office/trust.js';
 import { ALL_TRANSACTIONS, type Transactions } from './outbox.js';
@@ -67,7 +68,7 @@ const LOCK_CHAIN: Statement = {
 };
 const NEXT_EPOCH: Statement = {
   name: 'office_epoch',
-  text: `UPDATE chain SET epoch = epoch + 1, leader = $2, public_key = $3 WHERE environment_id = $1
+  text: `UPDATE chain SET epoch = epoch + 1, leader = $2 WHERE environment_id = $1
          RETURNING epoch, revision, hash, root, stored_revision,
            (SELECT r.issued_at FROM revision AS r WHERE r.environment_id = chain.environment_id AND r.revision = chain.revision) AS issued_at`,
 };
@@ -88,7 +89,7 @@ const RESTORE_SUMS: Statement = {
  * Takes office if nobody else holds it and nothing forbids it: the lock of the environment, the next epoch, and the state
  * that the next revision is made from, all on `session`.
  *
- * @param signer has to have a key that the chain trusts; the first term begins with any
+ * @param signer has to have a key that the chain trusts, or will after what it has forgotten; the first term begins with any
  * @param instance what this process calls itself
  * @param warn told when damaged sums were made again from the entries
  * @throws ChainDamaged, OtherSigningKey
@@ -101,8 +102,11 @@ export async function takeOffice(
   warn: (text: string) => void,
 ): Promise<Candidacy> {
   // Also while somebody else leads: a wrong key shows when a master is started, not when it has to take over.
-  await trustWith(session, environment, signer);
-  const { fence, decision } = await readOffice(session, environment);
+  const row = await readOffice(session, environment);
+  const { fence, decision } = row;
+  // In what a database has forgotten the key may have been announced. A term finds that out, and publishes only if it is so.
+  const strict = !(await certaintyOf(session, environment, row)).uncertain;
+  if (strict) await trustWith(session, environment, signer);
   const [lock] = await session.rows<{ mine: boolean }>(LOCK, [lockOf(environment)]);
   const mine = lock?.mine ?? false;
   if (fence && !decision) return { kind: 'fenced', fence, mine };
@@ -110,9 +114,8 @@ export async function takeOffice(
   return session.transaction('READ COMMITTED', async () => {
     await session.rows(BEGIN_CHAIN, [environment]);
     await session.rows(LOCK_CHAIN, [environment]);
-    // under the lock of the row: whoever retires a key sees this term, or is seen by it
-    const trust = await trustWith(session, environment, signer);
-    const [chain] = await session.rows<ChainRow>(NEXT_EPOCH, [environment, instance, signer.publicKey]);
+    const trust = await (strict ? trustWith : trustAs)(session, environment, signer);
+    const [chain] = await session.rows<ChainRow>(NEXT_EPOCH, [environment, instance]);
     if (!chain) return { kind: 'not-now', fence: null };
     const root = await rootOf(session, environment, chain, warn);
     const { epoch, revision, hash: tip, stored_revision: stored, issued_at: issuedAt } = chain;
@@ -132,13 +135,33 @@ export async function takeOffice(
   });
 }
 
+/**
+ * Lets a term that has found nothing missing publish, if the chain trusts its key now: under the lock of the row, so whoever
+ * retires a key sees this term, or is seen by it.
+ *
+ * @param settle told the public key
+ * @throws OtherSigningKey
+ */
+export function settleWith<T>(
+  { session, environment }: Term,
+  signer: Signer,
+  settle: (publicKey: string) => Promise<T>,
+): Promise<T> {
+  return session.transaction('READ COMMITTED', async () => {
+    await session.rows(LOCK_CHAIN, [environment]);
+    await trustWith(session, environment, signer);
+    return settle(signer.publicKey);
+  });
+}
+
+function trustAs(session: Session, environment: string, { publicKey }: Signer): Promise<Trust> {
+  return trustOf((text, values) => session.rows({ name: 'office_trust', text }, values), environment, publicKey);
+}
+
 /** @throws OtherSigningKey */
-async function trustWith(session: Session, environment: string, { publicKey }: Signer): Promise<Trust> {
-  const trust = await trustOf(
-    (text, values) => session.rows({ name: 'office_trust', text }, values),
-    environment,
-    publicKey,
-  );
+async function trustWith(session: Session, environment: string, signer: Signer): Promise<Trust> {
+  const trust = await trustAs(session, environment, signer);
+  const { publicKey } = signer;
   if (!trust.maySign(publicKey)) throw new OtherSigningKey(environment, trust.keys, publicKey);
   return trust;
 }

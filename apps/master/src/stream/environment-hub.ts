@@ -12,15 +12,8 @@ import { Tail } from './tail.js';
 const TAIL_BYTES = 16 * 1024 * 1024;
 /** Newer by more than this, the chain is begun anew at its end; who is behind reads for itself. */
 const MOST_REFILLED = 1_000;
-
-/** A replica has what this master does not have: another master was at work, or the database went back in time. */
-export interface Ahead {
-  replica: string;
-  epoch: number;
-  revision: number;
-  /** hexadecimal */
-  hash: string;
-}
+/** After a revision, for all that follow it soon. */
+const HEAD_MS = 200;
 
 /** One environment's chain as this process streams it, and the replicas that are connected here. */
 export class EnvironmentHub implements ChainFeed {
@@ -36,12 +29,13 @@ export class EnvironmentHub implements ChainFeed {
   private signed: { standing: Standing; at: number; text: string } | null = null;
   private refreshing: Promise<void> | null = null;
   private refreshAgain = false;
+  private headTimer: NodeJS.Timeout | null = null;
 
   constructor(
     readonly environment: string,
     private readonly chain: StreamChain,
     private readonly options: StreamOptions,
-    private readonly onAhead: (ahead: Ahead) => void,
+    private readonly onAhead: () => void,
   ) {}
 
   get newest(): number {
@@ -90,8 +84,13 @@ export class EnvironmentHub implements ChainFeed {
       this.append(sealed);
       this.knownAt = this.options.now();
       this.pump();
-    } else if (revision > standing.revision) {
-      void this.refresh().catch(() => undefined); // the next heartbeat tries again
+      this.tellHeadSoon();
+    } else if (revision > standing.revision || sealed === null) {
+      // another master's, or a term that begins: whoever is told of the old epoch from then on does not stay
+      void this.refresh().then(
+        () => this.tellHeadSoon(),
+        () => undefined,
+      ); // the next heartbeat tries again
     }
   }
 
@@ -109,17 +108,21 @@ export class EnvironmentHub implements ChainFeed {
     return reading;
   }
 
-  async intent(follow: Follow, { id }: ConnectedReplica): Promise<{ intent: Intent; head: string }> {
+  async intent(follow: Follow): Promise<{ intent: Intent; head: string }> {
     // another master may have published what this one has not heard of yet
-    if (!this.standing || follow.revision > this.newest || follow.epoch > this.standing.epoch) await this.refresh();
+    const isOld = this.options.now() - this.knownAt > this.options.limits.heartbeatMs;
+    if (!this.standing || isOld || follow.revision > this.newest || follow.epoch > this.standing.epoch)
+      await this.refresh();
     const own = await this.hashOf(follow.revision);
     const { standing } = this;
     if (!standing) throw new Error(`the chain of ${this.environment} was not read yet`);
-    const intent = decideIntent(follow, standing, own, this.options.limits.maxBacklog);
-    if (intent.intent === 'full' && intent.reason === 'ahead') {
-      const { epoch, revision, hash } = follow;
-      this.onAhead({ replica: id, epoch, revision, hash });
-    }
+    const decided = decideIntent(follow, standing, own, this.options.limits.maxBacklog);
+    // who has nothing yet trusts the keys of today only, and the first revisions may be signed by one that was retired
+    const isStrange = follow.revision === 0 && decided.intent === 'changes' && !(await this.beganWithOwnKey());
+    const intent: Intent = isStrange
+      ? { intent: 'full', reason: 'too_far_behind', detail: 'the first revisions are signed by an earlier key' }
+      : decided;
+    if (intent.intent === 'full' && intent.reason === 'ahead') this.onAhead();
     return { intent, head: this.head };
   }
 
@@ -163,6 +166,14 @@ export class EnvironmentHub implements ChainFeed {
     this.standing = { environment, epoch: Math.max(epoch, standing?.epoch ?? 0), revision, hash, root, snapshot };
   }
 
+  /** A replica that has revisions and no head that names them cannot vouch for them towards others when everything else is gone. */
+  private tellHeadSoon(): void {
+    this.headTimer ??= setTimeout(() => {
+      this.headTimer = null;
+      for (const connection of this.connections.values()) connection.tell(this.head);
+    }, HEAD_MS).unref();
+  }
+
   private pump(): void {
     for (const connection of this.connections.values()) connection.pump();
   }
@@ -171,6 +182,11 @@ export class EnvironmentHub implements ChainFeed {
     if (revision === 0 || revision > this.newest) return null;
     const hash = this.tail.get(revision)?.hash ?? (await this.chain.hashOf(this.environment, revision));
     return hash?.toString('hex') ?? null;
+  }
+
+  private async beganWithOwnKey(): Promise<boolean> {
+    const [first] = await this.read(0);
+    return first === undefined || decodeHeader(first.bytes).header.keyId.equals(this.options.signer.keyId);
   }
 
   /** One at a time, and once more for whoever asked after it had begun. */
@@ -192,6 +208,7 @@ export class EnvironmentHub implements ChainFeed {
         else if (this.standing && row.revision - this.newest <= MOST_REFILLED) await this.refill(row);
         else this.beginAt(row);
         this.knownAt = Math.max(this.knownAt, at);
+        for (const connection of this.connections.values()) connection.overtaken(row);
         this.pump();
       } while (this.refreshAgain);
     } finally {

@@ -90,7 +90,7 @@ class World {
 
   /** All is well from now on: what was missed comes with the next heartbeats. */
   async heal(): Promise<void> {
-    for (let n = 0; n < 40; n++) {
+    for (let n = 0; n < 80; n++) {
       if (n % 10 === 0) void this.hub.beat();
       await this.answer(4);
       for (const replica of this.replicas) replica.read(50);

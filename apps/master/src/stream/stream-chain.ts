@@ -5,7 +5,7 @@ import type { Query } from '../publishing/options.js';
 /** Where a chain stands. */
 export interface Standing {
   environment: string;
-  /** of the term of office that publishes; may be newer than the newest revision's */
+  /** of the newest term of office that was let publish; may be newer than the newest revision's */
   epoch: number;
   revision: number;
   /** 32 bytes each */
@@ -28,7 +28,7 @@ export class StreamChain {
 
   constructor(private readonly query: Query) {}
 
-  /** Null while nobody has published anything there, and for what is no environment. */
+  /** Null while nobody has taken office there, and for what is no environment. */
   async standing(environment: string): Promise<Standing | null> {
     const [row] = await this.query<StandingRow>(STANDING, [environment]);
     if (!row) return null;
@@ -83,11 +83,11 @@ interface StandingRow {
 }
 
 const STANDING = `
-  SELECT c.epoch, c.revision, c.hash, c.root, s.revision AS snapshot, s.bytes AS snapshot_bytes
+  SELECT c.entered_epoch AS epoch, c.revision, c.hash, c.root, s.revision AS snapshot, s.bytes AS snapshot_bytes
   FROM chain c LEFT JOIN LATERAL (
     SELECT revision, bytes FROM store_snapshot WHERE environment_id = c.environment_id AND revision <= c.revision ORDER BY revision DESC LIMIT 1
   ) AS s ON true
-  WHERE c.environment_id = $1`;
+  WHERE c.environment_id = $1 AND c.entered_epoch > 0`;
 
 /** Lengths first: they are known without reading the bytes. */
 const AFTER = `

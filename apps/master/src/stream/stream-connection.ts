@@ -18,7 +18,7 @@ export interface ChainFeed {
   /** the next ones after `revision`; none: they are not there */
   read(revision: number): Promise<SealedBytes[]>;
   /** @returns what it is to do, and the text of a head */
-  intent(follow: Follow, replica: ConnectedReplica): Promise<{ intent: Intent; head: string }>;
+  intent(follow: Follow): Promise<{ intent: Intent; head: string }>;
   /** what it says of itself */
   acknowledged(replica: ConnectedReplica, revision: number, lagMs: number | null): void;
   reported(replica: ConnectedReplica, status: ReplicaStatus): void;
@@ -43,6 +43,8 @@ export class StreamConnection {
   private asked: Follow | null = null;
   /** what it said last that it has */
   claim: Follow | null = null;
+  /** it was told that this master is behind it */
+  private isAhead = false;
   /** read, and not sent yet */
   private batch: SealedBytes[] = [];
   private busy = false;
@@ -88,6 +90,12 @@ export class StreamConnection {
     }
   }
 
+  /** One that was ahead of the chain, and is no more, has to say anew where it stands: it may have moved meanwhile. */
+  overtaken({ epoch, revision }: Pick<Follow, 'epoch' | 'revision'>): void {
+    if (this.isAhead && this.claim && this.claim.revision <= revision && this.claim.epoch <= epoch)
+      this.close('unavailable');
+  }
+
   say(message: ToReplica): void {
     if (!this.closing) this.outflow.say(JSON.stringify(message));
   }
@@ -100,8 +108,12 @@ export class StreamConnection {
     this.stuck = this.outflow.moves() ? 0 : this.stuck + 1;
     if (this.stuck * heartbeatMs > stuckMs || ++this.unanswered > MISSED_HEARTBEATS) return this.close('slow_consumer');
     this.socket.ping();
-    if (head !== null && this.outflow.ready()) this.say({ type: 'head', head });
+    if (head !== null) this.tell(head);
     this.pump();
+  }
+
+  tell(head: string): void {
+    if (this.outflow.ready()) this.say({ type: 'head', head });
   }
 
   /** Asks for revisions. @returns their bytes, unverified, in order, as far as the replica has them */
@@ -177,11 +189,12 @@ export class StreamConnection {
 
   private answer(follow: Follow): void {
     void this.alone(async () => {
-      const { intent, head } = await this.feed.intent(follow, this.replica);
+      const { intent, head } = await this.feed.intent(follow);
       if (this.asked !== follow) return; // it asked again
       this.asked = null;
       this.say({ type: 'intent', ...intent, head });
       this.position = intent.intent === 'full' ? null : follow.revision;
+      this.isAhead = intent.intent === 'full' && intent.reason === 'ahead';
     });
   }
 

@@ -6,7 +6,7 @@ import { fail, HelioError, secretHash, STREAM_PATH, STREAM_PROTOCOL } from '#mod
 import type { ConnectedReplica } from '../fleet/connected-replica.js';
 import type { Superseded } from '../fleet/write-places.js';
 import type { Published, ReplicaAhead, ReplicaSupply } from '../publishing/index.js';
-import { type Ahead, EnvironmentHub } from './environment-hub.js';
+import { EnvironmentHub } from './environment-hub.js';
 import type { StreamOptions } from './options.js';
 import { answerAsUsual, refuseUpgrade } from './refuse-upgrade.js';
 import { StreamChain } from './stream-chain.js';
@@ -32,8 +32,6 @@ interface StreamStanding {
   closed: ReadonlyMap<string, number>;
 }
 
-type AheadListener = (environment: string, ahead: Ahead) => void;
-
 /** The live stream: replicas' WebSockets, on the server that has the REST API. What they have and it lacks, it can ask for. */
 export class StreamServer implements ReplicaSupply {
   private readonly sockets = new WebSocketServer({
@@ -44,7 +42,7 @@ export class StreamServer implements ReplicaSupply {
     handleProtocols: () => STREAM_PROTOCOL,
   });
   private readonly hubs = new Map<string, EnvironmentHub>();
-  private readonly aheadListeners = new Set<AheadListener>();
+  private tellAhead: (environment: string) => void = () => undefined;
   private readonly chain: StreamChain;
   private timer: NodeJS.Timeout | undefined;
   private stopping = false;
@@ -68,10 +66,9 @@ export class StreamServer implements ReplicaSupply {
     this.hubs.get(published.environment)?.published(published);
   }
 
-  /** Told when a replica has revisions, or knows of an epoch, that the database does not have. @returns how to unsubscribe */
-  onAhead(listener: AheadListener): () => void {
-    this.aheadListeners.add(listener);
-    return () => this.aheadListeners.delete(listener);
+  /** Told when a replica has revisions, or knows of an epoch, that the database does not have. */
+  onAhead(listener: (environment: string) => void): void {
+    this.tellAhead = listener;
   }
 
   ahead(environment: string, revision: number): ReplicaAhead[] {
@@ -192,9 +189,7 @@ export class StreamServer implements ReplicaSupply {
   private hubOf(environment: string): EnvironmentHub {
     let hub = this.hubs.get(environment);
     if (!hub) {
-      hub = new EnvironmentHub(environment, this.chain, this.options, (ahead) => {
-        for (const listener of this.aheadListeners) listener(environment, ahead);
-      });
+      hub = new EnvironmentHub(environment, this.chain, this.options, () => this.tellAhead(environment));
       this.hubs.set(environment, hub);
     }
     return hub;

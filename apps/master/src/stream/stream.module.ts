@@ -52,6 +52,7 @@ export class StreamModule implements OnApplicationBootstrap, BeforeApplicationSh
     this.publications.subscribe((published) => this.stream.published(published));
     this.fleet.onSuperseded((superseded) => this.stream.part(superseded));
     this.supplies.register(this.stream);
+    this.stream.onAhead((environment) => this.supplies.claimed(environment));
     this.stream.attach(this.host.httpAdapter.getHttpServer() as Server);
   }
 

@@ -60,6 +60,16 @@ export function startBeside({ config, admin, storeDirectory }: StartedApp): Prom
   return start({ ...config, instance: `${config.instance}-2` }, admin, storeDirectory, () => Promise.resolve());
 }
 
+/** A master on another database and store, with the keys and tokens of `first`. */
+export function startElsewhere(
+  { config, admin }: StartedApp,
+  url: string,
+  storeDirectory: string,
+): Promise<StartedApp> {
+  const elsewhere = { ...config, DATABASE_URL: url, ARTIFACT_STORE: `file://${storeDirectory}`, instance: 'elsewhere' };
+  return start(elsewhere, admin, storeDirectory, () => Promise.resolve());
+}
+
 async function start(
   config: MasterConfig,
   admin: string,

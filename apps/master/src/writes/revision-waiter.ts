@@ -4,14 +4,23 @@ import { Publications, type Published, RevisionLookup } from '../publishing/inde
 /** A write is durable before this; past it the answer goes out without saying its revision. */
 const WAIT_MS = 10_000;
 
-/** In the place of the number: it was not known in time. */
-export const UNKNOWN_REVISION = '?';
+/** Which revision of a chain carries a write. */
+export interface Carrier {
+  environment: string;
+  /** null: it was not known in time */
+  revision: number | null;
+}
 
 interface Waiting {
   /** when it was expected; what is never published is swept out */
   since: number;
   revision: number | null;
   settle: (() => void) | null;
+}
+
+/** As headers and bodies name them, `prod@184`; the unknown ones are left out. */
+export function revisionNames(carriers: readonly Carrier[]): string[] {
+  return carriers.flatMap(({ environment, revision }) => (revision === null ? [] : [`${environment}@${revision}`]));
 }
 
 /** Finds out which revision carries a transaction: told by the publisher of this process, or looked up. */
@@ -39,12 +48,10 @@ export class RevisionWaiter implements OnModuleDestroy {
       this.waiting.set(`${environment}/${xid}`, { since: Date.now(), revision: null, settle: null });
   }
 
-  /** @returns `prod@184` for each environment, in order; `prod@?` for one whose revision is not known within ten seconds */
-  async revisionsOf(xid: string, environments: readonly string[]): Promise<string[]> {
+  /** @returns one for each environment, in order; without its revision where that is not known within ten seconds */
+  async carriersOf(xid: string, environments: readonly string[]): Promise<Carrier[]> {
     return Promise.all(
-      environments.map(
-        async (environment) => `${environment}@${(await this.revisionOf(xid, environment)) ?? UNKNOWN_REVISION}`,
-      ),
+      environments.map(async (environment) => ({ environment, revision: await this.revisionOf(xid, environment) })),
     );
   }
 

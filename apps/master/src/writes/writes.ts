@@ -7,7 +7,7 @@ import { LOG } from '../config/tokens.js';
 import type { Answer, Caller } from '../http/request.js';
 import { Office, PublisherHint } from '../publishing/index.js';
 import { openAnswer, sealAnswer } from './kept-answer.js';
-import { RevisionWaiter } from './revision-waiter.js';
+import { type Carrier, revisionNames, RevisionWaiter } from './revision-waiter.js';
 import { Turns } from './turns.js';
 import { WriteTx } from './write-tx.js';
 
@@ -22,10 +22,12 @@ interface Outcome {
   environments: string[];
 }
 
-/** A write that is durable; `revisions` waits for those that carry it. */
+/** A write that is durable. */
 interface Committed<T> {
   answer: Answer<T>;
-  revisions: () => Promise<string[]>;
+  environments: string[];
+  /** waits for the revisions that carry it */
+  carriers: () => Promise<Carrier[]>;
 }
 
 /** One of the requests that share a transaction. */
@@ -52,7 +54,7 @@ export class Writes {
   ) {}
 
   async run<T>(caller: Caller, work: (tx: WriteTx) => Promise<Answer<T>>): Promise<Answer<T>> {
-    return this.answered(await this.commit(caller, work));
+    return this.answered(await this.commit(caller, work), caller);
   }
 
   /**
@@ -62,7 +64,7 @@ export class Writes {
    * @param environmentOf the only one in which it marks anything: nobody's write is told of another environment's revision
    * @param together writes what it can without waiting for anybody's locks, and answers null for the rest
    * @param alone writes one of them in a transaction of its own, as `run` does: what `together` left, what shares nothing
-   *   because it has an Idempotency-Key, and each by itself when one of them made a statement fail
+   *   because it has an Idempotency-Key or names an environment, and each by itself when one of them made a statement fail
    */
   inTurns<I, T>(
     environmentOf: (item: I) => string,
@@ -74,8 +76,8 @@ export class Writes {
       (requests) => this.share(requests, together),
     );
     return async (caller, item) => {
-      const committed = caller.idempotency ? null : await turns.add({ caller, item });
-      return committed ? this.answered(committed) : this.run(caller, (tx) => alone(tx, item));
+      const committed = caller.idempotency || caller.reaches ? null : await turns.add({ caller, item });
+      return committed ? this.answered(committed, caller) : this.run(caller, (tx) => alone(tx, item));
     };
   }
 
@@ -89,16 +91,24 @@ export class Writes {
       answer: replayed
         ? { ...(answer as Answer<T>), headers: { ...answer.headers, 'idempotent-replayed': 'true' } }
         : (answer as Answer<T>),
-      revisions: () => this.waiter.revisionsOf(xid, environments),
+      environments,
+      carriers: () => this.waiter.carriersOf(xid, environments),
     };
   }
 
-  private async answered<T>({ answer, revisions }: Committed<T>): Promise<Answer<T>> {
-    const published = await revisions();
-    if (published.length === 0) this.office.requirePublishable();
-    return published.length === 0
-      ? answer
-      : { ...answer, headers: { ...answer.headers, 'heliograph-revision': published.join(', ') } };
+  private async answered<T>(
+    { answer, carriers, environments }: Committed<T>,
+    { until }: Pick<Caller, 'until'>,
+  ): Promise<Answer<T>> {
+    const unknown = environments.map((environment): Carrier => ({ environment, revision: null }));
+    const carriedBy = until === undefined ? await carriers() : await inTime(carriers(), until, unknown);
+    // one that will not come by itself: without a revision it is known nowhere but here
+    for (const { environment, revision } of carriedBy)
+      if (revision === null) this.office.requirePublishable(environment);
+    const names = revisionNames(carriedBy);
+    const headers =
+      names.length === 0 ? answer.headers : { ...answer.headers, 'heliograph-revision': names.join(', ') };
+    return { ...answer, headers, carriedBy };
   }
 
   /** @returns null for what has to run by itself */
@@ -122,9 +132,9 @@ export class Writes {
         }
       });
       this.hint.hint(environments);
-      let told: Promise<string[]> | undefined;
-      const revisions = (): Promise<string[]> => (told ??= this.waiter.revisionsOf(xid, environments));
-      return answers.map((answer) => answer && { answer, revisions });
+      let told: Promise<Carrier[]> | undefined;
+      const carriers = (): Promise<Carrier[]> => (told ??= this.waiter.carriersOf(xid, environments));
+      return answers.map((answer) => answer && { answer, environments, carriers });
     } catch (error) {
       if (!(error instanceof NotTogether)) throw error;
       return requests.map(() => null);
@@ -172,6 +182,7 @@ export class Writes {
     const tx = new WriteTx(manager, caller);
     const answer = await work(tx);
     const { xid, environments } = await WriteTx.flush(manager, [tx]);
+    requireReach(caller, environments);
     const outcome: Outcome = { answer, xid, environments, replayed: false };
     if (key) {
       await manager.query('INSERT INTO idempotency (id, request_hash, answer) VALUES ($1, $2, $3)', [
@@ -182,6 +193,25 @@ export class Writes {
     }
     this.waiter.expect(xid, environments);
     return outcome;
+  }
+}
+
+/** Inside of the transaction, which comes to nothing then: nobody waits for a region that the write never reaches. */
+function requireReach({ reaches }: Caller, environments: readonly string[]): void {
+  if (!reaches || environments.length === 0 || environments.includes(reaches)) return;
+  const problem = `names a region of "${reaches}", and the write changes only ${environments.join(', ')}`;
+  throw fail('invalid_request', `applied: ${problem}; nothing was written`, {
+    fields: [{ field: 'applied', problem, expected: `region:<id> of a region of ${environments.join(' or ')}` }],
+  });
+}
+
+/** @param until milliseconds since 1970 */
+async function inTime<T>(result: Promise<T>, until: number, otherwise: T): Promise<T> {
+  const answered = new AbortController();
+  try {
+    return await Promise.race([result, sleep(Math.max(0, until - Date.now()), answered.signal).then(() => otherwise)]);
+  } finally {
+    answered.abort();
   }
 }
 

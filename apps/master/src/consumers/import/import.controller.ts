@@ -8,7 +8,7 @@ import { LOG } from '../../config/tokens.js';
 import { ADMINS, endpoint, Route } from '../../http/endpoint.js';
 import { asHelioError } from '../../http/problem.filter.js';
 import { type Caller, type MasterRequest, ok } from '../../http/request.js';
-import { UNKNOWN_REVISION } from '../../writes/revision-waiter.js';
+import { type Carrier, revisionNames } from '../../writes/revision-waiter.js';
 import { Writes } from '../../writes/writes.js';
 import { AnswerSpool } from './answer-spool.js';
 import { applyBatch, type LineOutcome } from './import-batch.js';
@@ -48,7 +48,7 @@ interface Summary {
 }
 
 /** Waits for the revisions that carry what was written. */
-type Published = () => Promise<string[]>;
+type Published = () => Promise<Carrier[]>;
 
 const NOTHING: Published = () => Promise.resolve([]);
 
@@ -116,7 +116,7 @@ export class ImportController {
     }
     if (batch.length > 0) await flush();
     const [published] = await Promise.all([written, before]);
-    const revisions = (await published()).filter((revision) => !revision.endsWith(UNKNOWN_REVISION));
+    const revisions = revisionNames(await published());
     await spool.write(`${JSON.stringify({ summary: { ...summary, revisions } })}\n`);
   }
 
@@ -145,8 +145,8 @@ export class ImportController {
   private async apply(caller: Caller, lines: readonly ImportLine[]): Promise<Applied> {
     if (lines.length === 0) return { outcomes: [], published: null };
     try {
-      const { answer, revisions } = await this.writes.commit(caller, async (tx) => ok(await applyBatch(tx, lines)));
-      return { outcomes: answer.body ?? [], published: revisions };
+      const { answer, carriers } = await this.writes.commit(caller, async (tx) => ok(await applyBatch(tx, lines)));
+      return { outcomes: answer.body ?? [], published: carriers };
     } catch (error) {
       const problem = asHelioError(error, { id: caller.requestId, method: 'POST', url: '/v1/import' });
       if (problem.code === 'internal' && lines.length > 1) {

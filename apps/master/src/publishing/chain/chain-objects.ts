@@ -47,15 +47,15 @@ export class ChainObjects {
     );
     if (own?.environment !== environment)
       throw fail('forbidden', `the replica "${replica}" does not belong to the environment "${environment}"`);
-    const refusal = await this.health.refusal(environment);
+    const refusal = this.health.refusal(environment);
     if (refusal !== null) throw fail('chain_unavailable', refusal);
   }
 
-  /** Signed now by this process, in the name of the term that leads: it says what PostgreSQL says. */
+  /** Signed now by this process, in the name of the newest term that was let publish: it says what PostgreSQL says. */
   async head(environment: string): Promise<FoundObject | null> {
     const { query, signer } = this.options;
     const [chain] = await query<{ epoch: number; revision: string; hash: Buffer; root: Buffer | null }>(
-      'SELECT epoch, revision, hash, root FROM chain WHERE environment_id = $1',
+      'SELECT entered_epoch AS epoch, revision, hash, root FROM chain WHERE environment_id = $1 AND entered_epoch > 0',
       [environment],
     );
     if (!chain) return null;

@@ -53,7 +53,7 @@ const ADOPT: Statement = {
       INSERT INTO chain_bucket (environment_id, bucket, sum) SELECT $1, b.bucket, b.sum FROM unnest($15::smallint[], $16::bytea[]) AS b (bucket, sum)
       ON CONFLICT (environment_id, bucket) DO UPDATE SET sum = excluded.sum
     )
-    UPDATE chain SET revision = $3, hash = $5, root = $6 WHERE environment_id = $1 AND epoch = $2 AND revision = $3::bigint - 1 RETURNING 1`,
+    UPDATE chain SET revision = $3, hash = $5, root = $6, entered_epoch = greatest(entered_epoch, $4) WHERE environment_id = $1 AND epoch = $2 AND revision = $3::bigint - 1 RETURNING 1`,
 };
 const NOTE: Statement = {
   name: 'adopt_note',

@@ -2,9 +2,10 @@ import { type Logger, sleep } from '#platform';
 import type { PublishingOptions } from '../options.js';
 import type { Session } from '../session.js';
 import type { Rival } from '../store/store-head.js';
-import type { Term } from '../term.js';
+import { settleWith, type Term } from '../term.js';
 import { NotAdoptable } from './adoption.js';
-import { databaseIdentity, isComplete, isSameDatabase } from './database-identity.js';
+import { certaintyOf } from './certainty.js';
+import { isComplete } from './database-identity.js';
 import {
   type Decision,
   type Fence,
@@ -15,7 +16,6 @@ import {
   readOffice,
   settleOffice,
 } from './fence.js';
-import { restoreUnderWay } from './restore.js';
 import { fenceFor, PATIENCE_MS, StoreGreeting } from './store-greeting.js';
 import { Takeover } from './takeover.js';
 import { replicasVouch } from './vouching.js';
@@ -36,7 +36,7 @@ export type Entered = 'publish' | 'again';
 interface Case {
   term: Term;
   office: OfficeRow;
-  /** this database is not the one that published last, or has not finished taking over what it had forgotten */
+  /** see `Certainty` */
   uncertain: boolean;
   identity: string;
   /** since when replicas' reports count: by the database's clock, ISO 8601 */
@@ -114,18 +114,21 @@ export class Entrance {
     if (rival.head.epoch >= term.epoch) await this.fence(term, rival);
   }
 
+  /** In the middle of a term: the next one finishes what this begins. @returns whether anything was taken over */
+  adopt(term: Term): Promise<boolean> {
+    return this.takeover.fromReplicas(term);
+  }
+
   private async caseOf(term: Term, since: string): Promise<Case> {
     const { session, environment } = term;
     const office = await readOffice(session, environment);
-    const identity = await databaseIdentity(session);
+    const { identity, uncertain } = await certaintyOf(session, environment, office);
     if (!isComplete(identity) && !this.warnedOfIdentity) {
       this.warnedOfIdentity = true;
       this.log.warn(
         'the role may not execute pg_control_system(): a copy of the whole cluster cannot be told from the original by its identifier',
       );
     }
-    const moved = office.database !== null && !isSameDatabase(office.database, identity);
-    const uncertain = moved || (await restoreUnderWay(session, environment)) !== null;
     return { term, office, uncertain, identity, since };
   }
 
@@ -219,7 +222,10 @@ export class Entrance {
         return this.wait(`replicas may have newer revisions than the store: ${missing}`);
     }
     await this.takeover.finish(term);
-    return (await settleOffice(session, environment, epoch, identity)) ? 'publish' : 'again';
+    const settled = await settleWith(term, this.options.signer, (publicKey) =>
+      settleOffice(session, environment, epoch, identity, publicKey),
+    );
+    return settled ? 'publish' : 'again';
   }
 
   private async fence(term: Term, rival: Rival): Promise<Entered> {

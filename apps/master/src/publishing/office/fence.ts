@@ -48,8 +48,12 @@ const LIFT: Statement = {
 };
 const SETTLE: Statement = {
   name: 'office_settle',
-  text: `UPDATE chain SET fence = NULL, decision = NULL, decided_by = NULL, database_id = $3 WHERE environment_id = $1 AND epoch = $2
-         RETURNING 1`,
+  text: `UPDATE chain SET fence = NULL, decision = NULL, decided_by = NULL, database_id = $3, entered_epoch = $2, public_key = $4,
+           xid_floor = CASE WHEN database_id <> $3 THEN revision ELSE xid_floor END,
+           xid_floor_at = CASE WHEN database_id <> $3 THEN coalesce((
+             SELECT r.issued_at FROM revision r WHERE r.environment_id = chain.environment_id AND r.revision = chain.revision
+           ), now()) ELSE xid_floor_at END
+         WHERE environment_id = $1 AND epoch = $2 RETURNING 1`,
 };
 /** The term ends here: the next one is newer than theirs. */
 const OUTRANK: Statement = {
@@ -73,14 +77,20 @@ export async function liftFence(session: Session, environment: string): Promise<
   await session.rows(LIFT, [environment]);
 }
 
-/** Nothing is open any more: this database is the one that publishes. @returns false: the term is over */
+/**
+ * Nothing is open any more: this database is the one that publishes, and heads are signed for the term.
+ *
+ * @param publicKey whose private half signs from now on
+ * @returns false: the term is over
+ */
 export async function settleOffice(
   session: Session,
   environment: string,
   epoch: number,
   database: string,
+  publicKey: string,
 ): Promise<boolean> {
-  return (await session.rows(SETTLE, [environment, epoch, database])).length > 0;
+  return (await session.rows(SETTLE, [environment, epoch, database, publicKey])).length > 0;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { TABLE } from '#model';
+import { TABLE, TRUSTED_KEYS_SETTING } from '#model';
 import type { Session, Statement } from '../session.js';
 import type { Restore } from './restore.js';
 import type { Revocation } from './revocations.js';
@@ -20,7 +20,7 @@ const PAGE: Statement = {
 const recorded = (what: Revocation['what'], action: string): string => `
   marked AS (
     INSERT INTO outbox (environment_id, table_id, key)
-    SELECT DISTINCT e.id, h.marks, h.mark FROM hit h JOIN environment e ON e.id = $2 OR (h.marks = ${TABLE.application}
+    SELECT DISTINCT e.id, h.marks, h.mark FROM hit h JOIN environment e ON e.id = $2 OR h.marks = ${TABLE.setting} OR (h.marks = ${TABLE.application}
       AND EXISTS (SELECT FROM api_key k WHERE k.environment_id = e.id AND k.application_id = h.application))
   ),
   audited AS (
@@ -73,6 +73,18 @@ const KEEP: Record<Revocation['what'], Statement> = {
         RETURNING 'application/' || a.id AS target, jsonb_build_object('status', 'active') AS before, jsonb_build_object('status', 'suspended') AS after,
           e.key AS entry, e.key AS mark, ${TABLE.application} AS marks, a.id AS application
       ), ${recorded('suspension', 'application.update')}`,
+  },
+  // one that this database never knew is kept as well: what it signed long ago is still ours
+  'signing-key': {
+    name: 'keep_signing_key',
+    text: `WITH hit AS (
+        INSERT INTO signing_key AS k (public_key, key_id, added_by, retired_at, retired_by)
+        SELECT e.detail ->> 'publicKey', e.detail ->> 'keyId', 'restore', now(), 'restore' FROM unnest($3::bytea[], $4::jsonb[]) AS e (key, detail)
+        ON CONFLICT (public_key) DO UPDATE SET retired_at = now(), retired_by = excluded.retired_by WHERE k.retired_at IS NULL
+        RETURNING 'signing-key/' || k.key_id AS target, jsonb_build_object('publicKey', k.public_key) AS before, NULL::jsonb AS after,
+          decode(k.public_key, 'base64') AS entry, convert_to('${TRUSTED_KEYS_SETTING.toString('utf8')}', 'UTF8') AS mark,
+          ${TABLE.setting} AS marks, NULL::uuid AS application
+      ), ${recorded('signing-key', 'signing-key.retire')}`,
   },
 };
 

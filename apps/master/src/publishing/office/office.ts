@@ -20,25 +20,25 @@ export class Office {
    * @throws HelioError `fenced_off`
    */
   requireOpen(): void {
-    const fault = this.fault('nothing was written');
-    if (fault) throw fault;
+    const [first] = this.fences;
+    if (first) throw fault(first, 'nothing was written');
   }
 
   /** For a write that was committed before the fence was noticed, and is not published. @throws HelioError `fenced_off` */
-  requirePublishable(): void {
-    const fault = this.fault(
-      'this write was committed to the database of this master and waits there: it is published if an operator decides for it',
-    );
-    if (fault) throw fault;
+  requirePublishable(environment: string): void {
+    const fenced = this.fences.find((one) => one.environment === environment);
+    if (fenced)
+      throw fault(
+        fenced,
+        'this write was committed to the database of this master and waits there: it is published if an operator decides for it',
+      );
   }
+}
 
-  private fault(outcome: string): HelioError | null {
-    const [first] = this.fences;
-    if (!first) return null;
-    const { environment, fence } = first;
-    return fail(
-      'fenced_off',
-      `another master publishes "${environment}": epoch ${fence.epoch}, revision ${fence.revision}, signed by the key ${fence.keyId}; ${outcome}`,
-    );
-  }
+function fault({ environment, fence }: Office['fences'][number], outcome: string): HelioError {
+  const { epoch, revision, keyId } = fence;
+  return fail(
+    'fenced_off',
+    `another master publishes "${environment}": epoch ${epoch}, revision ${revision}, signed by the key ${keyId}; ${outcome}`,
+  );
 }

@@ -74,7 +74,7 @@ const REPORT: Statement = {
 };
 const MOVE_CHAIN: Statement = {
   name: 'draft_move_chain',
-  text: `UPDATE chain SET revision = $3, hash = $4, root = $5, stored_revision = $3 WHERE environment_id = $1 AND epoch = $2 RETURNING 1`,
+  text: `UPDATE chain SET revision = $3, hash = $4, root = $5, stored_revision = $3, entered_epoch = greatest(entered_epoch, $6) WHERE environment_id = $1 AND epoch = $2 RETURNING 1`,
 };
 
 /** What an earlier attempt has left. */
@@ -172,9 +172,9 @@ export async function moveChain(
   session: Session,
   environment: string,
   epoch: number,
-  { revision, hash, root }: Position,
+  { revision, hash, root, epoch: theirs }: Position & { epoch: number },
 ): Promise<boolean> {
-  return (await session.rows(MOVE_CHAIN, [environment, epoch, revision, hash, root])).length > 0;
+  return (await session.rows(MOVE_CHAIN, [environment, epoch, revision, hash, root, theirs])).length > 0;
 }
 
 async function repeat(session: Session, statement: Statement, values: unknown[]): Promise<void> {

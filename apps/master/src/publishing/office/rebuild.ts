@@ -148,7 +148,7 @@ async function replace(
   const common = await draft.common(session, environment, firstKept - 1, term.revision);
   const theirs = { source: `store ${store.description}`, epoch: head.epoch, revision: head.revision };
   const restore = await beginRestore(session, environment, common, theirs);
-  for (const table of [TABLE.application, TABLE.key]) {
+  for (const table of [TABLE.application, TABLE.key, TABLE.setting]) {
     for await (const changes of draft.changes(session, environment, table))
       for (const { before, ...op } of changes) await note(session, restore, revocationsIn(op, before));
   }
@@ -157,8 +157,7 @@ async function replace(
     await draft.takeOver(session, environment, common, sums);
     const spans = { missing: [common + 1, firstKept - 1], dropped: [common + 1, term.revision] } as const;
     await draft.report(session, restore, spans);
-    const { revision, hash: tip } = position;
-    if (!(await draft.moveChain(session, environment, epoch, { revision, hash: tip, root: root.root() })))
+    if (!(await draft.moveChain(session, environment, epoch, { ...position, root: root.root() })))
       throw new TermOver(`epoch ${epoch} is over`);
   });
 }

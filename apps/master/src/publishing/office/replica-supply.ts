@@ -20,6 +20,7 @@ export interface ReplicaSupply {
 /** Where the live stream puts itself: the publishers are made before it. */
 export class ReplicaSupplies {
   private supply: ReplicaSupply | null = null;
+  private listener: (environment: string) => void = () => undefined;
 
   register(supply: ReplicaSupply): void {
     this.supply = supply;
@@ -27,5 +28,15 @@ export class ReplicaSupplies {
 
   get(): ReplicaSupply | null {
     return this.supply;
+  }
+
+  /** A replica has just said that it has more than the database. */
+  claimed(environment: string): void {
+    this.listener(environment);
+  }
+
+  /** Whoever publishes wants to know. */
+  onClaim(listener: (environment: string) => void): void {
+    this.listener = listener;
   }
 }

@@ -14,6 +14,7 @@ import {
   type PublishingMaster,
   startPublishing,
 } from '../../testing/publishing-master.js';
+import { RevisionLookup } from '../revision-lookup.js';
 import { STORE_RULES } from '../store/store-rules.js';
 import { ReplicaSupplies } from './replica-supply.js';
 import { PublishingScene } from '../../testing/publishing-scene.js';
@@ -253,30 +254,53 @@ describe('a database that was restored from a backup', () => {
     await scene.stored();
     await first.stop();
     const restored = await backup();
-    const rules = { ...STORE_RULES, snapshotRevisions: 2 };
+    const rules = { ...STORE_RULES, snapshotRevisions: 1 };
     const second = await scene.start(scene.store, { storeRules: rules });
     await scene.writer.write((tx) => tx.revoke('prod', chainIds[0] as Buffer));
     await scene.drained();
     await scene.publish(3);
-    const snapshot = await until(() => second.publishers.standing('prod')?.store?.snapshot, { what: 'a snapshot' });
+    const newest = await scene.revision();
+    // of the head itself, so that no revision is left after it
+    await until(() => second.publishers.standing('prod')?.store?.snapshot === newest, { what: 'a snapshot' });
     await scene.stored();
-    const lost = await auditChain(scene.pool);
     await second.stop();
     rmSync(join(scene.directory, deltaName('prod', 2)));
-    const master = await startOn(restored.database);
+    // the first revision of the new term comes before the store's head is met again
+    const store = interposed(scene.store, async (call, run) => {
+      if (call === 'get' && master.publishers.standing('prod')?.leader)
+        await until(async () => (await chainOf(restored.pool)).revision > newest, { what: 'a revision' });
+      return run();
+    });
+    const master = await startOn(restored.database, store);
     await master.leads('prod');
     await restored.writer.write((tx) => tx.plan('prod', 'silver', 1));
     await until(async () => (await restored.pool.query('SELECT FROM outbox')).rowCount === 0, { what: 'the markers' });
-    expect((await chainOf(restored.pool)).revision).toBeGreaterThan(lost.revisions.length);
     const { rows } = await restored.pool.query(
       'SELECT revocations, missing_from::int AS "from", missing_to::int AS "to" FROM restore',
     );
-    expect(rows).toEqual([{ revocations: 1, from: 2, to: snapshot }]);
+    expect(rows).toEqual([{ revocations: 1, from: 2, to: newest }]);
     expect(await keyOnChain(restored.pool, chainIds[0] as Buffer)).toMatchObject({ revoked: true });
-    const newest = await restored.pool.query<{ n: number }>('SELECT max(revision)::int AS n FROM revision');
-    await until(async () => master.publishers.standing('prod')?.store?.revision === newest.rows[0]?.n, {
-      what: 'the store',
-    });
+    const { revision } = await chainOf(restored.pool);
+    await until(() => master.publishers.standing('prod')?.store?.revision === revision, { what: 'the store' });
+    expect(master.publishers.fences).toEqual([]);
+  });
+
+  it('does not take revisions of the database of before for those of its own transactions', async () => {
+    const first = await scene.start();
+    await scene.publish(2);
+    await scene.stored();
+    await first.stop();
+    const restored = await backup();
+    const { rows } = await restored.pool.query<{ xid: string }>(
+      'SELECT (pg_current_xact_id()::text::bigint + 5)::text AS xid',
+    );
+    await restored.pool.query('UPDATE revision SET xids = ARRAY[$1::bigint] WHERE revision = 1', [rows[0]?.xid]);
+    const master = await startOn(restored.database);
+    await master.leads('prod');
+    await restored.writer.write((tx) => tx.plan('prod', 'silver', 1));
+    await until(async () => (await chainOf(restored.pool)).revision === 3, { what: 'the third revision' });
+    const lookup = new RevisionLookup(master.options);
+    expect(await lookup.revisionOf(rows[0]?.xid ?? '', 'prod')).toBe(3); // it said nothing new, or the newest one has it
   });
 
   it('waits, and names the revision, when one that it has forgotten is missing in the store as well', async () => {

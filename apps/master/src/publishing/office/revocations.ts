@@ -1,18 +1,24 @@
+import { keyIdOf } from '#artifacts';
 import {
   applicationIdOf,
   applicationKey as uuidBytes,
   type ApplicationRecord,
   applicationRecord,
   decodeKeyRecord,
+  decodeTrustedKeys,
   type KeyRecord,
   type Op,
   TABLE,
+  TRUSTED_KEYS_SETTING,
 } from '#model';
 import { entryName } from '../entries.js';
 
-/** What was taken away from somebody. `key`: the entry of a key or an application, or a subscription's id, 16 bytes. */
+/**
+ * What was taken away from somebody. `key`: the entry of a key or an application, a subscription's id, 16 bytes, or a
+ * public key that the chain trusts no more, 32 bytes.
+ */
 export interface Revocation {
-  what: 'key' | 'expiry' | 'subscription' | 'suspension';
+  what: 'key' | 'expiry' | 'subscription' | 'suspension' | 'signing-key';
   key: Buffer;
   target: string;
   detail: object | null;
@@ -35,6 +41,7 @@ export function revocationsIn({ table, key, value }: Op, before: Buffer | null):
     if (table === TABLE.key) return ofKey(key, before && decodeKeyRecord(before), value && decodeKeyRecord(value));
     if (table === TABLE.application)
       return ofApplication(key, before && application(before), value && application(value));
+    if (table === TABLE.setting && key.equals(TRUSTED_KEYS_SETTING)) return ofTrustedKeys(before, value);
   } catch {
     // falls through
   }
@@ -72,6 +79,18 @@ function ofApplication(key: Buffer, before: ApplicationRecord | null, after: App
   if (after.suspended && !before?.suspended) made.push({ ...suspension, target: `application ${id}`, detail: null });
   if (!after.suspended) undone.push(suspension);
   return { made, undone };
+}
+
+function ofTrustedKeys(before: Buffer | null, after: Buffer | null): Revocations {
+  const now = after && decodeTrustedKeys(after);
+  if (!now) return { made: [], undone: [] }; // whom nobody can read does not take the place of those before
+  const gone = ((before && decodeTrustedKeys(before)) ?? []).filter((publicKey) => !now.includes(publicKey));
+  const made = gone.map((publicKey): Revocation => {
+    const key = Buffer.from(publicKey, 'base64');
+    const keyId = keyIdOf(key).toString('hex');
+    return { what: 'signing-key', key, target: `signing-key/${keyId}`, detail: { publicKey, keyId } };
+  });
+  return { made, undone: now.map((publicKey) => ({ what: 'signing-key', key: Buffer.from(publicKey, 'base64') })) };
 }
 
 function application(value: Buffer): ApplicationRecord {

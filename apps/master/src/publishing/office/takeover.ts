@@ -5,6 +5,7 @@ import type { Term } from '../term.js';
 import { adoptRevisions } from './adoption.js';
 import { markDifferences } from './compare-rows.js';
 import { outrank } from './fence.js';
+import { followTrustedKeys } from './follow-keys.js';
 import { keepRevocations } from './keep-revocations.js';
 import { storedRevision } from './lineage.js';
 import { rebuildFromStore } from './rebuild.js';
@@ -85,6 +86,7 @@ export class Takeover {
   async finish({ session, environment }: Term): Promise<void> {
     const restore = await restoreUnderWay(session, environment);
     if (!restore) return;
+    await followTrustedKeys(session, environment); // before any is retired: one at least is always left
     await keepRevocations(session, restore);
     const changed = await markDifferences(session, restore);
     await finishRestore(session, restore, changed);

@@ -147,8 +147,10 @@ async function removeAll(
   ledger: StoreLedger,
   names: readonly string[],
 ): Promise<void> {
-  if (names.length === 0) return;
-  // whoever leads now may be writing what looks old from here
-  if (!(await ledger.inOffice())) throw new NotInOffice('another leader writes now');
-  await inParallel(names, WIDTH, (name) => store.delete(name, signal));
+  for (let at = 0; at < names.length; at += WIDTH) {
+    // Whoever leads now may be writing what looks old from here: few are removed after each look, and a new leader looks at
+    // the blobs of a snapshot once more before a head names it, and after that when it collects.
+    if (!(await ledger.inOffice())) throw new NotInOffice('another leader writes now');
+    await inParallel(names.slice(at, at + WIDTH), WIDTH, (name) => store.delete(name, signal));
+  }
 }

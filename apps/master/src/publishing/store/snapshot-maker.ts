@@ -21,9 +21,8 @@ import { inParallel } from './in-parallel.js';
 import type { LedgerSnapshot } from './store-ledger.js';
 import { Pause } from './pause.js';
 import { putObject } from './put-object.js';
+import type { StoreRules } from './store-rules.js';
 
-/** Content that is held in memory at a time; a larger state is read in several passes, each of some of the buckets. */
-const PASS_BYTES = 64 * 1024 * 1024;
 const WIDTH = 16;
 const EMPTY: SnapshotBucket = { sum: Buffer.alloc(32), sha256: Buffer.alloc(32), bytes: 0 };
 
@@ -35,6 +34,9 @@ export interface MadeSnapshot extends LedgerSnapshot {
 
 /** `published_entry` does not have the state root of the chain: a snapshot of it would be of no use to anybody. */
 export class EntriesDamaged extends Error {}
+
+/** Somebody has removed a blob that was there already and is needed again. */
+class BlobGone extends Error {}
 
 const CHAIN: Statement = {
   name: 'snapshot_chain',
@@ -69,7 +71,11 @@ interface ChainRow {
  *
  * @returns null before there is any revision
  */
-export async function makeSnapshot(context: DeltaContext, databaseUrl: string): Promise<MadeSnapshot | null> {
+export async function makeSnapshot(
+  context: DeltaContext,
+  databaseUrl: string,
+  { passBytes }: StoreRules,
+): Promise<MadeSnapshot | null> {
   const { environment, signer, trusted, signal } = context;
   const session = await Session.open(databaseUrl, 'helio-snapshot');
   const end = (): void => void session.end();
@@ -82,7 +88,7 @@ export async function makeSnapshot(context: DeltaContext, databaseUrl: string): 
       if (!chain) return null;
       const { hash, root, epoch, issued_at: issuedAt } = chain;
       const revision = Number(chain.revision);
-      const buckets = await putBuckets(context, session, Number(chain.bytes), root);
+      const buckets = await putBuckets(context, session, Math.ceil(Number(chain.bytes) / passBytes) || 1, root);
       const place: SnapshotPlace = { environment, epoch, revision, hash, root, issuedAt: issuedAt.getTime() };
       const manifest = sealSnapshot(place, buckets, signer);
       const name = snapshotName(environment, revision);
@@ -92,6 +98,7 @@ export async function makeSnapshot(context: DeltaContext, databaseUrl: string): 
         const isSame = header.revision === revision && header.hash.equals(hash) && header.keyId.equals(signer.keyId);
         if (!isSame) throw new FormatError('wrong_revision', 'it is another snapshot than its name says');
       });
+      await checkBlobs(context, buckets);
       const bytes = snapshotBytes(manifest.length, buckets);
       return { revision, bytes, keyId: signer.keyId, hash, root, issuedAt };
     });
@@ -104,11 +111,10 @@ export async function makeSnapshot(context: DeltaContext, databaseUrl: string): 
 async function putBuckets(
   context: DeltaContext,
   session: Session,
-  bytes: number,
+  passes: number,
   expected: Buffer,
 ): Promise<SnapshotBucket[]> {
   const sums = StateRoot.empty();
-  const passes = Math.ceil(bytes / PASS_BYTES) || 1;
   const width = Math.ceil(BUCKETS / passes);
   const buckets: SnapshotBucket[] = [];
   for (let first = 0; first < BUCKETS; first += width) {
@@ -165,6 +171,21 @@ async function putBlobs(
     made.set(bucket, { sum: sums.sum(bucket), sha256, bytes: blob.length });
   });
   return Array.from({ length: last - first + 1 }, (_, i) => made.get(first + i) ?? EMPTY);
+}
+
+/**
+ * After the manifest was written, which keeps them from then on: a leader of before, who has not noticed yet that his term is
+ * over, may have removed some that were unneeded until now.
+ */
+async function checkBlobs(
+  { store, environment, signal }: DeltaContext,
+  buckets: readonly SnapshotBucket[],
+): Promise<void> {
+  const needed = buckets.filter(({ bytes }) => bytes > 0);
+  await inParallel(needed, WIDTH, async ({ sha256, bytes }) => {
+    const name = blobName(environment, sha256.toString('hex'));
+    if ((await store.size(name, signal)) !== bytes) throw new BlobGone(`${name} is gone; the snapshot is made again`);
+  });
 }
 
 /** Its name is its hash: one that has the right length is taken for what it says, as reading all of them would cost as much as writing. */

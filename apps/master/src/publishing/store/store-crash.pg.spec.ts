@@ -38,6 +38,10 @@ describe('R8 a master that crashes', () => {
       );
       const api = await scene.writer.api('weather');
       const digest = await scene.writer.release(api);
+      // the head of the term: later it would be one and the same with the head of the first revision
+      await until(async () => crashes.length > 0 || (await scene.store.size(headName('prod'))) !== null, {
+        what: 'the first head',
+      });
       await scene.writer.write((tx) => tx.place('prod', api, 'eu', digest)); // head, delta, release, head
       await until(() => crashes.length, { what: 'the crash' });
       await Promise.all(crashes);

@@ -1,4 +1,13 @@
-import { FormatError, GENESIS_HASH, type Head, StateRoot, type StoredObject, verifyHead } from '#artifacts';
+import {
+  decodeHeader,
+  FormatError,
+  GENESIS_HASH,
+  type Head,
+  MAX_HEADER_BYTES,
+  StateRoot,
+  type StoredObject,
+  verifyHead,
+} from '#artifacts';
 import type { Trust } from '../office/trust.js';
 import type { Query } from '../options.js';
 
@@ -74,7 +83,7 @@ export async function meetHead(
     if (error.code === 'wrong_environment') return stranger(error.message, environment, 0);
     return { kind: 'damaged', problem: error.message };
   }
-  const ours = await readOurs(query, environment, head.revision);
+  const ours = await readOurs(query, environment, head);
   if (ours.epoch > asker.epoch) return { kind: 'successor' };
   const meeting = compare(head, ours, asker, object.bytes);
   const isTrusted = trust.current.has(Buffer.from(head.keyId, 'hex'));
@@ -83,17 +92,28 @@ export async function meetHead(
     : meeting;
 }
 
-async function readOurs(query: Query, environment: string, revision: number): Promise<Ours> {
-  type Row = { epoch: number; revision: string; discarded_epoch: string; hash: Buffer | null; root: Buffer | null };
-  // the newest revision may have come with a snapshot, and then has no row of its own
+async function readOurs(query: Query, environment: string, { revision, root: rootOfHead }: Head): Promise<Ours> {
+  type Row = {
+    epoch: number;
+    revision: string;
+    discarded_epoch: string;
+    hash: Buffer | null;
+    root: Buffer | null;
+    next: Buffer | null;
+  };
+  // one that came with a snapshot has no row of its own: while it is the newest the chain's row says its hash, then the next one does
   const [chain] = await query<Row>(
     `SELECT c.epoch, c.revision, c.discarded_epoch, CASE WHEN c.revision = $2 THEN c.hash ELSE r.hash END AS hash,
-            CASE WHEN c.revision = $2 THEN c.root ELSE r.root END AS root
-     FROM chain c LEFT JOIN revision r ON r.environment_id = c.environment_id AND r.revision = $2 WHERE c.environment_id = $1`,
+            CASE WHEN c.revision = $2 THEN c.root ELSE r.root END AS root, substring(n.bytes FOR ${MAX_HEADER_BYTES}) AS next
+     FROM chain c LEFT JOIN revision r ON r.environment_id = c.environment_id AND r.revision = $2
+     LEFT JOIN revision n ON n.environment_id = c.environment_id AND n.revision = $2::bigint + 1 AND r.revision IS NULL
+     WHERE c.environment_id = $1`,
     [environment, revision],
   );
   if (!chain) throw new Error(`the chain of ${environment} is not in the database any more`);
-  const { hash, root } = chain;
+  // of the same hash it has the same root: the head says it
+  const hash = chain.hash ?? (chain.next && decodeHeader(chain.next).header.previous);
+  const root = chain.root ?? (chain.next && Buffer.from(rootOfHead, 'hex'));
   return {
     epoch: chain.epoch,
     revision: Number(chain.revision),

@@ -5,7 +5,7 @@ import type { DeltaContext } from './deltas.js';
 import { collectGarbage } from './garbage.js';
 import { putSegmentsEndingAt } from './segment-maker.js';
 import { type MadeSnapshot, makeSnapshot } from './snapshot-maker.js';
-import { deltasBetween, type LedgerSnapshot, type StoreLedger } from './store-ledger.js';
+import { deltasBetween, firstKeyOf, type LedgerSnapshot, type StoreLedger } from './store-ledger.js';
 import type { StoreRules } from './store-rules.js';
 
 const RETRY_MS = { first: 500, most: 60_000 };
@@ -147,14 +147,16 @@ export class StoreKeeper {
   }
 
   private async snapshot(): Promise<MadeSnapshot | null> {
-    const made = await makeSnapshot(this.context, this.options.databaseUrl);
+    const made = await makeSnapshot(this.context, this.options.databaseUrl, this.options.rules);
     if (made) this.log.info({ revision: made.revision, bytes: made.bytes }, 'the artifact store has a new snapshot');
     return made;
   }
 
   private async isDue(): Promise<boolean> {
     const { query, environment, signer } = this.context;
-    if (this.newest && !this.newest.keyId.equals(signer.keyId)) return true; // replicas that join now trust the new key only
+    // replicas that join after an earlier key was retired trust this one only
+    const keyId = this.newest?.keyId ?? (await firstKeyOf(query, environment));
+    if (keyId && !keyId.equals(signer.keyId)) return true;
     const { revision = 0, bytes: size = 0 } = this.newest ?? {};
     if (this.since === null) {
       const { meeting, reached } = this;

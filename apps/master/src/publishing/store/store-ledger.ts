@@ -1,4 +1,4 @@
-import { SEGMENT_FAN } from '#artifacts';
+import { decodeHeader, MAX_HEADER_BYTES, SEGMENT_FAN } from '#artifacts';
 import type { Query } from '../options.js';
 
 export interface LedgerSnapshot {
@@ -138,4 +138,13 @@ export async function deltasBetween(
     [environment, after, upTo],
   );
   return { bytes: Number(row?.bytes ?? 0), count: Number(row?.count ?? 0) };
+}
+
+/** Who signed the oldest revision that the database has; null: there is none. */
+export async function firstKeyOf(query: Query, environment: string): Promise<Buffer | null> {
+  const [row] = await query<{ header: Buffer }>(
+    `SELECT substring(bytes FOR ${MAX_HEADER_BYTES}) AS header FROM revision WHERE environment_id = $1 ORDER BY revision LIMIT 1`,
+    [environment],
+  );
+  return row ? decodeHeader(row.header).header.keyId : null;
 }

@@ -11,7 +11,7 @@ import type { StoreRules } from './store-rules.js';
 const scene = PublishingScene.forEachTest();
 const HOUR = 3_600_000;
 /** a snapshot every ten revisions */
-const rules: StoreRules = { snapshotBytes: 1e9, snapshotRevisions: 10, keepMs: HOUR, collectMs: HOUR };
+const rules: StoreRules = { snapshotBytes: 1e9, snapshotRevisions: 10, keepMs: HOUR, collectMs: HOUR, passBytes: 1e9 };
 const start = (store: ArtifactStore = scene.store, more: Partial<StoreRules> = {}): Promise<PublishingMaster> =>
   scene.start(store, { storeRules: { ...rules, ...more } });
 
@@ -83,6 +83,33 @@ describe('snapshots', () => {
     const after = await namesOf(scene.store, 'blob');
     expect(blobs.length).toBeGreaterThan(0);
     expect(after).toEqual(expect.arrayContaining(blobs));
+    await whole();
+  });
+
+  it('of a state that is not held in memory at once are made in several passes', async () => {
+    await start(scene.store, { passBytes: 500 });
+    await keys(60);
+    await scene.publish(12);
+    await snapshotOf(10);
+    const { rows } = await scene.pool.query<{ count: string }>('SELECT count(*) FROM published_entry');
+    expect((await whole()).values.size).toBe(Number(rows[0]?.count));
+  });
+
+  it('are made again when a leader of before removes one of their blobs before a head names them', async () => {
+    let removed = 0;
+    const store: ArtifactStore = {
+      ...interposed(scene.store, (_call, run) => run()),
+      create: async (name, bytes, signal) => {
+        if (name.includes('/snapshot/') && removed++ === 0)
+          rmSync(join(scene.directory, (await namesOf(scene.store, 'blob'))[0] ?? ''));
+        return scene.store.create(name, bytes, signal);
+      },
+    };
+    await start(store);
+    await keys(20);
+    await scene.publish(12);
+    await snapshotOf(10);
+    expect(removed).toBeGreaterThan(1);
     await whole();
   });
 

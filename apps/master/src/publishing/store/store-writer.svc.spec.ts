@@ -15,6 +15,8 @@ import {
 } from '#harness';
 import { ChainWriter } from '../../testing/chain-writer.js';
 import { openPool, type PublishingMaster, startPublishing } from '../../testing/publishing-master.js';
+import { STORE_RULES } from './store-rules.js';
+import { namesOf, StoreReader } from '../../testing/store-reader.js';
 import { auditStore } from '../../testing/store-audit.js';
 
 describeWith('minio', 'publishing to MinIO', () => publishing(startMinio));
@@ -71,6 +73,23 @@ function publishing(startService: () => Promise<S3Service>): void {
     await client.removeObjects(bucket, names);
     await publish(6);
     await stored(6);
+  });
+
+  it('makes snapshots, and removes what nobody needs any more', async () => {
+    await master.stop();
+    const storeRules = { ...STORE_RULES, snapshotRevisions: 4, keepMs: 0 };
+    master = await startPublishing(database.url, store, { storeRules });
+    for (let limit = 1; limit <= 20; limit++) await publish(limit);
+    const reader = new StoreReader(store);
+    const collected = async (): Promise<boolean> => {
+      const head = await reader.head();
+      const deltas = await namesOf(store, 'delta');
+      const snapshots = await namesOf(store, 'snapshot');
+      return head.revision === 20 && deltas.length < 20 && snapshots.length === 2;
+    };
+    await until(collected, { what: 'the oldest to be removed', within: 60_000 });
+    await reader.follow(await reader.head());
+    expect(reader.values.size).toBe(1);
   });
 
   it('hands the head over to the next master', async () => {

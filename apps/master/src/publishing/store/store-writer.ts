@@ -1,14 +1,15 @@
 import { setMaxListeners } from 'node:events';
-import { type Head, headName, StoreError } from '#artifacts';
-import { backoffMs, type Logger, sleep } from '#platform';
+import { type Head, headName } from '#artifacts';
+import { type Logger, sleep } from '#platform';
 import { Bell } from '../bell.js';
 import type { PublishingOptions } from '../options.js';
-import { type DeltaContext, ForeignDelta, putDeltas } from './deltas.js';
+import { type DeltaContext, putDeltas } from './deltas.js';
 import { fillingOf } from './filling.js';
 import { headOf } from './head-of.js';
 import { patient } from './patient-store.js';
 import { revisionsAfter } from './revision-batches.js';
 import type { MadeSnapshot } from './snapshot-maker.js';
+import { faultOf, Foreign, HeadMoved } from './store-faults.js';
 import { GENESIS, HEAD_READ_BYTES, meetHead, type Position, type Rival } from './store-head.js';
 import { StoreKeeper } from './store-keeper.js';
 import { type LedgerSnapshot, StoreLedger } from './store-ledger.js';
@@ -19,13 +20,6 @@ import { StoreNotes, type StoreStanding, type TermOfWriter } from './store-stand
 const RESIGN_MS = 30_000;
 /** Under load a head stands for all revisions of this long: it costs more than a delta does, and readers poll it in seconds. */
 const GATHER_MS = 25;
-const RETRY_MS = { first: 200, most: 15_000 };
-/** How often a store that belongs to somebody else is looked at, in case that was mended. */
-const LOOK_AGAIN_MS = 30_000;
-
-/** Somebody wrote the head since it was read: perhaps ourselves, in a call that seemed to fail. */
-class HeadMoved extends Error {}
-class Foreign extends Error {}
 
 /** signedAt: when it was signed by this writer, on the monotonic clock */
 const NO_HEAD = { revision: -1, epoch: 0, signedAt: Number.NEGATIVE_INFINITY };
@@ -77,12 +71,20 @@ export class StoreWriter {
     this.target = term.revision;
     this.notes = new StoreNotes(log);
     this.standing = { state: 'starting', revision: term.storedRevision, snapshot: null, error: null };
-    const trusted = term.trust.ever;
     setMaxListeners(0, this.stopped.signal); // one for each call of the store, and they are bounded
     const isOrphan = (revision: number, epoch: number): boolean =>
       epoch < term.epoch && ((this.head.revision >= 0 && revision > this.head.revision) || epoch <= this.discarded);
     const { environment } = term;
-    this.context = { environment, store: patient(store), signer, trusted, query, log, isOrphan, signal: this.stopped.signal };
+    this.context = {
+      environment,
+      store: patient(store),
+      signer,
+      trusted: term.trust.ever,
+      query,
+      log,
+      isOrphan,
+      signal: this.stopped.signal,
+    };
     this.rules = rules;
     this.ledger = new StoreLedger(query, environment, term.epoch);
     const onSnapshot = (made: MadeSnapshot): void => {
@@ -279,22 +281,16 @@ export class StoreWriter {
   }
 
   private async announced(made: MadeSnapshot): Promise<void> {
-    this.snapshot = made;
-    if (this.made === made) this.made = null;
+    [this.snapshot, this.made] = [made, this.made === made ? null : this.made];
     await this.ledger.announced(made);
     this.keeper.announced();
   }
 
   /** @returns milliseconds to wait */
   private failed(error: Error, failures: number): number {
-    // whose they are the head tells
-    if ((error instanceof HeadMoved || error instanceof ForeignDelta) && failures === 0) return 0;
-    if (error instanceof Foreign || error instanceof ForeignDelta) {
-      this.note('conflict', error.message);
-      return LOOK_AGAIN_MS;
-    }
-    this.note('failing', error.message, error instanceof StoreError ? error.code : error.message);
-    return backoffMs(failures, RETRY_MS.first, RETRY_MS.most, Math.random);
+    const { says, wait } = faultOf(error, failures);
+    if (says) this.note(says.state, error.message, says.kind);
+    return wait;
   }
 
   private note(state: 'ok' | 'failing' | 'conflict', error: string | null, kind = error): void {
