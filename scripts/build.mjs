@@ -23,11 +23,7 @@ async function build() {
     process.exitCode = spawnSync(process.execPath, [swc, ...sources, ...options], { stdio: 'inherit' }).status ?? 1;
     if (process.exitCode !== 0) return;
     const { bundle } = await import('./bundle.mjs'); // not loaded where there is nothing to do
-    try {
-      await bundle(next);
-    } catch (error) {
-      console.error(`the replica stays in single files, and starts slowly: ${error.message}`);
-    }
+    await bundle(next);
     writeFileSync(join(next, stamp), wanted);
     if (existsSync('dist')) renameSync('dist', previous);
     renameSync(next, 'dist');

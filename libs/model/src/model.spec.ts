@@ -131,6 +131,17 @@ describe('key records', () => {
     expect(() => decodeKeyRecord(bytes.subarray(1))).toThrow(/21 bytes/);
     expect(() => decodeKeyRecord(Buffer.concat([Buffer.of(0x20), bytes.subarray(1)]))).toThrow(/version 2/);
   });
+
+  it('R6 with flags that are not known are refused, but for those of a revoked key: it is revoked all the same', () => {
+    const bytes = encodeKeyRecord({
+      application: '7f0b2f4e-0d0c-4f1e-9a55-0f6b4b6f8a10',
+      revoked: true,
+      expiresAt: 5000,
+    });
+    const withHead = (head: number): Buffer => Buffer.concat([Buffer.of(head), bytes.subarray(1)]);
+    expect(decodeKeyRecord(withHead(0x1f))).toEqual(decodeKeyRecord(bytes));
+    expect(() => decodeKeyRecord(withHead(0x12))).toThrow(/flags 2/);
+  });
 });
 
 describe('keys', () => {

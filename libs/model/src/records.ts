@@ -40,18 +40,37 @@ export function encodeKeyRecord(record: KeyRecord): Buffer {
   return bytes;
 }
 
-/** @throws RangeError for bytes that are no key record of a known version */
+/**
+ * A revoked key is revoked whatever other flags a newer master has set.
+ *
+ * @throws RangeError for bytes that are no key record of a known version, or of a key that is not revoked and has unknown flags
+ */
 export function decodeKeyRecord(bytes: Buffer): KeyRecord {
   if (bytes.length !== 21) throw new RangeError(`a key record has 21 bytes, not ${bytes.length}`);
   const head = bytes.readUInt8(0);
   if (head >> 4 !== KEY_RECORD_VERSION) throw new RangeError(`a key record of version ${head >> 4} is not known`);
-  if ((head & 0x0e) !== 0) throw new RangeError(`a key record with flags ${head & 0x0f} is not known`);
+  const revoked = (head & REVOKED) !== 0;
+  if (!revoked && (head & 0x0e) !== 0) throw new RangeError(`a key record with flags ${head & 0x0f} is not known`);
   const seconds = bytes.readUInt32BE(1);
   return {
     application: stringifyUuid(bytes.subarray(5, 21)),
-    revoked: (head & REVOKED) !== 0,
+    revoked,
     expiresAt: seconds === 0 ? null : seconds * 1000,
   };
+}
+
+/** Whether it can be told of a key record that cannot be used that it does not revoke: its version, at least, is known. */
+export function keyRecordIsReadable(bytes: Buffer): boolean {
+  return bytes.length === 21 && bytes.readUInt8(0) >> 4 === KEY_RECORD_VERSION;
+}
+
+/** Whether an application's record that cannot be used suspends it, or cannot even be asked. */
+export function applicationRecordIsClosed(bytes: Buffer): boolean {
+  try {
+    return applicationRecord.pick({ suspended: true }).parse(JSON.parse(bytes.toString('utf8'))).suspended === true;
+  } catch {
+    return true;
+  }
 }
 
 /** Keys and values of the other tables are text: ids in UTF-8, values in canonical JSON; a placement is 32 raw bytes. */
