@@ -37,6 +37,8 @@ export class DirectoryStore implements ArtifactStore {
   readonly #tmp: string;
   /** folders whose own names are known to be on the disk */
   readonly #synced = new Set<string>();
+  /** folders that are there, as far as is known */
+  readonly #ready = new Set<string>();
   /** A directory that was there and is not now was moved or unmounted: to make an empty one would hide that. */
   #seen = false;
   #swept = false;
@@ -124,12 +126,16 @@ export class DirectoryStore implements ArtifactStore {
   ): Promise<T> {
     checkName(name);
     return bounded(`${this.description}: ${name}`, this.options.timeoutMs, signal, async (ends) => {
-      try {
-        const result = await work(join(this.base, name), ends);
-        this.#seen = true;
-        return result;
-      } catch (error) {
-        throw await this.#explain(error, name);
+      for (;;) {
+        try {
+          const result = await work(join(this.base, name), ends);
+          this.#seen = true;
+          return result;
+        } catch (error) {
+          // a folder that was there went away since: once more, and then it is looked for
+          if (!hasCode(error, 'ENOENT') || this.#ready.size === 0) throw await this.#explain(error, name);
+          this.#ready.clear();
+        }
       }
     });
   }
@@ -202,6 +208,7 @@ export class DirectoryStore implements ArtifactStore {
 
   /** Makes `folder` and `.tmp`, one level at a time: a recursive mkdir would make a base that was moved away, too. */
   async #prepare(folder: string): Promise<void> {
+    if (this.#ready.has(folder)) return;
     await this.#requireBase();
     await this.#makeFolder(this.#tmp);
     let path = this.base;
@@ -209,6 +216,7 @@ export class DirectoryStore implements ArtifactStore {
       path = join(path, segment);
       await this.#makeFolder(path);
     }
+    this.#ready.add(folder);
     if (this.#swept) return;
     this.#swept = true;
     // Leftovers cost room and nothing else: not being able to remove one is no reason not to write.
