@@ -3,6 +3,7 @@
  * and acknowledges them, without a state; full ones verify them and write them to a disk, as a replica without gateways.
  */
 import { hash } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { decodeHeader, GENESIS_HASH, openStore, TrustedKeys } from '#artifacts';
@@ -46,6 +47,7 @@ interface Follower {
 
 const log = createLog('fleet', 'silent');
 const ending = new AbortController();
+setMaxListeners(0, ending.signal); // one for each replica
 const running = (): RunState => new RunState(ending.signal, { baseMs: 500, maxMs: 5_000 });
 let bytes = 0;
 let following = 0;
@@ -159,8 +161,8 @@ async function begin(task: FollowersTask): Promise<void> {
 async function end(): Promise<void> {
   ending.abort();
   await Promise.all(followers.map((follower) => follower.running));
-  say({ kind: 'report', report: { seen: followers.map(({ seen }) => Float64Array.from(seen)), bytes } });
-  process.disconnect();
+  const report = { seen: followers.map(({ seen }) => Float64Array.from(seen)), bytes };
+  process.send?.({ kind: 'report', report } satisfies FromFollowers, () => process.disconnect()); // once it is out
 }
 
 process.on('message', (message: ToFollowers) => {

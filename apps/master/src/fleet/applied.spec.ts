@@ -4,24 +4,35 @@ import { missingFor, type Position } from './applied.js';
 import { convergenceOf, type ReplicaStanding } from './convergence.js';
 import { waitPreferenceOf } from './prefer.js';
 
-const at = (replica: string, region: string, revision: number): Position => ({ replica, region, revision });
+const at = (replica: string, region: string, revision: number): Position => ({
+  replica,
+  region,
+  revision,
+  strange: false,
+});
 const names = (list: Position[]) => list.map(({ replica }) => replica);
 
 describe('a revision is applied', () => {
   const fleet = [at('a', 'eu', 5), at('b', 'eu', 4), at('c', 'us', 6), at('d', 'us', 0)];
 
   it('by all, by more than half, or by a region', () => {
-    expect(names(missingFor({ by: 'all' }, 5, fleet))).toEqual(['b', 'd']);
-    expect(names(missingFor({ by: 'quorum' }, 5, fleet))).toEqual(['b', 'd']); // a half is no majority
-    expect(missingFor({ by: 'quorum' }, 4, fleet)).toEqual([]);
-    expect(names(missingFor({ by: 'region', region: 'eu' }, 5, fleet))).toEqual(['b']);
-    expect(missingFor({ by: 'region', region: 'eu' }, 4, fleet)).toEqual([]);
-    expect(missingFor({ by: 'all' }, 0, fleet)).toEqual([]);
+    expect(names(missingFor({ by: 'all' }, 5, fleet, 6))).toEqual(['b', 'd']);
+    expect(names(missingFor({ by: 'quorum' }, 5, fleet, 6))).toEqual(['b', 'd']); // a half is no majority
+    expect(missingFor({ by: 'quorum' }, 4, fleet, 6)).toEqual([]);
+    expect(names(missingFor({ by: 'region', region: 'eu' }, 5, fleet, 6))).toEqual(['b']);
+    expect(missingFor({ by: 'region', region: 'eu' }, 4, fleet, 6)).toEqual([]);
+    expect(missingFor({ by: 'all' }, 0, fleet, 6)).toEqual([]);
+  });
+
+  it('R10 not by who has revisions of another chain', () => {
+    const strange = { ...at('b', 'eu', 6), strange: true };
+    expect(names(missingFor({ by: 'all' }, 5, [at('a', 'eu', 5), strange], 6))).toEqual(['b']);
+    expect(names(missingFor({ by: 'all' }, 5, [at('a', 'eu', 5), at('b', 'eu', 500)], 6))).toEqual(['b']);
   });
 
   it('where there is nobody', () => {
     for (const applied of [{ by: 'all' }, { by: 'quorum' }, { by: 'region', region: 'eu' }] as const)
-      expect(missingFor(applied, 5, [])).toEqual([]);
+      expect(missingFor(applied, 5, [], 5)).toEqual([]);
   });
 
   it('by a quorum exactly when more than half have it', () => {
@@ -31,6 +42,7 @@ describe('a revision is applied', () => {
           { by: 'quorum' },
           revision,
           revisions.map((one, n) => at(`r${n}`, 'eu', one)),
+          9,
         );
         const have = revisions.filter((one) => one >= revision).length;
         expect(missing.length === 0).toBe(have * 2 > revisions.length);
@@ -73,7 +85,7 @@ describe('Prefer: wait', () => {
 });
 
 describe('convergence', () => {
-  const chain = { environment: 'prod', revision: 5, issuedAt: new Date(0) };
+  const chain = { environment: 'prod', revision: 5, issuedAt: new Date(0), newest: 9 };
   const standing = (id: string, change: Partial<ReplicaStanding>): ReplicaStanding => ({
     id,
     region: 'eu',
@@ -85,6 +97,7 @@ describe('convergence', () => {
     root: 'aa',
     rootRevision: 5,
     expectedRoot: 'aa',
+    strange: false,
     ...change,
   });
 
@@ -101,6 +114,14 @@ describe('convergence', () => {
       roots: { equal: 1, different: [{ replica: 'b', region: 'eu', revision: 5, root: 'bb', expected: 'aa' }] },
     });
     expect(convergenceOf(chain, ['eu'], [standing('a', { revision: 4 })]).complete).toBe(false);
+  });
+
+  it('R10 is not complete while a replica follows another chain', () => {
+    for (const change of [{ revision: 500 }, { revision: 7, strange: true }]) {
+      const answer = convergenceOf(chain, ['eu'], [standing('a', {}), standing('b', { ...change, root: null })]);
+      expect(answer).toMatchObject({ complete: false, replicas: { total: 2, applied: 1 } });
+      expect(answer.missing).toMatchObject([{ replica: 'b', otherChain: true, behind: 0 }]);
+    }
   });
 
   it('tells replicas that are gone from replicas that are slow, and names those furthest behind first', () => {

@@ -129,6 +129,59 @@ describe('Prefer: wait', () => {
     );
   });
 
+  it('refuses a region that the write does not reach, and writes nothing', async () => {
+    await good(app.call('POST', '/v1/environments', { id: 'test', position: 0 }));
+    await good(app.call('POST', '/v1/regions', { id: 'lab', environment: 'test' }));
+    const { id } = await good(app.call('POST', '/v1/applications', { name: 'erp' }));
+    const path = `/v1/applications/${id}/keys`;
+    const prefer = { prefer: 'wait=5' };
+    const issue = (headers: Record<string, string>) =>
+      app.call('POST', `${path}?applied=region:lab`, { environment: 'prod' }, headers);
+    expect(await outcome(issue(prefer))).toBe('400 invalid_request applied');
+    expect(await outcome(issue({ ...prefer, 'idempotency-key': 'lab' }))).toBe('400 invalid_request applied');
+    expect((await good(app.call('GET', path))).items).toEqual([]);
+    // plans are of every environment
+    expect((await write('?applied=region:lab', { prefer: 'wait=30' })).status).toBe(201);
+  });
+
+  it('does not wait longer for the publisher than it was asked to', async () => {
+    const runner = app.source.createQueryRunner();
+    await runner.connect();
+    try {
+      await runner.startTransaction();
+      await runner.query('SELECT FROM chain FOR UPDATE'); // nothing can be published
+      let answer: CallAnswer | undefined;
+      const writing = write('', { prefer: 'wait=1' }).then((answered) => (answer = answered));
+      await until(() => answer, { what: 'an answer before it is known what carries the write', within: 9_000 });
+      await runner.rollbackTransaction();
+      const { status, headers } = await writing;
+      expect([status, headers.get('heliograph-missing')]).toEqual([202, 'unpublished in prod, unpublished in test']);
+    } finally {
+      await runner.release();
+    }
+  });
+
+  it('R10 does not count a replica that follows another chain', async () => {
+    const stray = await join('us-east');
+    const authorization = `Bearer ${stray.token}`;
+    const report = (change: object) => {
+      const status = statusOf(stray, { source: 'store', state: 'polling', ...change });
+      return good(app.call('POST', '/v1/replicas/status', status, { authorization }));
+    };
+    const revision = revisionOf(await write());
+    for (const change of [{ revision: revision + 500 }, { revision, hash: 'f'.repeat(64) }]) {
+      await report(change);
+      const answer = await write('', { prefer: 'wait=1' });
+      expect([answer.status, answer.headers.get('heliograph-missing-count')]).toEqual([202, '1']);
+      const { complete, missing } = await convergence(revision);
+      expect({ complete, missing }).toMatchObject({
+        complete: false,
+        missing: [{ replica: stray.replica, otherChain: true }],
+      });
+    }
+    await good(app.call('DELETE', `/v1/replicas/${stray.replica}`));
+  });
+
   it('takes what a replica reports over REST for an answer, too', async () => {
     const reader = await join('us-east');
     const before = revisionOf(await write());

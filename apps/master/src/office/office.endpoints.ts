@@ -9,7 +9,7 @@ const params = z.strictObject({ environment: environmentId });
 const fenceView = z.object({
   reason: z.enum(['replaced', 'fork', 'empty_database']).meta({
     description:
-      '`replaced`: a master with another database has a newer term, or one of the same number. `fork`: the store has another history. ' +
+      '`replaced`: a master with another database works on this chain. `fork`: the store has another history. ' +
       '`empty_database`: the store has a chain, and this database none of it.',
   }),
   epoch: z.int().meta({ description: "Of the other master's head." }),
@@ -20,6 +20,7 @@ const fenceView = z.object({
     .int()
     .nullable()
     .meta({ description: 'The first revision that is another one there, as far as it is known.' }),
+  replica: z.string().nullable().meta({ description: 'The replica that has that revision; null: the store has it.' }),
   since: z.iso.datetime(),
   detail: z.string(),
 });
@@ -57,7 +58,7 @@ export const decideOffice = endpoint({
   tag,
   summary: 'Decide how a master goes on that was replaced, or whose database has gone back in time',
   description: [
-    '`adopt`: the chain in the store holds. This database takes over its revisions, then publishes what its own rows say otherwise.',
+    '`adopt`: the chain in the store, or of the replica that the fence names, holds. This database takes over its revisions, then publishes what its own rows say otherwise.',
     '`discard-theirs`: the chain of this database holds. What the store has is written over; replicas that applied it start anew from this chain.',
     '`proceed`: this database is complete, although neither the store nor replicas can tell.',
     'Stop the other master first, or it is fenced off by this one. The first two answer a fence, the third a wait.',

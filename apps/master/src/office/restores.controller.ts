@@ -70,6 +70,10 @@ export class RestoresController {
   }
 }
 
+/** They are not on the chain: nothing but this database knows of their revocation. */
+const NOTE =
+  'access tokens, join tokens and replicas that were revoked or removed after the backup are valid again: revoke them once more';
+
 function restoreOf(row: RestoreRow): RestoreView {
   return {
     id: row.id,
@@ -83,6 +87,7 @@ function restoreOf(row: RestoreRow): RestoreView {
     epoch: row.theirs_epoch,
     revocationsKept: row.revocations,
     changedBack: row.changed_back,
+    note: NOTE,
   };
 }
 

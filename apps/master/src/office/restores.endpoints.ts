@@ -25,6 +25,7 @@ export const restoreView = z
       .int()
       .meta({ description: 'Rows that were revoked again, because they had been before the restore.' }),
     changedBack: z.int().meta({ description: 'Entries of the chain that follow the rows again.' }),
+    note: z.string().meta({ description: 'What the chain cannot tell, and somebody has to look at.' }),
   })
   .meta({ id: 'Restore' });
 export type RestoreView = z.infer<typeof restoreView>;

@@ -6,7 +6,7 @@ import type { Published } from './publications.js';
 import type { PublishingOptions } from './options.js';
 import { isDataFault } from './read-rows.js';
 import { publishRound, type Round, TermOver } from './round.js';
-import { Claims, type Proof } from './office/claims.js';
+import { Claims } from './office/claims.js';
 import { Entrance } from './office/entrance.js';
 import type { Fence } from './office/fence.js';
 import { Session } from './session.js';
@@ -28,7 +28,7 @@ const FAREWELL_MS = 2_000;
 /** A head of another master lies in the store. */
 class Replaced extends Error {}
 
-/** The chain has gone on where this database does not know of it; what a replica had of it was taken over. */
+/** The chain has gone on where this database does not know of it. */
 class Surpassed extends Error {}
 
 /** Where one environment's publishing stands in this process. */
@@ -144,7 +144,8 @@ export class Publisher {
     while (!this.stopping.signal.aborted) {
       const { signer, instance } = this.options;
       const candidacy = await takeOffice(session, this.environment, signer, instance, (text) => this.log.warn(text));
-      this.keyRefused = false;
+      const finds = candidacy.kind === 'term' && !candidacy.term.trust.maySign(signer.publicKey);
+      if (!finds) this.keyRefused = false;
       if (candidacy.kind === 'term') return candidacy.term;
       this.noteFence(candidacy.fence);
       if (candidacy.kind === 'fenced' && candidacy.mine) await this.entrance.watch(session);
@@ -200,7 +201,10 @@ export class Publisher {
       throw new Replaced(this.rival.problem);
     }
     const proof = this.claims.proof(term);
-    if (proof) await this.surpassed(term, writer, proof);
+    if (proof) {
+      await this.entrance.surpassed(term, proof);
+      throw new Surpassed(`revision ${proof.revision}, which the replica ${proof.replica} has, is not here`);
+    }
     if (rung || (await hasMarkers(session, environment, term.unseen))) {
       const round = await this.publish(term, writer.standing.revision);
       if (round) this.published(term, round, writer);
@@ -208,13 +212,6 @@ export class Publisher {
       await this.rememberStored(term, writer);
     }
     this.recovered();
-  }
-
-  private async surpassed(term: Term, writer: StoreWriter, { replica, epoch, revision }: Proof): Promise<void> {
-    // A master that has replaced this one may have made it: unless the store, which that one would have written to, has our head.
-    if (epoch >= term.epoch && writer.standing.state !== 'ok') this.claims.notice();
-    else if (await this.entrance.adopt(term))
-      throw new Surpassed(`revision ${revision} of epoch ${epoch}, which the replica ${replica} has, was not here`);
   }
 
   private async publish(term: Term, storedRevision: number): Promise<Round | null> {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { decodeHeader, TrustedKeys } from '#artifacts';
 import { copyDatabase, until } from '#harness';
-import { good } from '../testing/answers.js';
+import { good, outcome } from '../testing/answers.js';
 import { startApp, type StartedApp, startElsewhere } from '../testing/start-app.js';
 import { StreamClient } from '../testing/stream-client.js';
 
@@ -68,11 +68,35 @@ async function replica({ restored, token, trusted, chain }: Scene, spoil = (byte
 }
 
 describe('a replica that is ahead of a master which publishes already', () => {
-  it('R3 gives back what was forgotten, and follows again when the master has it', async () => {
+  it('R10 R3 stops it, and gives back what was forgotten when an operator has it adopted', async () => {
     const scene = await wentBack();
     const { client } = await replica(scene);
     expect(await client.follow()).toMatchObject({ intent: 'full', reason: 'ahead' });
-    expect(await client.closes()).toBe('4503 unavailable');
+    const fenced = await until(
+      async () => {
+        const now = await standing(scene.restored);
+        return now.state === 'fenced' && now;
+      },
+      { what: 'it to be fenced off' },
+    );
+    expect(fenced.fence).toMatchObject({ reason: 'replaced', revision: fenced.revision + 1 });
+    expect(fenced.fence.detail).toContain(`the replica ${fenced.fence.replica} has revision ${fenced.fence.revision}`);
+    expect(await outcome(scene.restored.call('POST', '/v1/plans', { id: 'fourth' }))).toBe('503 fenced_off');
+    await good(scene.restored.call('POST', '/v1/environments/prod/office', { decision: 'adopt' }));
+    const adopted = async (): Promise<boolean> => {
+      const { state, revision } = await standing(scene.restored);
+      return state === 'publishing' && revision >= scene.chain.length;
+    };
+    await until(
+      async () => {
+        const { client: back } = await replica(scene); // refused until the decision is carried out
+        await back.follow();
+        await until(async () => back.closed !== null || (await adopted()), { what: 'it to be asked' });
+        await back.end();
+        return adopted();
+      },
+      { what: 'what was forgotten to be taken over' },
+    );
     const { client: again } = await replica(scene);
     expect((await again.follow()).intent).not.toBe('full');
     const answer = await scene.restored.call('POST', '/v1/plans', { id: 'fourth' });

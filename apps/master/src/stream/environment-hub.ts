@@ -204,7 +204,7 @@ export class EnvironmentHub implements ChainFeed {
         const at = this.options.now();
         const row = await this.chain.standing(this.environment);
         if (!row) throw new Error(`the environment ${this.environment} has no chain yet`);
-        if (row.revision < before) this.wentBack(row);
+        if (row.revision < before || (await this.isOther(row))) this.beginAnew(row);
         else if (this.standing && row.revision - this.newest <= MOST_REFILLED) await this.refill(row);
         else this.beginAt(row);
         this.knownAt = Math.max(this.knownAt, at);
@@ -237,11 +237,19 @@ export class EnvironmentHub implements ChainFeed {
       this.standing = { ...standing, epoch: Math.max(epoch, standing.epoch), snapshot };
   }
 
-  /** Another database has been put in the place of this one: who is here has to ask anew where it stands. */
-  private wentBack(row: Standing): void {
+  /** Whether the chain of the database has another revision than this one streamed last. One that came with a snapshot says nothing. */
+  private async isOther({ revision, hash }: Standing): Promise<boolean> {
+    const { standing } = this;
+    if (!standing || standing.revision === 0) return false;
+    const there = revision === standing.revision ? hash : await this.chain.hashOf(this.environment, standing.revision);
+    return there !== null && !there.equals(standing.hash);
+  }
+
+  /** Another chain is in the place of this one: who is here has to ask anew where it stands. */
+  private beginAnew(row: Standing): void {
     this.options.log.warn(
       { environment: this.environment, from: this.newest, to: row.revision },
-      'the database knows fewer revisions than before: it was restored, or replaced',
+      'the database has another chain than before: it was restored or replaced, or an operator had one adopted',
     );
     this.beginAt(row);
     this.closeAll('unavailable');

@@ -2,6 +2,7 @@ import { type ChainPosition, verifyRevision } from '#artifacts';
 import type { Logger } from '#platform';
 import type { PublishingOptions } from '../options.js';
 import type { Term } from '../term.js';
+import type { Fence } from './fence.js';
 import type { ReplicaAhead, ReplicaSupply } from './replica-supply.js';
 
 /** A replica has the revision after ours, which is not here, properly signed, and continuing this chain. */
@@ -10,10 +11,14 @@ export interface Proof {
   /** of that revision */
   epoch: number;
   revision: number;
+  hash: Buffer;
+  keyId: Buffer;
 }
 
 /** How many replicas are remembered whose claims are no news. */
 const MOST_NOTED = 1_000;
+/** Between two looks: what is claimed and cannot be shown costs the fleet a revision each time. */
+const LOOK_MS = 5_000;
 
 /**
  * What replicas claim to have beyond this database while a term publishes: looked into beside publishing, which waits for
@@ -22,6 +27,8 @@ const MOST_NOTED = 1_000;
 export class Claims {
   private open = false;
   private looking = false;
+  /** not before, on the monotonic clock */
+  private next = 0;
   private found: { proof: Proof; epoch: number } | null = null;
   private readonly noted = new Map<string, string>();
 
@@ -41,10 +48,13 @@ export class Claims {
 
   /** Begins to look into what was noticed; never waits. @returns what was found out during this term; once */
   proof(term: Term): Proof | null {
-    if (this.open && !this.looking) {
+    if (this.open && !this.looking && performance.now() >= this.next) {
       this.open = false;
       this.looking = true;
-      void this.examine(term).finally(() => (this.looking = false));
+      void this.examine(term).finally(() => {
+        this.looking = false;
+        this.next = performance.now() + LOOK_MS;
+      });
     }
     const { found } = this;
     this.found = null;
@@ -77,8 +87,9 @@ export class Claims {
       ]);
       if (!row) return null;
       const position: ChainPosition = { environment: this.environment, ...row, revision: Number(row.revision) };
-      const { header } = verifyRevision(bytes, position, term.trust.current);
-      return { replica, epoch: header.epoch, revision: header.revision };
+      const { header, hash } = verifyRevision(bytes, position, term.trust.current);
+      const { epoch, revision, keyId } = header;
+      return { replica, epoch, revision, hash, keyId };
     }
     return null;
   }
@@ -93,6 +104,24 @@ export class Claims {
       'a replica says that it has revisions which this database does not have; they do not continue this chain',
     );
   }
+}
+
+/** What is to be told of revisions that a replica has. */
+export function fenceOf({ replica, epoch, revision, hash, keyId: id }: Proof): Fence {
+  const keyId = id.toString('hex');
+  return {
+    reason: 'replaced',
+    epoch,
+    revision,
+    hash: hash.toString('hex'),
+    keyId,
+    firstDifferent: null,
+    replica,
+    since: new Date().toISOString(),
+    detail:
+      `the replica ${replica} has revision ${revision} of epoch ${epoch}, signed by the key ${keyId}, which is not here: ` +
+      'another master with another database publishes this environment, or this one has gone back in time',
+  };
 }
 
 const POSITION = `

@@ -5,6 +5,7 @@ import type { Rival } from '../store/store-head.js';
 import { settleWith, type Term } from '../term.js';
 import { NotAdoptable } from './adoption.js';
 import { certaintyOf } from './certainty.js';
+import { fenceOf, type Proof } from './claims.js';
 import { isComplete } from './database-identity.js';
 import {
   type Decision,
@@ -47,9 +48,10 @@ interface Case {
  * Stands between taking office and publishing: what this database says has to be what the world has seen of it.
  *
  *   head of the store is ours, or nobody answers and nothing is odd ──▶ publish
- *   it is ahead, on our chain ──▶ adopt, then a newer term
+ *   it is ahead, on our chain, and this is another database ──▶ adopt, then a newer term
  *   another database, or an unfinished restore, and no answer ──▶ wait: for the store, for replicas, for an operator
- *   a newer term, or another history ──▶ fence: nobody publishes until an operator decides, or that head is gone
+ *   another history, or anything of another master while this is the database of before ──▶ fence: nobody publishes until
+ *   an operator decides, or that head is gone
  */
 export class Entrance {
   /** what is waited for, for people; null: for nothing */
@@ -66,7 +68,7 @@ export class Entrance {
     private readonly options: PublishingOptions,
     private readonly log: Logger,
     private readonly signal: AbortSignal,
-    private readonly onFence: (fence: Fence) => void,
+    private readonly onFence: (fence: Fence | null) => void,
   ) {
     this.greeting = new StoreGreeting(environment, options, log, signal);
     this.takeover = new Takeover(environment, options, log, signal);
@@ -110,13 +112,12 @@ export class Entrance {
 
   /** A head of another master was found in the middle of a term, which has to end now. */
   async replaced(term: Term, rival: Rival): Promise<void> {
-    // an older term cannot end ours: what it did there the next term finds out
-    if (rival.head.epoch >= term.epoch) await this.fence(term, rival);
+    await this.fence(term, rival);
   }
 
-  /** In the middle of a term: the next one finishes what this begins. @returns whether anything was taken over */
-  adopt(term: Term): Promise<boolean> {
-    return this.takeover.fromReplicas(term);
+  /** A replica has proved that this chain goes on elsewhere, in the middle of a term, which has to end now. */
+  async surpassed(term: Term, proof: Proof): Promise<void> {
+    await this.raise(term, fenceOf(proof));
   }
 
   private async caseOf(term: Term, since: string): Promise<Case> {
@@ -152,7 +153,10 @@ export class Entrance {
       case 'damaged':
         return this.withoutStore(known, `its head is damaged: ${met.problem}`);
       case 'missing':
-        return this.withoutStore({ ...known, office: { ...known.office, fence: null } }, 'it has no head');
+        return this.withoutStore(
+          { ...known, office: { ...known.office, fence: replicaFence(known.office) } },
+          'it has no head',
+        );
       case 'no-answer':
         return this.withoutStore(known, met.problem);
     }
@@ -160,6 +164,7 @@ export class Entrance {
 
   private async withoutStore(known: Case, problem: string): Promise<Entered | null> {
     const { term, office, uncertain, since } = known;
+    if (office.fence?.replica) return this.settle(known);
     if (office.fence)
       return this.wait(`what an operator decided needs ${this.options.store.description}, but ${problem}`);
     if (!uncertain || office.decision === 'proceed') return this.settle(known);
@@ -178,8 +183,8 @@ export class Entrance {
     const { head, relation } = rival;
     if (decision === 'discard-theirs') return this.outrank(term, head.epoch, true);
     if (relation === 'fork') return decision === 'adopt' ? this.rebuild(term, rival) : this.fence(term, rival);
-    const isReplaced = head.epoch >= term.epoch && !uncertain;
-    if (decision !== 'adopt' && (isReplaced || (term.revision === 0 && relation === 'ahead')))
+    // how old an epoch is says nothing between two databases: only one that may have forgotten something takes over by itself
+    if (decision !== 'adopt' && (!uncertain || (term.revision === 0 && relation === 'ahead')))
       return this.fence(term, rival);
     if (relation === 'newer') return this.outrank(term, head.epoch, false);
     return this.adoptAll(term, rival, decision);
@@ -206,7 +211,7 @@ export class Entrance {
     return this.outrank(term, rival.head.epoch, false);
   }
 
-  private async outrank(term: Term, epoch: number, discard: boolean): Promise<Entered> {
+  private async outrank(term: Term, epoch: number, discard: boolean): Promise<'again'> {
     await outrank(term.session, this.environment, term.epoch, epoch, discard);
     return 'again';
   }
@@ -214,7 +219,10 @@ export class Entrance {
   /** What was adopted is finished, and this database is the one that publishes from now on. */
   private async settle({ term, office, identity, uncertain, since }: Case): Promise<Entered | null> {
     const { session, environment, epoch } = term;
-    if (uncertain && office.decision === null) {
+    if (office.fence?.replica) {
+      const answered = await this.answerReplica(term, office.fence, office.decision);
+      if (answered) return answered === 'wait' ? null : answered;
+    } else if (uncertain && office.decision === null) {
       // a revision reaches replicas a moment before it reaches the store
       if (await this.takeover.fromReplicas(term)) return 'again';
       const { vouch, known, missing } = await replicasVouch(term, since);
@@ -228,8 +236,23 @@ export class Entrance {
     return settled ? 'publish' : 'again';
   }
 
+  /** What an operator has decided about revisions of a replica. @returns null: it is done */
+  private async answerReplica(term: Term, fence: Fence, decision: Decision | null): Promise<'again' | 'wait' | null> {
+    if (decision === 'discard-theirs') return term.epoch > fence.epoch ? null : this.outrank(term, fence.epoch, false);
+    this.onFence(null); // or no replica could connect to give what it has
+    if (await this.takeover.fromReplicas(term)) return 'again';
+    if (term.revision >= fence.revision) return null;
+    this.wait(
+      `what an operator decided needs the replica ${fence.replica}, or another one that has revision ${fence.revision}`,
+    );
+    return 'wait';
+  }
+
   private async fence(term: Term, rival: Rival): Promise<Entered> {
-    const fence = await fenceFor(term, rival, this.options, this.signal);
+    return this.raise(term, await fenceFor(term, rival, this.options, this.signal));
+  }
+
+  private async raise(term: Term, fence: Fence): Promise<'again'> {
     this.onFence(fence); // this process takes no write from now on; the others learn it from the row
     await raiseFence(term.session, this.environment, term.epoch, fence);
     return 'again';
@@ -241,6 +264,11 @@ export class Entrance {
     this.noted = what;
     return null;
   }
+}
+
+/** One that was raised for the store's head is gone with it. */
+function replicaFence({ fence }: OfficeRow): Fence | null {
+  return fence?.replica ? fence : null;
 }
 
 const CLOCK = { name: 'office_clock', text: 'SELECT now()::text AS since' };

@@ -1,13 +1,13 @@
 import type { Session, Statement } from '../session.js';
 
-/** Why a master must not publish an environment: what the store holds instead. Kept in the chain's row, for all masters on it. */
+/** Why a master must not publish an environment: what the store or a replica holds instead. Kept in the chain's row, for all masters on it. */
 export interface Fence {
   /**
-   * `replaced`: a master with another database has taken a newer term, or one of the same number; `fork`: the store has
-   * another history; `empty_database`: the store has a chain, and this database none of it
+   * `replaced`: a master with another database works on this chain, whatever the number of its term: those of two
+   * databases cannot be compared; `fork`: the store has another history; `empty_database`: the store has a chain, and this database none of it
    */
   reason: 'replaced' | 'fork' | 'empty_database';
-  /** of the head that was found */
+  /** of the head that was found, or of the revision that a replica has */
   epoch: number;
   revision: number;
   /** hexadecimal */
@@ -16,6 +16,8 @@ export interface Fence {
   keyId: string;
   /** the first revision that is another one there than here, as far as it is known */
   firstDifferent: number | null;
+  /** who has that revision; null: the head was found in the store */
+  replica: string | null;
   /** ISO 8601 */
   since: string;
   /** for people */

@@ -39,6 +39,7 @@ export class StoreGreeting {
 
   /** Whether nothing in the store speaks against this database any more. */
   async isGone(session: Session, fence: Fence): Promise<boolean> {
+    if (fence.replica) return false;
     const { store, query, signer } = this.options;
     const [chain] = await session.rows<{ epoch: number }>(EPOCH, [this.environment]);
     try {
@@ -81,6 +82,7 @@ export async function fenceFor(
     hash: head.hash,
     keyId: head.keyId,
     firstDifferent: first,
+    replica: null,
     since: new Date().toISOString(),
     detail: `${store.description} ${headName(environment)}, signed by the key ${head.keyId}: ${problem}${where}`,
   };

@@ -1,10 +1,16 @@
 import type pg from 'pg';
 import { afterEach, describe, expect, it } from 'vitest';
-import { headName, LIMITS, TrustedKeys, verifyHead } from '#artifacts';
+import { headName, LIMITS, StoreError, TrustedKeys, verifyHead } from '#artifacts';
 import { copyDatabase, type FreshDatabase, until } from '#harness';
 import { auditChain, entriesOfRows } from '../../testing/chain-audit.js';
 import { ChainWriter } from '../../testing/chain-writer.js';
-import { openPool, type PublishingMaster, signer, startPublishing } from '../../testing/publishing-master.js';
+import {
+  interposed,
+  openPool,
+  type PublishingMaster,
+  signer,
+  startPublishing,
+} from '../../testing/publishing-master.js';
 import { PublishingScene } from '../../testing/publishing-scene.js';
 import { auditStore } from '../../testing/store-audit.js';
 
@@ -113,6 +119,43 @@ describe('two masters with split databases and one store', () => {
     await scene.writer.write((tx) => tx.plan('prod', 'late', 1));
     expect(await scene.revision()).toBe(2);
   });
+
+  it.each(['is started', 'runs on'])(
+    'R10 leave an old master fenced off whose terms have newer numbers, when it %s and meets the store again',
+    async (how) => {
+      const first = await scene.start();
+      await scene.publish(2);
+      await scene.stored();
+      await first.stop();
+      const other = await takeOver();
+      await other.master.stop();
+      let cut = true;
+      const far = interposed(scene.store, (_, run) =>
+        cut ? Promise.reject(new StoreError('store_unreachable', 'the store is away')) : run(),
+      );
+      for (let restart = 0; restart < 3; restart++) {
+        const old = await startPublishing(scene.database.url, far);
+        await old.leads('prod');
+        await old.stop();
+      }
+      const old = await scene.start(far);
+      await old.leads('prod');
+      const successor = await startPublishing(other.database.url, scene.store, { instance: 'other' });
+      opened.push(() => successor.stop());
+      await successor.leads('prod');
+      await other.writer.write((tx) => tx.plan('prod', 'from-the-other', 1));
+      await until(() => successor.publishers.standing('prod')?.store?.revision === 3, { what: 'the store to have it' });
+      expect(await storedEpoch()).toBeLessThan(await ownEpoch());
+      if (how === 'is started') await old.stop();
+      cut = false;
+      await fenced(how === 'is started' ? await scene.start() : old);
+      expect(await scene.revision()).toBe(2);
+      await other.writer.write((tx) => tx.plan('prod', 'still-there', 1));
+      await until(() => successor.publishers.standing('prod')?.store?.revision === 4, { what: 'the store to have it' });
+      expect(successor.publishers.fences).toEqual([]);
+      expect((await auditChain(other.pool)).entries).toEqual(await entriesOfRows(other.pool));
+    },
+  );
 
   it('go on with the replaced one when an operator discards what the other one did: that one is told', async () => {
     const { first, other } = await split();

@@ -33,7 +33,7 @@ export interface DeltaContext {
   query: Query;
   log: Logger;
   /** whether a revision that another master signed is no part of the chain in the store: of an older term, and no head names it */
-  isOrphan: (revision: number, epoch: number) => boolean;
+  isOrphan: (revision: number, epoch: number) => Promise<boolean>;
   signal: AbortSignal;
 }
 
@@ -55,7 +55,7 @@ async function putDelta(
   });
   if (there?.bytes.equals(bytes)) return;
   const theirs = there ? epochOf(there.bytes, environment, revision, trusted) : null;
-  if (theirs !== null && !isOrphan(revision, theirs)) {
+  if (theirs !== null && !(await isOrphan(revision, theirs))) {
     throw new ForeignDelta(
       `${name} holds another revision ${revision} than this database: they are two different chains`,
     );

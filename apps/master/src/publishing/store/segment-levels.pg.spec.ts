@@ -20,7 +20,7 @@ function contextOf({ signer }: ChainMaker): DeltaContext {
     trusted: new TrustedKeys([signer.publicKey]),
     query: (sql, parameters) => scene.pool.query(sql, parameters).then(({ rows }) => rows),
     log: pino({ level: 'silent' }),
-    isOrphan: () => false,
+    isOrphan: () => Promise.resolve(false),
     signal: new AbortController().signal,
   };
 }

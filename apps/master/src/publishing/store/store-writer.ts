@@ -6,6 +6,7 @@ import type { PublishingOptions } from '../options.js';
 import { type DeltaContext, putDeltas } from './deltas.js';
 import { fillingOf } from './filling.js';
 import { headOf } from './head-of.js';
+import { isOrphan, type KnownHead } from './orphans.js';
 import { patient } from './patient-store.js';
 import { revisionsAfter } from './revision-batches.js';
 import type { MadeSnapshot } from './snapshot-maker.js';
@@ -72,8 +73,6 @@ export class StoreWriter {
     this.notes = new StoreNotes(log);
     this.standing = { state: 'starting', revision: term.storedRevision, snapshot: null, error: null };
     setMaxListeners(0, this.stopped.signal); // one for each call of the store, and they are bounded
-    const isOrphan = (revision: number, epoch: number): boolean =>
-      epoch < term.epoch && ((this.head.revision >= 0 && revision > this.head.revision) || epoch <= this.discarded);
     const { environment } = term;
     this.context = {
       environment,
@@ -82,7 +81,7 @@ export class StoreWriter {
       trusted: term.trust.ever,
       query,
       log,
-      isOrphan,
+      isOrphan: (revision, epoch) => isOrphan(this.context, term.epoch, this.known, { revision, epoch }),
       signal: this.stopped.signal,
     };
     this.rules = rules;
@@ -150,9 +149,7 @@ export class StoreWriter {
     const object = await store.get(headName(environment), HEAD_READ_BYTES, signal);
     const wrote = (bytes: Buffer): boolean => this.wrote.some((mine) => mine.equals(bytes));
     const meeting = await meetHead(object, { environment, epoch, wrote }, trust, query);
-    this.etag = object?.etag ?? null;
-    this.filled = GENESIS;
-    this.head = NO_HEAD;
+    [this.etag, this.filled, this.head] = [object?.etag ?? null, GENESIS, NO_HEAD];
     this.keeper.met(null, false);
     switch (meeting.kind) {
       case 'successor':
@@ -224,6 +221,10 @@ export class StoreWriter {
     this.keeper.met(this.snapshot, state !== 'well');
   }
 
+  private get known(): KnownHead {
+    return { etag: this.etag, revision: this.head.revision, discarded: this.discarded };
+  }
+
   /** @param due whether the head has to be signed again in any case */
   private async catchUp(due: boolean): Promise<void> {
     const { environment, query } = this.context;
@@ -273,8 +274,7 @@ export class StoreWriter {
     this.wrote = [...this.wrote.slice(-1), bytes];
     const replaced = await store.replace(headName(environment), bytes, this.etag, signal);
     if (replaced.kind === 'conflict') throw new HeadMoved('somebody else wrote head.json since it was read');
-    this.etag = replaced.etag;
-    this.issuedAt = issuedAt;
+    [this.etag, this.issuedAt] = [replaced.etag, issuedAt];
     this.head = { revision, epoch, signedAt };
     this.standing = { ...this.standing, revision, snapshot: named?.revision ?? null };
     if (made) await this.announced(made);
