@@ -4,7 +4,7 @@ import type { Logger } from '#platform';
 import type { StateStore } from '../state/state-store.js';
 
 /** Whom this replica was told to believe. */
-export interface GivenKeys {
+interface GivenKeys {
   /** by HELIO_TRUSTED_KEYS: whatever the chain says; null: that is not set */
   configured: readonly string[] | null;
   /** by the master at the join: until the chain names its own */

@@ -8,6 +8,8 @@ import { faultOfHead } from './head-fault.js';
 /** The newest head that one source has given. */
 export interface HeadMemory {
   newest: Readonly<KnownHead> | null;
+  /** when the last of all that it has given expires: a master's clock may be set back */
+  freshUntil: number;
 }
 
 export type HeadVerdict = { head: Head } | { code: string; detail: string };
@@ -75,6 +77,7 @@ export class HeadBook {
     if (fault?.code === 'fork' && head.epoch === position.epoch) this.#noteFork(head.epoch);
     if (fault) return fault;
     const { epoch, expiresAt, issuedAt, revision } = head;
+    memory.freshUntil = Math.max(memory.freshUntil, expiresAt);
     memory.newest = { epoch, revision, hash: head.hash, issuedAt, expiresAt, text: bytes.toString() };
     if (isNews(memory.newest, this.#newest)) this.#learn(memory.newest);
     return { head };
@@ -106,11 +109,6 @@ export class HeadBook {
       this.options.log.warn({ detail }, 'the newest head could not be kept on the disk');
     }
   }
-}
-
-/** As far as its own words go: another source may have a newer one. */
-export function isFresh({ expiresAt }: Pick<KnownHead, 'expiresAt'>): boolean {
-  return Date.now() < expiresAt;
 }
 
 /** The hash of a revision that is known to be right: over all that its signature covers. */

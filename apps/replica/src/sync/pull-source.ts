@@ -5,7 +5,7 @@ import type { StateStore } from '../state/state-store.js';
 import { StateWriteError } from '../state/writer-port.js';
 import { CatchUp, CatchUpError } from './catch-up/index.js';
 import { firstDifference } from './fork-search.js';
-import { type HeadBook, type HeadMemory, isFresh } from './head-book.js';
+import type { HeadBook, HeadMemory } from './head-book.js';
 import { ForkError, requireStanding } from './own-history.js';
 import { RevisionFetcher } from './revision-fetcher.js';
 import type { RevisionSource, SourceKind } from './revision-source.js';
@@ -39,7 +39,7 @@ export class PullSource {
     private readonly options: PullOptions,
   ) {
     const { heads, known, log, onApplied, state, trusted } = options;
-    this.#memory = { newest: known };
+    this.#memory = { newest: known, freshUntil: known?.expiresAt ?? 0 };
     this.#fetcher = new RevisionFetcher(source);
     const check = (head: Head): void => requireStanding(head, heads);
     this.#catchUp = new CatchUp({ reader: source.reader, state, trusted, check, log, onApplied });
@@ -70,7 +70,8 @@ export class PullSource {
         this.#etag = answer.etag;
         this.#head = verdict.head;
       }
-      const fresh = this.#head !== null && isFresh(this.#head);
+      // by its own words: that another source is fresh must not hide that this one stands still
+      const fresh = Date.now() < this.#memory.freshUntil;
       return { kind: 'head-seen', source: this.number, head: this.#head?.revision ?? 0, fresh };
     });
   }
@@ -133,6 +134,8 @@ export class PullSource {
     if (this.#head && this.#head.revision >= revision && !this.#isOver) return this.#head;
     this.#etag = null;
     const seen = await this.look(signal);
+    // asked for the way to it and not for the head: it is the next way that has to wait
+    if (seen.kind === 'head-refused') return this.#refused(seen.code, seen.detail);
     if (seen.kind !== 'head-seen' || !this.#head) return seen;
     if (this.#head.revision >= revision || this.#head.revision > this.options.state.position.revision)
       return this.#head;
@@ -147,8 +150,7 @@ export class PullSource {
       if (signal.aborted) return { kind: 'interrupted', source: this.number };
       const { message } = error as Error;
       if (error instanceof StoreError) return this.#failed(error.code, message);
-      const isRefusal = [FormatError, CatchUpError, ForkError, StateWriteError].some((kind) => error instanceof kind);
-      if (isRefusal) return this.#refused(error.code, message);
+      if (isRefusal(error)) return this.#refused(error.code, message);
       return this.#failed('source_failed', message);
     }
   }
@@ -160,4 +162,8 @@ export class PullSource {
   #refused(code: string, detail: string): SyncEvent {
     return { kind: 'revision-refused', source: this.number, code, detail };
   }
+}
+
+function isRefusal(error: unknown): error is Error & { code: string } {
+  return [FormatError, CatchUpError, ForkError, StateWriteError].some((kind) => error instanceof kind);
 }

@@ -113,6 +113,7 @@ async function travel(directory: string, chain: ChainMaker, store: ArtifactStore
       reader,
       state,
       trusted: () => trusted,
+      check: () => undefined,
       log: createLog('test', 'silent'),
       onApplied: () => undefined,
     };

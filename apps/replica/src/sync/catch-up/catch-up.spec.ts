@@ -44,14 +44,9 @@ afterEach(async () => {
 });
 
 const store = () => openStore(pathToFileURL(storeDirectory).href, { create: true });
+const OPTIONS = { check: () => undefined, log: createLog('test', 'silent'), onApplied: () => undefined };
 const catchUp = (reader: ArtifactReader = source): CatchUp =>
-  new CatchUp({
-    reader,
-    state: f.store,
-    trusted: () => f.trusted,
-    log: createLog('test', 'silent'),
-    onApplied: () => undefined,
-  });
+  new CatchUp({ reader, state: f.store, trusted: () => f.trusted, ...OPTIONS });
 const run = (reader?: ArtifactReader): Promise<{ applied: number }> =>
   catchUp(reader).run(verifyHead(f.chain.head(), 'prod', f.trusted), never);
 
@@ -282,7 +277,11 @@ describe('an object that is no good', () => {
 
   it('R4 a segment signed by a key that is trusted later is left out until then, and revisions are taken', async () => {
     const signer = signerFromPem(newSigningKeyPem());
-    const trust = new ChainTrust({ configured: null, joined: [f.chain.signer.publicKey] }, f.store, createLog('test', 'silent'));
+    const trust = new ChainTrust(
+      { configured: null, joined: [f.chain.signer.publicKey] },
+      f.store,
+      createLog('test', 'silent'),
+    );
     const keys = encodeTrustedKeys([f.chain.signer.publicKey, signer.publicKey]);
     await publish(150, (n) =>
       n === 10 ? [{ table: TABLE.setting, key: TRUSTED_KEYS_SETTING, value: keys }] : [keyOp(`n${n}`)],
@@ -296,9 +295,8 @@ describe('an object that is no good', () => {
     const catchUpWithChain = new CatchUp({
       reader: source,
       state: f.store,
+      ...OPTIONS,
       trusted: trust.keys,
-      log: createLog('test', 'silent'),
-      onApplied: () => undefined,
     });
     await catchUpWithChain.run(verifyHead(f.chain.head(), 'prod', f.trusted), never);
     expectLevel();
@@ -346,10 +344,9 @@ describe('an object that is no good', () => {
     await other.apply(keyOp('of another master'));
     const its = new CatchUp({
       reader: source,
+      ...OPTIONS,
       state: other.store,
       trusted: () => f.trusted,
-      log: createLog('test', 'silent'),
-      onApplied: () => undefined,
     });
     await expect(its.run(verifyHead(f.chain.head(), 'prod', f.trusted), never)).rejects.toMatchObject({ code: 'fork' });
     expect(other.store.position.revision).toBe(1);

@@ -67,7 +67,8 @@ export class CatchUp {
       const jumps = plan.kind === 'snapshot' || (plan.kind === 'route' && plan.route.pieces[0]?.level !== 0);
       if (jumps && !compared) {
         const why = await requireSameChain(this.#fetcher, state, trusted(), signal);
-        if (why) log.warn({ revision: from, why }, 'a jump begins at a revision that the source could not be asked about');
+        if (why)
+          log.warn({ revision: from, why }, 'a jump begins at a revision that the source could not be asked about');
         compared = true;
       }
       try {

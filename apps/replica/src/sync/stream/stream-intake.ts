@@ -1,4 +1,4 @@
-import { type HeadBook, type HeadMemory, isFresh } from '../head-book.js';
+import type { HeadBook, HeadMemory } from '../head-book.js';
 import type { SyncEvent } from '../sync.js';
 import type { StreamClient, StreamNews } from './stream-client.js';
 
@@ -8,7 +8,7 @@ type Intent = Extract<Message, { type: 'intent' }>;
 /** Makes events of what the stream brings. Of its messages it is the heads that are believed, once they were verified. */
 export class StreamIntake {
   /** of this connection: another instance may be a moment behind */
-  #memory: HeadMemory = { newest: null };
+  #memory: HeadMemory = { newest: null, freshUntil: 0 };
 
   constructor(
     private readonly client: StreamClient,
@@ -45,14 +45,14 @@ export class StreamIntake {
   #hear(news: StreamNews): void {
     switch (news.kind) {
       case 'up':
-        this.#memory = { newest: null };
+        this.#memory = { newest: null, freshUntil: 0 };
         return this.onEvent({ kind: 'stream-up', revision: news.revision });
       case 'message':
         return this.onEvent(this.#judge(news.message));
       case 'pushed':
         return this.onEvent({ kind: 'stream-pushed', waiting: news.waiting });
       case 'down':
-        this.#memory = { newest: null };
+        this.#memory = { newest: null, freshUntil: 0 };
         return this.onEvent({ kind: 'stream-down', code: news.code, detail: news.detail });
     }
   }
@@ -67,7 +67,7 @@ export class StreamIntake {
     }
     const { revision } = verdict.head;
     if (message.type === 'head')
-      return { kind: 'head-seen', source: 'stream', head: revision, fresh: isFresh(verdict.head) };
+      return { kind: 'head-seen', source: 'stream', head: revision, fresh: Date.now() < this.#memory.freshUntil };
     return intentEvent(message, revision);
   }
 }

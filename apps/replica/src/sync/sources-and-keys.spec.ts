@@ -1,0 +1,129 @@
+import { pathToFileURL } from 'node:url';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import {
+  type ArtifactStore,
+  deltaName,
+  newSigningKeyPem,
+  openStore,
+  type SealedRevision,
+  signerFromPem,
+} from '#artifacts';
+import { ChainMaker } from '#artifacts/testing';
+import { until } from '#harness';
+import { encodeTrustedKeys, type Op, TABLE, TRUSTED_KEYS_SETTING } from '#model';
+import { Follower } from '../testing/follower.js';
+import { keyOp } from '../testing/sample-ops.js';
+import { rootOf, temporaryDirectory } from '../testing/state-fixture.js';
+import { StoreSource } from './revision-source.js';
+
+let f: Follower;
+beforeEach(() => {
+  f = new Follower();
+});
+afterEach(() => f.remove());
+
+describe('with a second source', () => {
+  let second: ArtifactStore;
+  const both = async (sealed: SealedRevision): Promise<void> => {
+    for (const store of [f.store, second]) await store.create(deltaName('prod', sealed.header.revision), sealed.bytes);
+  };
+  beforeEach(async () => {
+    await f.remove();
+    second = openStore(pathToFileURL(temporaryDirectory()).href, { create: true });
+    f = new Follower({ others: [new StoreSource(second, 'prod', 'peer')] });
+  });
+
+  it('does not wait for a first one that stands still, however fresh the other one is, and says so', async () => {
+    await both(f.chain.seal([keyOp('a')]));
+    await f.chain.putHead(f.store, f.chain.head({ issuedAt: Date.now() - 120_000, expiresAt: Date.now() - 30_000 }));
+    await f.chain.putHead(second);
+    f.start();
+    for (const secret of ['b', 'c', 'd']) {
+      await both(f.chain.seal([keyOp(secret)]));
+      await f.chain.putHead(second);
+      const { revision } = f.chain.position;
+      await until(() => f.state.position.revision === revision, { what: `revision ${revision}`, every: 5 });
+      expect(f.agent.sync.faults['head 0']?.code).toBe('frozen');
+    }
+  });
+
+  it('R10 follows no fork any further, by a long way or after a restart, until a master has taken a newer term', async () => {
+    const other = new ChainMaker('prod', 1, f.chain.signer);
+    for (let n = 1; n <= 4; n++) {
+      await f.chain.publish(f.store, [keyOp(`k${n}`)]);
+      const { bytes } = other.seal([keyOp(n < 3 ? `k${n}` : `other${n}`)], 1000);
+      await second.create(deltaName('prod', n), bytes);
+    }
+    f.start();
+    await f.reaches(4);
+    await f.chain.putHead(f.store, Buffer.from('{}'));
+    await f.chain.putHead(second, other.head());
+    await f.faults('fork');
+    await until(() => f.state.head?.forkedEpoch === 1, { what: 'the fork to be kept' });
+    await f.restart();
+    for (let n = 5; n <= 104; n++) await f.store.create(deltaName('prod', n), f.chain.seal([keyOp(`later${n}`)]).bytes);
+    await f.chain.putHead(f.store);
+    f.start();
+    await until(() => f.agent.sync.faults.revision?.code === 'fork', { what: 'the fork to be refused', every: 5 });
+    expect(f.state.position.revision).toBe(4);
+    await f.store.create(deltaName('prod', 105), f.chain.seal([keyOp('newer')], Date.now(), { epoch: 2 }).bytes);
+    await f.chain.putHead(f.store);
+    await until(() => f.state.position.revision === 105, { what: 'revision 105', every: 5 });
+  });
+
+  it('does not catch up by the head of a term that is over', async () => {
+    await f.chain.publish(f.store, [keyOp('a')]);
+    f.start();
+    await f.reaches(1);
+    await f.restart();
+    await f.chain.putHead(second, f.chain.head({ epoch: 2 }));
+    await f.chain.putHead(f.store, Buffer.from('{}'));
+    f.start();
+    await until(() => f.agent.heads.newest?.epoch === 2, { what: 'the newer head' });
+    for (let n = 2; n <= 100; n++) await f.store.create(deltaName('prod', n), f.chain.seal([keyOp(`k${n}`)]).bytes);
+    await f.chain.putHead(f.store);
+    await f.faults('older_epoch');
+    expect(f.state.position.revision).toBe(1);
+  });
+});
+
+describe('a replica that was away while the keys of the chain were changed, for longer than revisions are kept', () => {
+  const naming = (...keys: string[]): Op => ({
+    table: TABLE.setting,
+    key: TRUSTED_KEYS_SETTING,
+    value: encodeTrustedKeys(keys),
+  });
+
+  it('names the remedy, and follows on once it was given the new key beside those that it knows', async () => {
+    const next = signerFromPem(newSigningKeyPem());
+    await f.chain.publish(f.store, [naming(f.chain.signer.publicKey)]);
+    f.start();
+    await f.reaches(1);
+    await f.restart();
+    await f.store.create(deltaName('prod', 2), f.chain.seal([naming(next.publicKey)]).bytes);
+    Object.assign(f.chain, { signer: next });
+    for (let n = 3; n <= 80; n++) await f.store.create(deltaName('prod', n), f.chain.seal([keyOp(`k${n}`)]).bytes);
+    await f.chain.putSnapshot(f.store);
+    for (let n = 1; n <= 60; n++) await f.store.delete(deltaName('prod', n));
+    f.start();
+    expect(await f.faults('untrusted_key')).toContain('HELIO_TRUSTED_KEYS');
+    f.configured = [next.publicKey];
+    await f.restart();
+    f.start();
+    await f.reaches(80);
+    expect(f.state.position.root).toBe(rootOf(f.chain.entries));
+  });
+
+  it('R4 believes no key any more that the chain has dropped, unless an operator says so', async () => {
+    const [old, next] = [f.chain.signer, signerFromPem(newSigningKeyPem())];
+    await f.chain.publish(f.store, [naming(next.publicKey)]);
+    f.start();
+    await f.reaches(1);
+    await f.chain.publish(f.store, [keyOp('b')]);
+    await f.faults('untrusted_key');
+    f.configured = [old.publicKey];
+    await f.restart();
+    f.start();
+    await f.reaches(2);
+  });
+});
