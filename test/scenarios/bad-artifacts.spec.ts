@@ -2,7 +2,7 @@ import { copyFileSync, cpSync, mkdirSync, readFileSync, renameSync, rmSync, writ
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { deltaName, headName } from '#artifacts';
-import { until } from '#harness';
+import { startReplica, until } from '#harness';
 import { type Consumer, Rig } from './rig.js';
 
 /*
@@ -25,7 +25,13 @@ beforeAll(async () => {
   await rig.replicas['us-east'].stop();
   copy = join(rig.directory, 'copy');
   sync();
-  rig.replicas['us-east'] = await rig.replicas['us-east'].again({ ARTIFACT_STORE: `file://${copy}` });
+  // it knows no master, which would give it over the stream what the copy lacks
+  rig.replicas['us-east'] = await startReplica({
+    environment: 'prod',
+    region: 'us-east',
+    stateDir: join(rig.directory, 'us-east'),
+    env: { ARTIFACT_STORE: `file://${copy}` },
+  });
 });
 afterAll(() => rig?.stop());
 

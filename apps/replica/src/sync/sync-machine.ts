@@ -228,8 +228,10 @@ function failing(sync: Sync, source: number, at: Moment, times: SyncTimes, what:
   });
 }
 
-function periodOf({ stream }: Sync, { pollMs, streamPollMs }: SyncTimes): number {
-  return stream.link === 'following' ? streamPollMs : pollMs;
+/** What was wrong with a source is looked at again soon, as often as that source allows: it may be told no longer than it is so. */
+function periodOf({ faults, sources, stream }: Sync, { pollMs, streamPollMs }: SyncTimes): number {
+  const isWell = sources.every((_one, at) => !faults[`head ${at}`] && !faults[`source ${at}`]);
+  return stream.link === 'following' && isWell ? streamPollMs : pollMs;
 }
 
 /** What a head names is due from the stream from now on. */
