@@ -1,21 +1,26 @@
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
+import { GENESIS_HASH } from '#artifacts';
 import { ChainMaker } from '#artifacts/testing';
+import { until } from '#harness';
 import { STREAM_LIMITS } from '#model';
 import { EnvironmentHub } from './environment-hub.js';
 import type { Standing, StreamChain } from './stream-chain.js';
+import type { StreamConnection } from './stream-connection.js';
 
-it('R10 a hub whose database has another chain now, of the same length, speaks for that one', async () => {
-  const hashes = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)] as const;
-  const standing = (epoch: number, hash: Buffer): Standing => ({
-    environment: 'prod',
-    epoch,
-    revision: 5,
-    hash,
-    root: hash,
-    snapshot: null,
-  });
-  let row = standing(3, hashes[0]);
+const hashes = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)] as const;
+const standing = (epoch: number, hash: Buffer, revision = 5): Standing => ({
+  environment: 'prod',
+  epoch,
+  revision,
+  hash,
+  root: hash,
+  snapshot: null,
+});
+let row = standing(3, hashes[0]);
+
+/** A hub whose database says what `row` does. */
+function hubOf(): EnvironmentHub {
   const chain: Pick<StreamChain, 'standing' | 'hashOf' | 'after'> = {
     standing: () => Promise.resolve(row),
     hashOf: () => Promise.resolve(row.hash),
@@ -31,13 +36,43 @@ it('R10 a hub whose database has another chain now, of the same length, speaks f
     log: pino({ level: 'silent' }),
     now: () => 1_000,
   };
-  const hub = new EnvironmentHub('prod', chain as StreamChain, options, told);
-  const asks = async (epoch: number): Promise<unknown> => {
-    const { head } = await hub.intent({ type: 'follow', epoch, revision: 6, hash: 'aa'.repeat(32) });
-    const { hash, epoch: said } = JSON.parse(head);
-    return { hash, epoch: said };
-  };
-  expect(await asks(3)).toEqual({ hash: hashes[0].toString('hex'), epoch: 3 });
+  return new EnvironmentHub('prod', chain as StreamChain, options, told);
+}
+
+async function asks(hub: EnvironmentHub, epoch: number, revision = 6): Promise<{ hash: string; epoch: number }> {
+  const { head } = await hub.intent({ type: 'follow', epoch, revision, hash: 'aa'.repeat(32) });
+  const { hash, epoch: said } = JSON.parse(head);
+  return { hash, epoch: said };
+}
+
+it('R10 a hub whose database has another chain now, of the same length, speaks for that one', async () => {
+  row = standing(3, hashes[0]);
+  const hub = hubOf();
+  expect(await asks(hub, 3)).toEqual({ hash: hashes[0].toString('hex'), epoch: 3 });
   row = standing(6, hashes[1]);
-  expect(await asks(6)).toEqual({ hash: hashes[1].toString('hex'), epoch: 6 });
+  expect(await asks(hub, 6)).toEqual({ hash: hashes[1].toString('hex'), epoch: 6 });
+});
+
+it('a term that begins is in the head of whoever connects after it, without any revision', async () => {
+  row = standing(3, hashes[0]);
+  const hub = hubOf();
+  await asks(hub, 3, 5);
+  row = standing(4, hashes[0]);
+  hub.published({ environment: 'prod', revision: 5, xids: null, sealed: null });
+  await until(async () => (await asks(hub, 3, 5)).epoch === 4, { what: 'the head to be of the new epoch' });
+});
+
+it('R9 a head follows a revision soon, so that a replica can vouch for it when everything else is gone', async () => {
+  const maker = new ChainMaker();
+  row = standing(1, GENESIS_HASH, 0);
+  const hub = hubOf();
+  await asks(hub, 1, 0);
+  const heads: string[] = [];
+  const connection = { replica: { id: 'r' }, pump: () => undefined, tell: (head: string) => heads.push(head) };
+  hub.connections.set('r', connection as unknown as StreamConnection);
+  const { bytes, hash, header } = maker.seal([]);
+  const { epoch, issuedAt, revision } = header;
+  hub.published({ environment: 'prod', revision, xids: null, sealed: { epoch, issuedAt, revision, hash, bytes } });
+  await until(() => heads.length > 0, { what: 'the head' });
+  expect(JSON.parse(heads[0] ?? '')).toMatchObject({ revision: 1, hash: hash.toString('hex') });
 });
