@@ -1,7 +1,7 @@
-import { HttpReader, openStore } from '#artifacts';
+import { type ArtifactReader, HttpReader, openStore, patientReader } from '#artifacts';
 import type { ReplicaConfig } from './config/replica-config.js';
 import type { Identity } from './identity/identity.js';
-import { type RevisionSource, StoreSource } from './sync/revision-source.js';
+import { type RevisionSource, type SourceKind, StoreSource } from './sync/revision-source.js';
 
 export type Joined = NonNullable<Identity['joined']>;
 
@@ -16,14 +16,16 @@ type Config = Pick<ReplicaConfig, 'environment' | 'master' | 'peers' | 's3' | 's
 export function chainSources(config: Readonly<Config>, joined: Joined | null): RevisionSource[] {
   const { environment, master, peers, s3 } = config;
   const storeUrl = config.storeUrl ?? joined?.store;
-  const store = storeUrl === undefined ? [] : [new StoreSource(openStore(storeUrl, { s3 }), environment)];
   const isCopy = (url: string): boolean => url.startsWith('file:');
-  const others = peers.filter((url) => !isCopy(url)).map((url) => new HttpReader(`${url}/chain`));
   const asMyself = joined && { headers: { authorization: `Bearer ${joined.token}` } };
-  const masters = asMyself && master ? master.urls.map((url) => new HttpReader(`${url}/v1/chain`, asMyself)) : [];
-  const copies = peers.filter(isCopy).map((url) => openStore(url));
+  const readers = (kind: SourceKind, all: readonly ArtifactReader[]): RevisionSource[] =>
+    all.map((reader) => new StoreSource(patientReader(reader), environment, kind));
   return [
-    ...store,
-    ...[...others, ...masters, ...copies].map((reader) => new StoreSource(reader, environment, 'peer')),
+    ...readers('store', storeUrl === undefined ? [] : [openStore(storeUrl, { s3 })]),
+    ...readers('peer', [
+      ...peers.filter((url) => !isCopy(url)).map((url) => new HttpReader(`${url}/chain`)),
+      ...(asMyself && master ? master.urls.map((url) => new HttpReader(`${url}/v1/chain`, asMyself)) : []),
+      ...peers.filter(isCopy).map((url) => openStore(url)),
+    ]),
   ];
 }

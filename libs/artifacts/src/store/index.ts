@@ -11,4 +11,5 @@ export {
 export { HttpReader } from './http-reader.js';
 export { blobName, deltaName, headName, releaseName, segmentName, snapshotName } from './names.js';
 export { openStore, type StoreOptions } from './open-store.js';
+export { patientReader, patientStore } from './patient.js';
 export type { S3Settings } from './s3-client.js';

@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events';
-import { type Head, headName } from '#artifacts';
+import { type Head, headName, patientStore } from '#artifacts';
 import { type Logger, sleep } from '#platform';
 import { Bell } from '../bell.js';
 import type { PublishingOptions } from '../options.js';
@@ -7,7 +7,6 @@ import { type DeltaContext, putDeltas } from './deltas.js';
 import { fillingOf } from './filling.js';
 import { headOf } from './head-of.js';
 import { isOrphan, type KnownHead } from './orphans.js';
-import { patient } from './patient-store.js';
 import { revisionsAfter } from './revision-batches.js';
 import type { MadeSnapshot } from './snapshot-maker.js';
 import { faultOf, Foreign, HeadMoved } from './store-faults.js';
@@ -76,7 +75,7 @@ export class StoreWriter {
     const { environment } = term;
     this.context = {
       environment,
-      store: patient(store),
+      store: patientStore(store),
       signer,
       trusted: term.trust.ever,
       query,
