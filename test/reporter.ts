@@ -2,7 +2,8 @@ import type { SerializedError, UserConsoleLog } from 'vitest';
 import type { Reporter, TestModule, TestSuite, Vitest } from 'vitest/node';
 
 /**
- * One line per file, failures in full, then what this machine could not run and why. The last line is
+ * One line per file, its failures in full below it (a run that is cut short has told them), at the end their names and what this
+ * machine could not run and why. The last line is
  * `N passed, N failed`, alone, so that a script can read it; a file that does not load counts as one failure.
  */
 export class HouseReporter implements Reporter {
@@ -26,10 +27,14 @@ export class HouseReporter implements Reporter {
     const seconds = (module.diagnostic().duration / 1000).toFixed(2);
     const mark = failed > 0 ? 'FAIL' : passed > 0 ? 'ok  ' : 'none';
     this.write(`${mark} ${module.relativeModuleId} (${parts.filter(Boolean).join(', ')}) ${seconds} s`);
+    this.reportFailures(module);
   }
 
   onTestRunEnd(modules: readonly TestModule[], unhandled: readonly SerializedError[], reason: string): void {
-    for (const module of modules) this.reportFailures(module);
+    const failed = modules.flatMap((module) =>
+      [...module.children.allTests('failed')].map((test) => `  ${module.relativeModuleId} > ${test.fullName}`),
+    );
+    if (failed.length > 0) this.write(`\nFailed, told above\n${failed.join('\n')}`);
     // Its worker process died; the error below does not say whose.
     const unfinished = modules.filter((module) => ['queued', 'pending'].includes(module.state()));
     for (const module of unfinished) this.vitest.logger.error(`\nFAIL ${module.relativeModuleId} did not finish`);

@@ -29,6 +29,7 @@ export class EnvironmentHub implements ChainFeed {
   private signed: { standing: Standing; at: number; text: string } | null = null;
   private refreshing: Promise<void> | null = null;
   private refreshAgain = false;
+  private beating = false;
   private headTimer: NodeJS.Timeout | null = null;
 
   constructor(
@@ -136,12 +137,14 @@ export class EnvironmentHub implements ChainFeed {
 
   /** Says where the chain stands to everybody here, and parts with those who may not be, or do not listen. */
   async beat(): Promise<void> {
-    if (this.connections.size === 0) return;
+    // several that waited for one slow database would count as several at once, and nobody answers those in time
+    if (this.beating || this.connections.size === 0) return;
     const refusal = this.options.refusal(this.environment);
     if (refusal !== null) return this.closeAll('unavailable');
+    this.beating = true;
     try {
       await this.refresh();
-      await this.partWithStrangers();
+      await this.partWithReplaced();
     } catch (error) {
       // the head of before goes out again, and grows old: this master does not know whether there is a newer one
       this.options.log.debug(
@@ -149,6 +152,7 @@ export class EnvironmentHub implements ChainFeed {
         'where the chain stands cannot be read',
       );
     }
+    this.beating = false;
     const head = this.standing ? this.head : null;
     for (const connection of this.connections.values()) connection.beat(head);
   }
@@ -255,20 +259,27 @@ export class EnvironmentHub implements ChainFeed {
     this.closeAll('unavailable');
   }
 
-  /** Replicas that were removed, or that joined again: their tokens of before are refused. */
-  private async partWithStrangers(): Promise<void> {
+  /**
+   * Replicas that were removed, or that joined again: their tokens of before are refused. And those that have a newer connection to
+   * another master: for one that says nothing, nothing is written that would show it.
+   */
+  private async partWithReplaced(): Promise<void> {
     const here = [...this.connections.values()];
-    const gone = await this.options.query<{ id: string }>(STRANGERS, [
+    const gone = await this.options.query<{ id: string; known: boolean }>(REPLACED, [
       this.environment,
       here.map(({ replica }) => replica.id),
       here.map(({ replica }) => replica.tokenHash),
+      here.map(({ replica }) => replica.since),
     ]);
-    const ids = new Set(gone.map(({ id }) => id));
-    for (const connection of here) if (ids.has(connection.replica.id)) connection.close('unauthenticated');
+    const known = new Map(gone.map(({ id, known }) => [id, known]));
+    for (const connection of here) {
+      const isKnown = known.get(connection.replica.id);
+      if (isKnown !== undefined) connection.close(isKnown ? 'replaced' : 'unauthenticated');
+    }
   }
 }
 
-const STRANGERS = `
-  SELECT h.id FROM unnest($2::text[], $3::bytea[]) AS h (id, token_hash) WHERE NOT EXISTS (
-    SELECT FROM replica r JOIN region g ON g.id = r.region_id
-    WHERE r.id = h.id AND r.token_hash = h.token_hash AND g.environment_id = $1)`;
+const REPLACED = `
+  SELECT h.id, r.id IS NOT NULL AS known FROM unnest($2::text[], $3::bytea[], $4::timestamptz[]) AS h (id, token_hash, since)
+  LEFT JOIN (replica r JOIN region g ON g.id = r.region_id AND g.environment_id = $1) ON r.id = h.id AND r.token_hash = h.token_hash
+  WHERE r.id IS NULL OR r.connected_since > h.since`;

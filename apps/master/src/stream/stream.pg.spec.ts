@@ -131,12 +131,13 @@ describe('the stream', () => {
     const first = await connect(joined);
     const again = await connect(joined);
     expect(await first.closes()).toBe('4409 replaced');
+    const view = () => good(app.call('GET', `/v1/replicas/${joined.replica}`));
+    await until(async () => (await view()).connectedTo === app.config.instance, { what: 'the place to be written' });
     const elsewhere = await connect(joined, second);
-    expect(await again.closes()).toBe('4409 replaced');
+    expect(await again.closes()).toBe('4409 replaced'); // although it says nothing
     await elsewhere.follow();
     await elsewhere.reaches(await write());
-    const view = await good(app.call('GET', `/v1/replicas/${joined.replica}`));
-    expect(view).toMatchObject({ connected: true, connectedTo: second.config.instance });
+    expect(await view()).toMatchObject({ connected: true, connectedTo: second.config.instance });
     await elsewhere.end();
   });
 
