@@ -133,6 +133,20 @@ describe('LeaseBook', () => {
     expect(admitted(results)).toBe(64);
   });
 
+  it('T1 keeps no token that was waited for and not spent, as another limit refused: it would come on top of a full bucket', async () => {
+    const { book, time } = world();
+    const [a, b] = [book('a'), book('b')];
+    const { rate } = perSecond(2);
+    const limits: Limits = { rate, quota: { limit: 1, per: 'day' } };
+    expect(await request(a, limits)).toBe('spent');
+    time.ms = 1_000;
+    expect(await request(b, limits)).toBe('quota');
+    await new Promise((resolve) => setImmediate(resolve));
+    time.ms = 5_000;
+    const results = await Promise.all([a, a, b].map((one) => request(one, { rate, quota: null })));
+    expect(admitted(results)).toBe(2);
+  });
+
   it('refuses for a second while the store cannot be asked, and says so', async () => {
     const time = { ms: 0 };
     let asked = 0;

@@ -188,12 +188,20 @@ export class LeaseBook {
     const now = this.now();
     lease.unknown = false;
     lease.tokens += grant.granted;
-    lease.lent = grant.granted > want;
+    const lent = Math.max(0, grant.granted - want);
+    lease.lent = lent > 0;
+    // What was waited for is spent in this turn or, should another limit refuse or the client be gone, not at all: the
+    // store takes it for spent and lets the bucket fill up again, and a token that stayed here would come on top.
+    if (lease.bucket.kind === 'rate') setImmediate(() => this.returnUnspent(lease, lent));
     lease.window = grant.window;
     lease.remaining = grant.remaining;
     lease.resetAt = askedAt + grant.resetMs;
     lease.emptyUntil = grant.granted < want ? Math.max(now + EMPTY_MS, askedAt + grant.retryMs) : 0;
     lease.usedAt = now;
+  }
+
+  private returnUnspent(lease: Lease, lent: number): void {
+    if (lease.asking === null && lease.tokens > lent) this.giveBack(lease, this.now());
   }
 
   private giveBack(lease: Lease, now: number): void {
