@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from './free-ports.js';
 
 /** A server process with a port and a directory of its own. */
 export interface Daemon {
@@ -26,7 +26,7 @@ export interface DaemonOptions {
 
 const START_DEADLINE_MS = 30_000;
 const STOP_DEADLINE_MS = 5_000;
-/** The free port is found by asking for one and giving it back: somebody else may take it before the server does. */
+/** Somebody may listen on the free port before the server does, who knows nothing of these tests. */
 const ATTEMPTS = 3;
 
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
@@ -115,13 +115,4 @@ export function guard(pid: number, dir: string): () => void {
   return () => {
     if (child.stdin.writable) child.stdin.end('home\n');
   };
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('a TCP server has no port');
-  return address.port;
 }

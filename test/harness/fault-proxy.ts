@@ -1,11 +1,10 @@
 import { once } from 'node:events';
 import { Agent, createServer, type IncomingMessage, request as send, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { deferred } from '#platform';
+import { freePort } from './free-ports.js';
 import { type S3Address, s3Client } from './services.js';
-import { until } from './until.js';
 
 /** What is wrong with a store. */
 export type StoreFault =
@@ -64,9 +63,9 @@ class Proxy implements FaultProxy {
   }
 
   async open(): Promise<void> {
+    this.#port ||= await freePort();
     this.#server = this.#newServer().listen(this.#port, '127.0.0.1');
     await once(this.#server, 'listening');
-    this.#port = (this.#server.address() as AddressInfo).port;
   }
 
   async set(fault: StoreFault | null): Promise<void> {
@@ -76,8 +75,7 @@ class Proxy implements FaultProxy {
     this.#ends.resolve();
     this.#ends = deferred();
     if (!listens) await this.#shut();
-    // a port that was given back may be somebody's local one for a moment
-    else if (!this.#server.listening) await until(() => this.open().then(() => true), { what: `port ${this.#port}` });
+    else if (!this.#server.listening) await this.open();
   }
 
   async close(): Promise<void> {

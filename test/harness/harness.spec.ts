@@ -30,6 +30,12 @@ describe('freePorts', () => {
     const servers = await Promise.all(ports.map((port) => recordingUpstream(port)));
     await Promise.all(servers.map((server) => server.close()));
   });
+
+  it('gives none twice, and none that the system would give to somebody else', async () => {
+    const ports = (await Promise.all([freePorts(100), freePorts(100)])).flat();
+    expect(new Set(ports).size).toBe(200);
+    expect(Math.max(...ports)).toBeLessThan(20_000);
+  });
 });
 
 describe('recordingUpstream and Client', () => {

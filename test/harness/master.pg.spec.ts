@@ -28,4 +28,7 @@ it('startMaster says what the master wrote when it does not start', async () => 
   await expect(failing).rejects.toThrow(
     /the master ended \(exit code 2\) before it was ready:\n.*DATABASE_URL: must be/s,
   );
+  await expect(
+    startMaster({ database: 'postgres://127.0.0.1:1/none', store: 'file:///etc/passwd/store' }),
+  ).rejects.toThrow('ARTIFACT_STORE: /etc/passwd is not a directory; name a directory that it may use');
 });

@@ -23,10 +23,10 @@ afterAll(async () => {
   rmSync(home, { recursive: true });
 });
 
-/** A base whose ports are all free; below those that the system gives to whoever asks for any port. */
+/** A base whose ports are all free: above those of `freePorts`, below those that the system gives by itself. */
 async function freeBase(): Promise<number> {
   for (;;) {
-    const candidate = 12_000 + Math.floor(Math.random() * 18_000);
+    const candidate = 23_000 + Math.floor(Math.random() * 8_000);
     if (
       await checkPorts(portsFrom(candidate), 0).then(
         () => true,
@@ -165,7 +165,7 @@ describe('npm start', () => {
     const before = summary();
     system.kill('SIGTERM');
     await until(() => system.output().includes('stopping'), { what: 'the first signal to arrive' });
-    setTimeout(() => system.kill('SIGTERM'), 200);
+    setTimeout(() => system.kill('SIGTERM'), 1_100); // before that it counts as the same
     await expect(system.exited).resolves.toMatch(/^exit code (0|130)$/);
     expect(leftovers(pidsOf(before))).toEqual([]);
   });

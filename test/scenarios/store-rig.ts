@@ -165,14 +165,18 @@ export class StoreRig {
     rmSync(this.directory, { recursive: true, force: true });
   }
 
-  /** Looks at both replicas all the time. */
+  /** Looks at both replicas all the time, at each once at a time: of two answers under way the older one may come last. */
   private watch(): void {
+    const looking = new Set<string>();
     this.watching = setInterval(() => {
-      for (const name of REPLICAS) {
-        this.status(name).then(
-          ({ epoch, revision, hash, root }: Seen) => this.seen[name].push({ epoch, revision, hash, root }),
-          () => undefined, // the last look, when it is stopped
-        );
+      for (const name of REPLICAS.filter((one) => !looking.has(one))) {
+        looking.add(name);
+        this.status(name)
+          .then(
+            ({ epoch, revision, hash, root }: Seen) => this.seen[name].push({ epoch, revision, hash, root }),
+            () => undefined, // the last look, when it is stopped
+          )
+          .finally(() => looking.delete(name));
       }
     }, 100);
   }

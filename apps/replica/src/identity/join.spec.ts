@@ -2,7 +2,7 @@ import { readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { newSigningKeyPem, signerFromPem } from '#artifacts';
-import { until } from '#harness';
+import { freePorts, until } from '#harness';
 import { createLog } from '#platform';
 import { MasterClient } from '../master/master-client.js';
 import { FakeMaster } from '../testing/fake-master.js';
@@ -26,7 +26,8 @@ const faults: string[] = [];
 const stop = new AbortController();
 
 beforeEach(async () => {
-  master = await FakeMaster.start();
+  const [port] = await freePorts(1); // one that is still free when another master is to come back on it
+  master = await FakeMaster.start(port);
   stateDir = temporaryDirectory();
   faults.length = 0;
 });

@@ -1,6 +1,6 @@
 import type { Op } from '#model';
 import { createLog } from '#platform';
-import { LeaseBook, LocalCounterStore, systemClock } from '#throttle';
+import { type Clock, LeaseBook, LocalCounterStore, systemClock } from '#throttle';
 import { CompiledState } from '../gateway/decide/compile/compiled-state.js';
 import type { AccessLog } from '../gateway/engine/access-log.js';
 import { Engine } from '../gateway/engine/engine.js';
@@ -12,9 +12,9 @@ import { MemoryState } from './memory-state.js';
 export class TestGateway {
   readonly memory = new MemoryState();
   readonly state = new CompiledState('eu-west');
-  readonly counters = new LocalCounterStore(systemClock);
-  readonly leases = new LeaseBook(this.counters.holder('test'), systemClock.monotonicMs);
-  readonly pools = new TargetPools(systemClock.monotonicMs);
+  readonly counters: LocalCounterStore;
+  readonly leases: LeaseBook;
+  readonly pools: TargetPools;
   readonly metrics = new GatewayMetrics('eu-west', '1', {
     revision: () => this.state.revision,
     upstreamInFlight: () => this.pools.outstanding,
@@ -22,7 +22,11 @@ export class TestGateway {
   readonly engine: Engine;
   port = 0;
 
-  constructor(accessLog: AccessLog | null = null) {
+  /** @param clock of limits and targets */
+  constructor(accessLog: AccessLog | null = null, clock: Clock = systemClock) {
+    this.counters = new LocalCounterStore(clock);
+    this.leases = new LeaseBook(this.counters.holder('test'), clock.monotonicMs);
+    this.pools = new TargetPools(clock.monotonicMs);
     const { state, leases, pools, metrics } = this;
     const log = createLog('test', 'silent');
     this.engine = new Engine({
@@ -32,8 +36,8 @@ export class TestGateway {
       metrics,
       log,
       accessLog,
-      now: systemClock.monotonicMs,
-      wallMs: Date.now,
+      now: clock.monotonicMs,
+      wallMs: clock.wallMs,
     });
   }
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type IncomingMessage, request as httpRequest } from 'node:http';
 import type { Socket } from 'node:net';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { freePorts, type RecordingUpstream, recordingUpstream, until } from '#harness';
 import type { Definition } from '#model';
 import { call, exchange, RawClient, type RawServer, rawServer } from '../../testing/clients.js';
@@ -95,13 +95,30 @@ describe('G3 an upstream that', () => {
     client.socket.destroy();
   });
 
+  it('has answered in time is not late because the gateway itself stood still', async () => {
+    const upstream = await raw((socket) =>
+      socket.on('data', () => {
+        socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_000); // both are in this process
+      }),
+    );
+    load([upstream.url], { connectTimeoutMs: 400, responseTimeoutMs: 400 });
+    expect(await get()).toMatchObject({ status: 200, text: 'ok' });
+  });
+
   it('waits for a slow body is given the time that the client takes', async () => {
     load([upstream.url], { connectTimeoutMs: 100, responseTimeoutMs: 100 });
     const client = await RawClient.open(gateway.port);
-    client.write('POST /weather/v1/a HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello');
-    await new Promise((resolve) => setTimeout(resolve, 700)); // longer than all timeouts of the API together
-    client.write('world');
-    await client.has('"body":"helloworld"');
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      client.write('POST /weather/v1/a HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello');
+      await until(() => gateway.pools.outstanding === 1, { what: 'the request to be on its way' });
+      vi.advanceTimersByTime(700); // longer than all timeouts of the API together
+      client.write('world');
+      await client.has('"body":"helloworld"');
+    } finally {
+      vi.useRealTimers();
+    }
     client.socket.destroy();
   });
 

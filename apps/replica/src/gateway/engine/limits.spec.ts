@@ -6,12 +6,15 @@ import { TestGateway } from '../../testing/test-gateway.js';
 import { applicationOp, definitionOf, keyOp, placed, SUBSCRIPTION } from '../../testing/gateway-ops.js';
 
 const KEY = 'hg_live_test';
+/** At noon, and for ever: no token comes back while a slow machine answers. */
+const CLOCK = { wallMs: () => Date.parse('2026-05-02T12:00:00Z'), monotonicMs: () => 1_000 };
 let gateway: TestGateway;
 let upstream: RecordingUpstream;
 
 beforeEach(async () => {
   upstream = await recordingUpstream();
-  gateway = await TestGateway.start();
+  gateway = new TestGateway(null, CLOCK);
+  await gateway.listen();
 });
 
 afterEach(async () => {

@@ -35,6 +35,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
   private headed = false;
   private over = false;
   private readonly deadline: NodeJS.Timeout;
+  private verdict: NodeJS.Immediate | undefined;
 
   constructor(
     private readonly request: AttemptRequest,
@@ -42,7 +43,8 @@ export class Attempt implements Dispatcher.DispatchHandler {
     private readonly done: (unreachable: boolean) => void,
   ) {
     // One timer for everything that happens before the head: waiting for a connection, connecting, sending, and thinking.
-    this.deadline = setTimeout(() => this.onDeadline(), request.timeoutMs);
+    // When this process stood still timers run before sockets are read: what has come by then is not late.
+    this.deadline = setTimeout(() => (this.verdict = setImmediate(() => this.onDeadline())), request.timeoutMs);
   }
 
   start({ pool }: TargetPool): void {
@@ -52,7 +54,9 @@ export class Attempt implements Dispatcher.DispatchHandler {
 
   /** The time to the head begins anew: bytes of the body go on. */
   refresh(): void {
-    if (!this.over && !this.headed) this.deadline.refresh();
+    if (this.over || this.headed) return;
+    clearImmediate(this.verdict);
+    this.deadline.refresh();
   }
 
   resume(): void {
@@ -73,7 +77,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
     if (this.over || status < 200) return; // 1xx: the answer is still to come
     this.headed = true;
-    clearTimeout(this.deadline);
+    this.clearDeadline();
     this.events.onHead(status, textOf(controller.rawHeaders));
   }
 
@@ -102,11 +106,16 @@ export class Attempt implements Dispatcher.DispatchHandler {
     this.events.onFailure({ kind: 'timeout', error });
   }
 
+  private clearDeadline(): void {
+    clearTimeout(this.deadline);
+    clearImmediate(this.verdict);
+  }
+
   /** @returns whether it was still going on */
   private finish(unreachable: boolean): boolean {
     if (this.over) return false;
     this.over = true;
-    clearTimeout(this.deadline);
+    this.clearDeadline();
     this.request.body?.destroy();
     this.done(unreachable);
     return true;
