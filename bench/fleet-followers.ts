@@ -88,11 +88,12 @@ function joined(task: FollowersTask): Promise<{ replica: string; token: string }
 async function light(task: FollowersTask): Promise<Follower> {
   const { replica, token } = await joined(task);
   const seen: number[] = [];
-  const position = { epoch: 0, revision: 0, hash: GENESIS_HASH.toString('hex'), lagMs: null };
+  const position = { epoch: 0, revision: 0, hash: GENESIS_HASH.toString('hex') };
   const stream = new StreamClient({
     urls: [task.master],
     token,
     position: () => position,
+    served: () => ({ revision: position.revision, lagMs: null }),
     delta: () => null,
     status: () => statusOf(replica, task, position.revision),
     log,
@@ -100,14 +101,16 @@ async function light(task: FollowersTask): Promise<Follower> {
   });
   stream.onNews = (news) => {
     if (news.kind === 'up') isFollowing();
-    for (let frame = stream.take(); frame; frame = stream.take()) {
-      const { header, signed } = decodeHeader(frame);
-      position.epoch = header.epoch;
-      position.revision = header.revision;
-      position.hash = hash('sha256', signed);
-      bytes += frame.length;
-      seen.push(header.revision, steadyNow());
-      stream.applied();
+    for (let frames = stream.take(); frames.length > 0; frames = stream.take()) {
+      for (const frame of frames) {
+        const { header, signed } = decodeHeader(frame);
+        position.epoch = header.epoch;
+        position.revision = header.revision;
+        position.hash = hash('sha256', signed);
+        bytes += frame.length;
+        seen.push(header.revision, steadyNow());
+      }
+      stream.acknowledge();
     }
   };
   return { seen, running: stream.run() };
@@ -122,7 +125,8 @@ async function full(task: FollowersTask, number: number): Promise<Follower> {
   const stream = new StreamClient({
     urls: [task.master],
     token,
-    position: () => ({ ...state.position, lagMs: null }),
+    position: () => state.position,
+    served: () => ({ revision: state.position.revision, lagMs: null }),
     delta: (revision) => state.delta(revision),
     status: () => statusOf(replica, task, state.position.revision),
     log,
@@ -130,6 +134,7 @@ async function full(task: FollowersTask, number: number): Promise<Follower> {
   });
   const source = new StoreSource(openStore(task.storeUrl), 'prod');
   const trusted = new TrustedKeys([task.publicKey]);
+  let had = state.position.revision;
   const agent = new SyncAgent({
     state,
     sources: [source],
@@ -139,7 +144,12 @@ async function full(task: FollowersTask, number: number): Promise<Follower> {
     pollMs: 2_000,
     streamPollMs: 60_000,
     onHead: () => undefined,
-    onApplied: () => void seen.push(state.position.revision, steadyNow()),
+    onApplied: () => {
+      const now = steadyNow();
+      // several may have been applied together
+      while (had < state.position.revision) seen.push(++had, now);
+      stream.acknowledge();
+    },
     onChange: () => undefined,
     onRefused: (code) => void process.stderr.write(`refused: ${code}\n`),
   });

@@ -6,7 +6,7 @@ import { type Identity, writeIdentity } from './identity/identity.js';
 import { joinRegion, newReplicaId } from './identity/join.js';
 import { MasterClient } from './master/master-client.js';
 import { StatusReporter } from './master/status-reporter.js';
-import type { KnownHead } from './state/state-layout.js';
+import type { KnownHead, StoredPosition } from './state/state-layout.js';
 import type { StateStore } from './state/state-store.js';
 import type { ReplicaFacts } from './status-view.js';
 import { ChainTrust } from './sync/chain-trust.js';
@@ -17,6 +17,8 @@ import { SyncAgent } from './sync/sync-agent.js';
 export interface FollowingOptions {
   config: Readonly<ReplicaConfig>;
   state: StateStore;
+  /** as far as it is served: what is acknowledged */
+  served: () => Readonly<StoredPosition>;
   log: Logger;
   status: () => ReplicaStatus;
   onHead: (head: Readonly<KnownHead>) => void;
@@ -62,6 +64,12 @@ export class Following {
     return this.#agent?.heads.served ?? null;
   }
 
+  /** What is served has become newer. */
+  acknowledge(): void {
+    this.#stream?.acknowledge();
+    this.#reporter?.changed();
+  }
+
   /** Until the signal fires. What is known from the configuration does not wait for a join. */
   async run(signal: AbortSignal): Promise<void> {
     const meanwhile = new AbortController();
@@ -81,15 +89,16 @@ export class Following {
   }
 
   async #followJoined(joined: Joined, signal: AbortSignal): Promise<void> {
-    const { config, log, state, status } = this.options;
+    const { config, log, served, state, status } = this.options;
     if (!config.master) return this.#follow(joined, signal);
     const { urls } = config.master;
     const stream = new StreamClient({
       urls,
       token: joined.token,
-      position: () => {
-        const { appliedAt, epoch, hash, issuedAt, revision } = state.position;
-        return { epoch, revision, hash, lagMs: revision > 0 ? appliedAt - issuedAt : null };
+      position: () => state.position,
+      served: () => {
+        const { appliedAt, issuedAt, revision } = served();
+        return { revision, lagMs: revision > 0 ? appliedAt - issuedAt : null };
       },
       delta: (revision) => state.delta(revision),
       status,

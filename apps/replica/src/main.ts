@@ -2,13 +2,14 @@
 import { createLog, loadOrExit, onShutdown } from '#platform';
 import { commandLine } from './config/command-line.js';
 import { type ReplicaConfig, replicaConfig } from './config/replica-config.js';
+import { withUsableSources } from './config/usable-sources.js';
 import { WorkerPool } from './gateway/worker-pool.js';
 import type { Replica } from './replica.js';
 
 const GRACE_MS = 10_000;
 
 commandLine(process.argv.slice(2));
-const config = loadOrExit('helio-replica', () => replicaConfig(process.env));
+const config = await loadOrExit('helio-replica', () => withUsableSources(replicaConfig(process.env)));
 if (process.argv.includes('--check')) process.stdout.write('helio-replica: the configuration is valid\n');
 else await start(config);
 

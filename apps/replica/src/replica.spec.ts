@@ -10,8 +10,10 @@ import { openStore } from '#artifacts';
 import { ChainMaker } from '#artifacts/testing';
 import { freePorts, type Replica, startApp, startReplica, until } from '#harness';
 import { newKeySecret, replicaStatus, type ReplicaStatus } from '#model';
+import { writeIdentity } from './identity/identity.js';
 import { FakeMaster } from './testing/fake-master.js';
 import { applicationOp, keyOp, placementOp, planOp, releaseOp, sampleDefinition } from './testing/sample-ops.js';
+import { ScriptedMaster } from './testing/scripted-master.js';
 import { temporaryDirectory } from './testing/state-fixture.js';
 import { VERSION } from './version.js';
 
@@ -54,10 +56,10 @@ class Scene {
     return response.ok ? text : (JSON.parse(text) as { code: string }).code;
   }
 
-  async status(): Promise<ReplicaStatus & { workers: { pid: number }[] }> {
+  async status(): Promise<ReplicaStatus & { workers: { pid: number; revision: number }[] }> {
     const body = await (await fetch(`${this.replica?.admin}/status`)).json();
     replicaStatus.parse(body);
-    return body as ReplicaStatus & { workers: { pid: number }[] };
+    return body as ReplicaStatus & { workers: { pid: number; revision: number }[] };
   }
 
   async end(): Promise<void> {
@@ -157,7 +159,11 @@ describe('a replica', () => {
     const refused = { valid: false, status: 401, code: 'credential_revoked' };
     await until(async () => isDeepStrictEqual(await validate(), refused), { what: '/validate to refuse the key' });
     await s.call();
-    const text = await (await fetch(`${s.replica?.admin}/metrics`)).text();
+    const metrics = async (): Promise<string | null> => {
+      const text = await (await fetch(`${s.replica?.admin}/metrics`)).text();
+      return text.includes('heliograph_gateway_revision') ? text : null; // a worker that takes long to answer is left out
+    };
+    const text = await until(metrics, { what: 'the numbers of the worker' });
     expect(text).toContain('heliograph_replica_revision 2\n');
     expect(text).toContain('heliograph_replica_applied_ops_total 6\n');
     expect(text).toContain('heliograph_replica_sync_state{state="polling"} 1\n');
@@ -240,6 +246,42 @@ describe('a replica', () => {
 describe('a replica that cannot start', () => {
   const BASE = { HELIO_ENVIRONMENT: 'prod', HELIO_REGION: 'eu-west', HELIO_BIND: '127.0.0.1', HELIO_WORKERS: '1' };
 
+  it('acknowledges what all of its workers serve, and waits for none that is dead', async () => {
+    const s = newScene();
+    const master = await ScriptedMaster.start();
+    const first = s.chain.seal([release, placementOp('weather:v1', '*', release), planOp('gold'), applicationOp()]);
+    master.onFollow = (one, { revision }) => {
+      one.intent('changes', s.chain.head());
+      if (revision === 0) one.frame(first.bytes);
+    };
+    const joined = { token: 'hg_replica_1', trustedKeys: [s.chain.signer.publicKey], store: s.store.description };
+    writeIdentity(s.stateDir, { version: 1, environment: 'prod', region: 'eu-west', replica: 'eu-west-1', joined });
+    await s.start({ HELIO_MASTER_URL: master.url, HELIO_WORKERS: '2' });
+    const connection = await master.following();
+    await until(() => connection.acked === 1, { what: 'the first revision to be acknowledged' });
+    const { workers } = await s.status();
+    const pid = workers[0]?.pid ?? 0;
+    process.kill(pid, 'SIGSTOP');
+    connection.frame(s.chain.seal([keyOp(SECRET)]).bytes);
+    await until(
+      async () =>
+        isDeepStrictEqual(
+          (await s.status()).workers.map((one) => one.revision),
+          [1, 2],
+        ),
+      {
+        what: 'the other worker to serve it',
+      },
+    );
+    expect(await s.status()).toMatchObject({ applied: 2, revision: 1, loaded: 1, hash: first.hash.toString('hex') });
+    expect(connection.acked).toBe(1);
+    process.kill(pid, 'SIGKILL');
+    await until(() => connection.acked === 2, { what: 'the second revision to be acknowledged' });
+    await until(async () => (await s.status()).revision === 2, { what: 'the status to say so' });
+    await s.replica?.stop();
+    await master.stop();
+  });
+
   it('names a port that is taken, and the setting', async () => {
     const s = newScene();
     const taken = createServer().listen(0, '127.0.0.1');
@@ -292,6 +334,13 @@ describe('a replica that cannot start', () => {
       how: 'exit code 0',
       output: 'helio-replica: the configuration is valid\n',
     });
+    for (const args of [[], ['--check']]) {
+      const never = { ARTIFACT_STORE: 'file:///etc/passwd/store', HELIO_PEERS: 'file:///etc/passwd' };
+      expect(await failedStart({ ...env, ...never }, args)).toEqual({
+        how: 'exit code 2',
+        output: `helio-replica: configuration: 2 faults\n${['ARTIFACT_STORE', 'HELIO_PEERS'].map((name) => `  ${name}: /etc/passwd is not a directory; name the directory of a store\n`).join('')}`,
+      });
+    }
     expect(await failedStart({}, ['--version'])).toEqual({ how: 'exit code 0', output: `${VERSION}\n` });
     expect((await failedStart({}, ['--help'])).output).toContain('HELIO_TRUSTED_KEYS');
     expect(await failedStart({}, ['--chekc'])).toMatchObject({

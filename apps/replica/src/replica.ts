@@ -8,6 +8,7 @@ import type { ReplicaConfig } from './config/replica-config.js';
 import { Following } from './following.js';
 import type { WorkerPool } from './gateway/worker-pool.js';
 import type { KnownHead } from './state/state-layout.js';
+import { ServedPosition } from './state/served-position.js';
 import { StateStore } from './state/state-store.js';
 import { type NodeFacts, statusOf } from './status-view.js';
 import { ChainShelf } from './sync/chain-shelf.js';
@@ -60,15 +61,16 @@ export class Replica {
     ]);
     const ask = new Ask(region, state.reader(), this.#workers.counters.holder('ask'), this.#log);
     this.#ask = ask;
+    const served = new ServedPosition(state.position);
     const status = (): ReplicaStatus => {
-      const { nacks, position } = state;
-      return statusOf({ ...following.facts, region, position, nacks }, Date.now());
+      const { nacks } = state;
+      return statusOf({ ...following.facts, region, position: served.position, nacks }, Date.now());
     };
     const metrics = new ReplicaMetrics(status, () => state.diskBytes());
-    const following = this.#newFollowing(state, ask, metrics, status);
+    const following = this.#newFollowing(state, served, ask, metrics, status);
     const shelf = new ChainShelf(state, () => following.servedHead);
     const node: Node = {
-      status: () => ({ ...status(), ...this.#nodeFacts(following) }),
+      status: () => ({ ...status(), ...this.#nodeFacts(state, following) }),
       artifact: (name) => shelf.find(name),
       metrics: async () => (await metrics.registry.metrics()) + (await this.#workers.metrics()),
     };
@@ -92,29 +94,42 @@ export class Replica {
     await this.#state?.close();
   }
 
-  #newFollowing(state: StateStore, ask: Ask, metrics: ReplicaMetrics, status: () => ReplicaStatus): Following {
+  #newFollowing(
+    state: StateStore,
+    served: ServedPosition,
+    ask: Ask,
+    metrics: ReplicaMetrics,
+    status: () => ReplicaStatus,
+  ): Following {
     const onHead = (head: Readonly<KnownHead> | null): void => {
       this.#workers.setFreshness(head?.issuedAt ?? null);
       ask.setFreshness(head?.issuedAt ?? null);
     };
     onHead(state.head);
-    return new Following({
+    const following = new Following({
       config: this.config,
       state,
+      served: () => served.position,
       log: this.#log,
       status,
       onHead,
       onApplied: (ops, seconds) => {
+        served.applied(state.position);
         this.#workers.announce();
         ask.announce();
         metrics.applied(ops, seconds);
       },
       onRefused: (code) => metrics.refused(code),
     });
+    this.#workers.onServed = () => {
+      if (served.loaded(this.#workers.servedRevision())) following.acknowledge();
+    };
+    return following;
   }
 
-  #nodeFacts({ store }: Following): NodeFacts {
+  #nodeFacts(state: StateStore, { store }: Following): NodeFacts {
     return {
+      applied: state.position.revision,
       workers: this.#workers.status(),
       loaded: this.#workers.loadedRevision(),
       store,

@@ -10,6 +10,7 @@ import { VERSION } from './version.js';
 export interface ReplicaFacts {
   replica: string;
   region: string;
+  /** as far as it is served */
   position: Readonly<StoredPosition>;
   head: Readonly<KnownHead> | null;
   nacks: readonly Nack[];
@@ -23,7 +24,9 @@ export interface ReplicaFacts {
 /** What `GET /status` adds for people. */
 export interface NodeFacts {
   workers: WorkerStatus[];
-  /** the revision that every gateway worker serves */
+  /** the newest revision on this disk: a moment ahead of `revision`, which every gateway worker serves */
+  applied: number;
+  /** as `revision`; 0 while no gateway worker listens */
   loaded: number;
   store: string | null;
   uptimeSeconds: number;

@@ -25,34 +25,37 @@ export class HealthController {
   /**
    * Whether every gateway worker serves a revision; `?min=prod@184` asks for one at least that new.
    *
-   * @throws HelioError `not_ready`, `behind_min_revision` naming what is served, `invalid_request`
+   * @throws HelioError `not_ready`, `behind_min_revision` naming what is served; `invalid_request` for what no waiting helps
    */
   @Get('readyz')
   ready(@Query('min') min?: string | string[]): Ready {
     const { environment, loaded, lastError } = this.node.status();
-    const asked = min === undefined ? { environment, revision: 1 } : atLeast(min);
+    const asked = min === undefined ? 1 : atLeast(min, environment);
     if (loaded === 0) {
       throw fail(
         'not_ready',
         `no revision of ${environment} is loaded yet${lastError ? `: ${lastError.code}: ${lastError.detail}` : ''}`,
       );
     }
-    if (asked.environment !== environment || asked.revision > loaded) {
+    if (asked > loaded) {
       // 503 and not the 425 that this code has in the gateway: those who ask here are probes
-      throw fail(
-        'behind_min_revision',
-        `revision ${loaded} of ${environment} is loaded here; ${asked.revision} of ${asked.environment} is asked for`,
-        { status: 503, headers: { 'Retry-After': '1' } },
-      );
+      throw fail('behind_min_revision', `revision ${loaded} of ${environment} is loaded here; ${asked} is asked for`, {
+        status: 503,
+        headers: { 'Retry-After': '1' },
+      });
     }
     return { status: 'ok', environment, revision: loaded };
   }
 }
 
-function atLeast(min: string | string[]): { environment: string; revision: number } {
+/** The revision of `environment` that is asked for; another environment's will not be loaded here however long one waits. */
+function atLeast(min: string | string[], environment: string): number {
   const match = typeof min === 'string' ? AT_LEAST.exec(min) : null;
-  if (match) return { environment: match[1] as string, revision: Number(match[2]) };
-  throw fail('invalid_request', 'min must be one revision like prod@184', {
-    fields: [{ field: 'min', problem: 'is not one revision', expected: '<environment>@<number>, like prod@184' }],
+  if (match?.[1] === environment) return Number(match[2]);
+  const problem = match
+    ? `names ${match[1]}, and this replica serves ${environment} and nothing else`
+    : 'is not one revision';
+  throw fail('invalid_request', `min ${problem}`, {
+    fields: [{ field: 'min', problem, expected: `one revision of its environment, like ${environment}@184` }],
   });
 }

@@ -14,7 +14,7 @@ export interface WorkerOptions {
 
 export type ToWorker =
   | { type: 'start'; options: WorkerOptions; headIssuedAt: number | null }
-  /** a revision may be there */
+  /** a revision may be there; answered by `loaded`, also when there is nothing new */
   | { type: 'revision' }
   | { type: 'freshness'; headIssuedAt: number | null }
   | { type: 'granted'; id: number; grant: Grant }
@@ -24,9 +24,10 @@ export type ToWorker =
 export type FromWorker =
   /** its first word: what is sent to it before is lost, since node:cluster reads the channel while the module still loads */
   | { type: 'booted' }
-  | { type: 'listening'; port: number; revision: number }
+  | { type: 'listening'; port: number }
   /** it could not start, and ends */
   | { type: 'failed'; message: string; code: string | null }
+  /** for the first time before it listens: what it may answer a request by, from now on */
   | { type: 'loaded'; revision: number }
   /** its last word */
   | { type: 'ended' }

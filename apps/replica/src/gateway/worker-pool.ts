@@ -1,9 +1,8 @@
 import cluster, { type Worker as ClusterWorker } from 'node:cluster';
-import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { backoffMs, deferred, type Deferred, type Logger } from '#platform';
 import { LocalCounterStore, systemClock } from '#throttle';
+import { freePort, startError } from './gateway-port.js';
 import type { FromWorker, ToWorker, WorkerOptions } from './ipc.js';
 
 export interface WorkerPoolOptions {
@@ -35,9 +34,13 @@ interface Slot {
   /** its modules are loaded, and it hears us */
   booted: boolean;
   /** it was told to serve */
-  told: boolean;
+  serves: boolean;
   listening: boolean;
-  revision: number;
+  /** what it may answer a request by; null: it does not answer yet, or not any more */
+  revision: number | null;
+  /** which of the announcements it was told, and whether its answer is due */
+  told: number;
+  isLoading: boolean;
 }
 
 const SWEEP_MS = 10_000;
@@ -51,6 +54,8 @@ const RESTART_MAX_MS = 10_000;
 export class WorkerPool {
   /** counts the tokens of this node */
   readonly counters = new LocalCounterStore(systemClock);
+  /** the revision that all workers serve may have become newer */
+  onServed: () => void = () => undefined;
   private readonly slots = new Map<string, Slot>();
   private readonly questions = new Map<number, { missing: Set<string>; answers: object[][]; done: Deferred<void> }>();
   private readonly restarts = new Set<NodeJS.Timeout>();
@@ -60,6 +65,7 @@ export class WorkerPool {
   private serving = false;
   private headIssuedAt: number | null = null;
   private shortLives = 0;
+  private announced = 0;
   private nextName = 1;
   private nextQuestion = 1;
   private stopping = false;
@@ -100,9 +106,11 @@ export class WorkerPool {
     }
   }
 
-  /** A revision was applied. */
+  /** A revision was applied. A worker that still loads an older one is told when it has: once for all that came meanwhile. */
   announce(): void {
-    this.tellAll({ type: 'revision' });
+    this.announced += 1;
+    for (const slot of this.slots.values()) this.tellNews(slot);
+    this.onServed(); // nobody may have to be waited for
   }
 
   /** @param headIssuedAt milliseconds since 1970: when the newest head was signed that was seen; null: none was */
@@ -113,8 +121,16 @@ export class WorkerPool {
 
   /** The revision that every worker has loaded; 0 while none listens. */
   loadedRevision(): number {
-    const revisions = [...this.slots.values()].filter(({ listening }) => listening).map(({ revision }) => revision);
-    return revisions.length === 0 ? 0 : Math.min(...revisions);
+    const listening = [...this.slots.values()].some((slot) => slot.listening);
+    return listening ? this.servedRevision() : 0;
+  }
+
+  /**
+   * No request is answered by an older revision from now on. Infinity while there is no worker to answer one: each loads
+   * the newest before it listens.
+   */
+  servedRevision(): number {
+    return Math.min(...[...this.slots.values()].map(({ revision }) => revision ?? Number.POSITIVE_INFINITY));
   }
 
   status(): WorkerStatus[] {
@@ -122,7 +138,7 @@ export class WorkerPool {
       name,
       pid: process.process.pid ?? null,
       listening,
-      revision,
+      revision: revision ?? 0,
     }));
   }
 
@@ -159,7 +175,7 @@ export class WorkerPool {
     for (const slot of this.slots.values()) slot.listening = false;
     this.tellAll({ type: 'drain', graceMs });
     // serves nothing yet, and may not even hear
-    for (const { told, process } of this.slots.values()) if (!told) process.process.kill('SIGKILL');
+    for (const { serves, process } of this.slots.values()) if (!serves) process.process.kill('SIGKILL');
     // a worker's own end of the time comes first; this is for one that does not react
     const kill = setTimeout(() => {
       for (const { process } of this.slots.values()) process.process.kill('SIGKILL');
@@ -175,9 +191,11 @@ export class WorkerPool {
       process: cluster.fork(),
       startedAt: performance.now(),
       booted: false,
-      told: false,
+      serves: false,
       listening: false,
-      revision: 0,
+      revision: null,
+      told: 0,
+      isLoading: true,
     };
     this.slots.set(name, slot);
     slot.process.on('message', (message: FromWorker) => this.receive(slot, message));
@@ -194,8 +212,9 @@ export class WorkerPool {
   }
 
   private letServe(slot: Slot): void {
-    if (!this.serving || !slot.booted || slot.told) return;
-    slot.told = true;
+    if (!this.serving || !slot.booted || slot.serves) return;
+    slot.serves = true;
+    slot.told = this.announced; // what it begins with is no older
     tell(slot, { type: 'start', options: this.optionsOf(slot), headIssuedAt: this.headIssuedAt });
   }
 
@@ -206,7 +225,6 @@ export class WorkerPool {
         return this.letServe(slot);
       case 'listening':
         slot.listening = true;
-        slot.revision = message.revision;
         if (this.slots.size === this.options.workers && [...this.slots.values()].every(({ listening }) => listening))
           this.started?.resolve(message.port);
         return;
@@ -216,7 +234,9 @@ export class WorkerPool {
         return;
       case 'loaded':
         slot.revision = message.revision;
-        return;
+        slot.isLoading = false;
+        this.tellNews(slot);
+        return this.onServed();
       case 'take':
         tell(slot, {
           type: 'granted',
@@ -232,7 +252,16 @@ export class WorkerPool {
         return;
       case 'ended':
         slot.listening = false;
+        slot.revision = null;
+        this.onServed();
     }
+  }
+
+  private tellNews(slot: Slot): void {
+    if (slot.isLoading || slot.told === this.announced) return;
+    slot.told = this.announced;
+    slot.isLoading = true;
+    tell(slot, { type: 'revision' });
   }
 
   private answer(slot: Slot, id: number, metrics: object[] | null): void {
@@ -245,6 +274,7 @@ export class WorkerPool {
   private onExit(slot: Slot, code: number | null, signal: string | null): void {
     this.slots.delete(slot.name);
     this.counters.forget(slot.name);
+    this.onServed();
     for (const id of this.questions.keys()) this.answer(slot, id, null);
     if (this.stopping) return;
     this.started?.reject(
@@ -271,25 +301,4 @@ export class WorkerPool {
 
 function tell({ process }: Slot, message: ToWorker): void {
   if (process.isConnected()) process.send(message);
-}
-
-function startError(port: number, { message, code }: { message: string; code: string | null }): Error {
-  if (code === 'EADDRINUSE')
-    return new Error(`the gateway port ${port} is taken: stop what listens there, or set GATEWAY_PORT to another`);
-  if (code === 'EACCES')
-    return new Error(
-      `the gateway port ${port} may not be opened by this user: set GATEWAY_PORT to one above 1023, or allow it`,
-    );
-  if (code === 'EADDRNOTAVAIL') return new Error(`HELIO_BIND: this machine does not have the address: ${message}`);
-  return new Error(`a gateway worker could not start: ${message}`);
-}
-
-async function freePort(host: string | undefined): Promise<number> {
-  const server = createServer();
-  server.listen(0, host);
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address ? address.port : 0;
 }

@@ -26,6 +26,7 @@ class Worker {
   private readonly engine: Engine;
   private readonly sweeper: NodeJS.Timeout;
   private reported = '';
+  private retry: NodeJS.Timeout | null = null;
   private ending = false;
 
   constructor(
@@ -51,7 +52,7 @@ class Worker {
     this.state.headIssuedAt = headIssuedAt;
     this.load();
     const port = await this.engine.listen(this.options.port, this.options.host);
-    send({ type: 'listening', port, revision: this.state.revision });
+    send({ type: 'listening', port });
   }
 
   receive(message: ToWorker): void {
@@ -87,21 +88,26 @@ class Worker {
     lastWord({ type: 'ended' }, code);
   }
 
-  /** Goes over to the newest revision; on any trouble the one before goes on serving, and it is tried again. */
+  /** Goes over to the newest revision, and says which one serves; on any trouble it is the one before, and it is tried again. */
   private load(): void {
     try {
-      const { reader, state } = this;
-      if (reader.revision() === state.revision && reader.repairs() === state.repairs) return;
-      this.state.refresh(this.reader.snapshot());
-      send({ type: 'loaded', revision: this.state.revision });
-      this.reportFaults();
+      const { state } = this;
+      const snapshot = this.reader.snapshot();
+      const isNews = snapshot.revision !== state.revision || snapshot.repairs !== state.repairs;
+      if (isNews) state.refresh(snapshot);
+      else snapshot.close();
+      if (isNews) this.reportFaults();
     } catch (error) {
       this.log.error(
         { err: error, revision: this.state.revision },
         'a revision could not be loaded; the one before goes on serving',
       );
-      setTimeout(() => this.load(), RELOAD_MS).unref();
+      this.retry ??= setTimeout(() => {
+        this.retry = null;
+        this.load();
+      }, RELOAD_MS).unref();
     }
+    send({ type: 'loaded', revision: this.state.revision });
   }
 
   private reportFaults(): void {

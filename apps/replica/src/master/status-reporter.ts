@@ -24,7 +24,7 @@ export class StatusReporter {
 
   /** Something that the master wants to know soon has changed. */
   changed(): void {
-    this.#wake.abort();
+    if (this.options.isNeeded()) this.#wake.abort();
   }
 
   /** Reports until the signal fires; one report at a time. */

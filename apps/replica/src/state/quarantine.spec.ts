@@ -223,7 +223,7 @@ describe('what cannot be used', () => {
       }),
       { numRuns: 40 },
     );
-  });
+  }, 300_000); // a disk's worth of commits and restarts, on whatever disk
 });
 
 /** The key's record with another first byte: version and flags. */

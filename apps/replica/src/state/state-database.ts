@@ -75,17 +75,24 @@ function checkLayout(directory: string, meta: Table, readOnly: boolean): void {
   }
 }
 
-/** What was parsed last: it is asked for several times for each revision, and the check of its form costs most of that. */
-const parsed = new WeakMap<Table, { text: string; position: Readonly<StoredPosition> }>();
+/** What was parsed or written last: it is asked for several times for each revision, and the check of its form costs most of that. */
+const known = new WeakMap<Table, { text: string; position: Readonly<StoredPosition> }>();
 
 /** @throws Error when there is none: the replica writes one before anybody else opens the state */
 export function readPosition({ meta }: StateTables, transaction?: Transaction): Readonly<StoredPosition> {
   const text = String(meta.get(META.position, { transaction }));
-  const last = parsed.get(meta);
+  const last = known.get(meta);
   if (last?.text === text) return last.position;
   const position = storedPosition.parse(JSON.parse(text));
-  parsed.set(meta, { text, position });
+  known.set(meta, { text, position });
   return position;
+}
+
+/** To be called in a transaction. */
+export function writePosition({ meta }: StateTables, position: Readonly<StoredPosition>): void {
+  const text = JSON.stringify(position);
+  meta.putSync(META.position, Buffer.from(text));
+  known.set(meta, { text, position });
 }
 
 /** Not by a count: lmdb's counts walk the whole table. */

@@ -23,6 +23,12 @@ export const META = {
   head: Buffer.from('head'),
 } as const;
 
+/**
+ * So many keys and applications are listed as changed. A gateway worker serves nothing while it reads them, and what it
+ * remembers of more than these is sooner forgotten as a whole.
+ */
+export const LISTED = 500;
+
 const hex32 = z.string().regex(/^[0-9a-f]{64}$/);
 
 /** Where the state stands, written in the transaction that brought it there. */

@@ -3,14 +3,16 @@ import { BodyReader, decodeHeader } from '#artifacts';
 import { TABLE } from '#model';
 import { decodeHeld } from './held-entry.js';
 import { isEmpty, openTables, readPosition, type StateTables } from './state-database.js';
-import { decodeNames, deltaName, entryName, type StoredPosition, tableRange, touchedName } from './state-layout.js';
+import {
+  decodeNames,
+  deltaName,
+  entryName,
+  LISTED,
+  type StoredPosition,
+  tableRange,
+  touchedName,
+} from './state-layout.js';
 import type { StateChanges, StateReader, StateSnapshot } from './state-snapshot.js';
-
-/**
- * So many keys and applications are listed as changed. A gateway worker serves nothing while it reads them, and what it
- * remembers of more than these is sooner forgotten as a whole.
- */
-const LISTED = 500;
 
 /**
  * Opens the state for reading, beside the process that applies revisions.

@@ -149,6 +149,53 @@ describe('StateStore', () => {
     expect(f.served(setting('a', null))?.toString()).toBe('1');
   });
 
+  it('applies several at once, as if it were one after the other: state, root, deltas and all', async () => {
+    const ops = [
+      [keyOp('a'), planOp('gold')],
+      [keyOp('a', true), keyOp('b')],
+      [gone(keyOp('b')), keyOp('c')],
+    ];
+    const bytes = ops.map((some) => f.chain.seal(some).bytes);
+    expect(await f.applyTogether(bytes)).toEqual({ revisions: 3, ops: 6 });
+    expect(f.store.position).toMatchObject({ revision: 3, firstDelta: 1, root: rootOf(f.chain.entries) });
+    expect([1, 2, 3].map((revision) => f.store.delta(revision))).toEqual(bytes);
+    const after = { ...f.store.position };
+    await f.reopen();
+    expect(f.store.position).toEqual(after);
+    expect([f.served(keyOp('a')), f.served(keyOp('b'))]).toEqual([keyOp('a', true).value, null]);
+  });
+
+  it('of several applies those before one that is not right, which is refused when it comes first', async () => {
+    const good = f.chain.seal([keyOp('a')]).bytes;
+    const also = f.chain.seal([keyOp('b')]).bytes;
+    const wrong = f.chain.seal([keyOp('c')], Date.now(), { root: Buffer.alloc(32, 7) }).bytes;
+    const behind = f.chain.seal([keyOp('d')]).bytes;
+    expect(await f.applyTogether([good, also, wrong, behind])).toEqual({ revisions: 2, ops: 2 });
+    expect(f.store.position.revision).toBe(2);
+    expect(f.served(keyOp('c'))).toBeNull();
+    await expect(f.applyTogether([wrong, behind])).rejects.toMatchObject({ code: 'wrong_root' });
+    expect(f.store.position.revision).toBe(2);
+  });
+
+  it('R4 of several applies none after a change of settings: whom to believe then has to be asked anew', async () => {
+    const bytes = [[keyOp('a')], [setting('keys', 'others')], [keyOp('b')]].map((ops) => f.chain.seal(ops).bytes);
+    const before = f.store.settingChanges;
+    expect(await f.applyTogether(bytes)).toEqual({ revisions: 2, ops: 2 });
+    expect(f.store.settingChanges).toBe(before + 1);
+    expect(await f.applyTogether(bytes.slice(2))).toEqual({ revisions: 1, ops: 1 });
+    expect(f.store.settingChanges).toBe(before + 1);
+  });
+
+  it('of several with many changes applies the first, and names those that it cannot use', async () => {
+    const many = Array.from({ length: 500 }, (_, i) => keyOp(`k${i}`));
+    const unusable: Op = { table: TABLE.key, key: keyOp('odd').key, value: Buffer.of(99) };
+    const bytes = [[unusable, ...many], [keyOp('next')]].map((ops) => f.chain.seal(ops).bytes);
+    expect((await f.applyTogether(bytes)).revisions).toBe(1);
+    expect(f.store.nacks.map(({ revision }) => revision)).toEqual([1]);
+    await f.applyTogether([...bytes.slice(1), f.chain.seal([keyOp('odd')]).bytes]);
+    expect([f.store.position.revision, f.store.nacks]).toEqual([3, []]);
+  });
+
   it('keeps the newest head across restarts', async () => {
     const head = { epoch: 1, revision: 4, hash: 'ab'.repeat(32), issuedAt: 1, expiresAt: 2 };
     await f.store.saveHead(head);

@@ -13,6 +13,12 @@ import type { Written } from './state-writer.js';
 import { readNacks, storedView } from './stored-view.js';
 import { WriterPort } from './writer-port.js';
 
+/** What came of a step. */
+export interface Applied {
+  revisions: number;
+  ops: number;
+}
+
 /**
  * The state of one replica on its own disk. One process has it open to write, which a thread of it does; this process
  * and others read.
@@ -106,23 +112,34 @@ export class StateStore {
     return (lastPageNumber + 1) * pageSize;
   }
 
+  /** As `applyTogether`, one. @returns how many ops it has */
+  async apply(revision: VerifiedRevision, appliedAt: number): Promise<number> {
+    return (await this.applyTogether([revision], appliedAt)).ops;
+  }
+
   /**
-   * Applies a verified revision whole, or not at all: when it resolves, it is on the disk.
+   * Applies verified revisions, each on the one before it, in one step: each whole, or not at all. When it resolves, as
+   * many of them as it says are on the disk, at least the first. It stops after one that changes a setting: whether the
+   * next one is signed by somebody who is believed then is to be verified anew.
    *
-   * @returns how many ops it has
-   * @throws FormatError `wrong_root`, or for a body that is not as it should be; nothing has changed then
+   * @param revisions at least one
+   * @throws FormatError `wrong_root`, or for a body that is not as it should be, of the first; nothing has changed then
    * @throws StateWriteError; nothing has changed then, and it can be tried again
    */
-  apply(revision: VerifiedRevision, appliedAt: number): Promise<number> {
-    return this.#write(() => this.#writer.call('applyRevision', revision.bytes, revision.hash, appliedAt));
+  applyTogether(revisions: readonly VerifiedRevision[], appliedAt: number): Promise<Applied> {
+    const [first] = revisions;
+    const isOne = first !== undefined && revisions.length === 1;
+    const bytes = isOne ? first.bytes : Buffer.concat(revisions.map((revision) => revision.bytes));
+    const hashes = Buffer.concat(revisions.map(({ hash }) => hash));
+    return this.#write(() => this.#writer.call('applyRevisions', bytes, hashes, appliedAt));
   }
 
   /**
    * As `apply`, for a verified segment that begins at the next revision or before: the state goes to its last one at once.
    */
-  applySegment({ body, header }: VerifiedSegment, appliedAt: number): Promise<number> {
+  async applySegment({ body, header }: VerifiedSegment, appliedAt: number): Promise<number> {
     const target = ownTarget({ ...header, revision: header.last });
-    return this.#write(() => this.#writer.call('applyRange', body, target, appliedAt));
+    return (await this.#write(() => this.#writer.call('applyRange', body, target, appliedAt))).ops;
   }
 
   /**
@@ -131,12 +148,12 @@ export class StateStore {
    * @param fill puts each blob into the plan's memory, and then says that it is there, which rejects for one that is not as it
    * should be
    */
-  applySnapshot(
+  async applySnapshot(
     plan: SnapshotPlan,
     fill: (filled: (bucket: number) => Promise<void>) => Promise<void>,
     now: () => number,
   ): Promise<number> {
-    return this.#write(async () => {
+    const { ops } = await this.#write(async () => {
       await this.#writer.call('beginSnapshot', plan);
       try {
         await fill((bucket) => this.#writer.call('addBucket', bucket));
@@ -146,6 +163,7 @@ export class StateStore {
         throw error;
       }
     });
+    return ops;
   }
 
   /** Buckets whose entries do not add up to the sum that is stored: the disk, or somebody, has changed them. Takes seconds. */
@@ -186,27 +204,31 @@ export class StateStore {
     this.#lock.release();
   }
 
-  async #write(work: () => Promise<Written>): Promise<number> {
+  async #write(work: () => Promise<Written>): Promise<Applied> {
     if (this.#writing) throw new Error('another revision is being applied');
     this.#writing = true;
-    let settings = true; // as long as the writer does not say otherwise
     try {
-      const written = await work();
-      settings = written.settings;
-      return written.ops;
+      const { held, ops, position, revisions, settings } = await work();
+      if (settings) this.#settingChanges += 1;
+      this.#moved(position, held);
+      return { ops, revisions };
+    } catch (error) {
+      // The disk knows what was written, also when the writer did not get to say so.
+      this.#settingChanges += 1;
+      this.#tables.root.resetReadTxn();
+      const position = readPosition(this.#tables);
+      if (position.hash !== this.#position.hash || position.repairs !== this.#position.repairs)
+        this.#moved(position, true);
+      throw error;
     } finally {
       this.#writing = false;
-      if (settings) this.#settingChanges += 1;
-      this.#lookAgain();
     }
   }
 
-  /** At the disk: it knows what was written, also when the writer did not get to say so. */
-  #lookAgain(): void {
-    this.#tables.root.resetReadTxn();
-    const position = readPosition(this.#tables);
-    if (position.hash === this.#position.hash && position.repairs === this.#position.repairs) return;
+  #moved(position: StoredPosition, held: boolean): void {
     this.#position = position;
+    if (!held) return;
+    this.#tables.root.resetReadTxn();
     this.#nacks = readNacks(this.#tables);
   }
 }

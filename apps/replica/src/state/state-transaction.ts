@@ -1,8 +1,8 @@
 import type { StateRoot } from '#artifacts';
 import { encodeHeld } from './held-entry.js';
 import type { HeldChange } from './quarantine.js';
-import { readPosition, type StateTables } from './state-database.js';
-import { bucketName, deltaName, encodeNames, META, type StoredPosition, touchedName } from './state-layout.js';
+import { readPosition, type StateTables, writePosition } from './state-database.js';
+import { bucketName, deltaName, encodeNames, type StoredPosition, touchedName } from './state-layout.js';
 
 /** Kept so that workers can tell what changed, and for peers; older ones come from the store. */
 const KEPT_DELTAS = 1024;
@@ -43,24 +43,28 @@ export interface StateChange {
 }
 
 /**
- * Writes a whole change in one transaction, on the disk when it returns. It is synchronous to the commit: lmdb's
- * asynchronous transactions answer a full disk with a rejection that is not the caller's, and keep half of what a
- * callback wrote before it threw.
+ * Does everything that `work` writes in one transaction, on the disk when it returns; what is read meanwhile is what was
+ * written by then. It is synchronous to the commit: lmdb's asynchronous transactions answer a full disk with a rejection
+ * that is not the caller's, and keep half of what a callback wrote before it threw.
  *
- * @throws Error of the disk; nothing was written then
+ * @param before where the state has to stand
+ * @throws Error of the disk, or what `work` threw; nothing was written then
  */
-export function writeChange(tables: StateTables, change: StateChange): StoredPosition {
-  // Workers that were killed leave their readers behind, and these keep old pages from being used again.
-  tables.root.readerCheck();
+export function inTransaction<T>(tables: StateTables, before: Readonly<StoredPosition>, work: () => T): T {
   return tables.root.transactionSync(() => {
-    requireUnmoved(tables, change.before);
-    change.entries();
-    putHeld(tables, change.held);
-    for (const bucket of change.buckets) tables.sums.putSync(bucketName(bucket), change.root.sum(bucket));
-    const position = change.delta === null ? dropDeltas(tables, change) : keepDelta(tables, change, change.delta);
-    tables.meta.putSync(META.position, Buffer.from(JSON.stringify(position)));
-    return position;
+    requireUnmoved(tables, before);
+    return work();
   });
+}
+
+/** Writes a whole change, in a transaction. */
+export function writeChange(tables: StateTables, change: StateChange): StoredPosition {
+  change.entries();
+  putHeld(tables, change.held);
+  for (const bucket of change.buckets) tables.sums.putSync(bucketName(bucket), change.root.sum(bucket));
+  const position = change.delta === null ? dropDeltas(tables, change) : keepDelta(tables, change, change.delta);
+  writePosition(tables, position);
+  return position;
 }
 
 /** To be called in a transaction. */

@@ -1,32 +1,46 @@
-import { BodyReader, decodeHeader, FormatError, LIMITS, StateRoot } from '#artifacts';
+import { FormatError, LIMITS, StateRoot } from '#artifacts';
 import { type Op, TABLE } from '#model';
 import { type EntryFault, faultOfEntry } from './entry-fault.js';
-import { type HeldChange, judgeHeld } from './quarantine.js';
+import { judgeHeld } from './quarantine.js';
 import { differingSums, Scrub } from './scrub.js';
 import { isNoted, SnapshotIntake } from './snapshot-intake.js';
 import type { SnapshotPlan } from './snapshot-plan.js';
 import { openTables, readPosition, type StateTables } from './state-database.js';
-import { entryName, META, type StoredPosition } from './state-layout.js';
+import { entryName, LISTED, META, type StoredPosition } from './state-layout.js';
 import { loadRoot } from './state-opening.js';
 import { storedView } from './stored-view.js';
-import { type Target, writeChange } from './state-transaction.js';
+import { inTransaction, type StateChange, type Target, writeChange } from './state-transaction.js';
+import { buffer, namesIn, opsIn, revisionsIn, type SignedRevision } from './written-bytes.js';
 
 /** What came of a write. */
 export interface Written {
-  /** changes that it had */
+  /** whole ones; 1 also for a jump over several */
+  revisions: number;
+  /** changes that they had */
   ops: number;
   /** whether there may be one of a setting among them */
   settings: boolean;
+  /** whether something is served differently from what the chain says that was not before, or not any more */
+  held: boolean;
+  /** where the state stands now */
+  position: StoredPosition;
 }
 
 /** What is known of a change before it is written. */
-interface Prepared extends Written {
+interface Prepared {
+  ops: number;
+  settings: boolean;
   root: StateRoot;
   /** whose sums changed */
   buckets: Set<number>;
   noted: Op[];
   faults: Map<Op, EntryFault>;
 }
+
+type Outcome = Pick<Written, 'ops' | 'settings' | 'held'>;
+
+/** Asks the system about every process that reads: not for each revision. */
+const READERS_MS = 1000;
 
 /**
  * Everything that is ever written to an opened state, in a thread of its own: a large transaction takes seconds and a
@@ -38,6 +52,7 @@ export class StateWriter {
   #root: StateRoot;
   #intake: SnapshotIntake | null = null;
   #scrub: Scrub | null = null;
+  #readersAt = Number.NEGATIVE_INFINITY;
 
   constructor(directory: string) {
     this.#tables = openTables(directory, false);
@@ -45,16 +60,29 @@ export class StateWriter {
     this.#root = loadRoot(this.#tables);
   }
 
-  /** One revision. @param hash of it @throws FormatError, Error of the disk: nothing has changed then */
-  applyRevision(bytes: Uint8Array, hash: Uint8Array, appliedAt: number): Written {
-    const { header, length } = decodeHeader(buffer(bytes));
-    const body = buffer(bytes).subarray(length);
-    return this.#write(body, LIMITS.ops, { ...header, hash }, bytes, appliedAt);
+  /**
+   * Revisions that follow each other, in one transaction: up to one that is not as it should be, that changes a setting,
+   * which decides who is believed after it, or with which there are many changes.
+   *
+   * @param bytes of all, one after the other @param hashes of them, likewise
+   * @throws FormatError of the first revision, Error of the disk: nothing has changed then
+   */
+  applyRevisions(bytes: Uint8Array, hashes: Uint8Array, appliedAt: number): Written {
+    const revisions = revisionsIn(buffer(bytes), buffer(hashes));
+    this.#forgetDeadReaders();
+    try {
+      return this.#together(revisions, appliedAt);
+    } catch (error) {
+      if (error instanceof FormatError || revisions.length === 1) throw error;
+      // A disk that has no room for all of them may have some for the first: a revocation must not wait for the others.
+      return this.#together(revisions.slice(0, 1), appliedAt);
+    }
   }
 
   /** The last changes of many revisions at once, up to the one in `target`. */
   applyRange(body: Uint8Array, target: Target, appliedAt: number): Written {
-    return this.#write(buffer(body), LIMITS.segmentOps, target, null, appliedAt);
+    this.#forgetDeadReaders();
+    return this.#commit(() => this.#write(buffer(body), LIMITS.segmentOps, target, null, appliedAt));
   }
 
   beginSnapshot(plan: SnapshotPlan): void {
@@ -73,6 +101,7 @@ export class StateWriter {
     const root = this.#root.clone();
     intake.prove(root);
     const { target, buckets } = intake.plan;
+    this.#forgetDeadReaders();
     this.#tables.root.resetReadTxn();
     const { append, deletes, faults, noted, puts } = intake.difference(this.#tables, this.#heldNames());
     const entries = (): void => {
@@ -84,11 +113,11 @@ export class StateWriter {
       }
     };
     const held = judgeHeld(storedView(this.#tables), noted, faults, target.revision);
-    this.#commit(
-      { target, entries, held, names: new Set(), root, buckets: buckets.map(({ bucket }) => bucket), delta: null },
-      appliedAt,
-    );
-    return { ops: puts.length + deletes.length, settings: true };
+    const replaced = buckets.map(({ bucket }) => bucket);
+    return this.#commit(() => {
+      this.#put({ target, entries, held, names: new Set(), root, buckets: replaced, delta: null }, appliedAt);
+      return { ops: puts.length + deletes.length, settings: true, held: held.length > 0 };
+    });
   }
 
   abandonSnapshot(): void {
@@ -127,7 +156,30 @@ export class StateWriter {
     await this.#tables.root.close();
   }
 
-  #write(body: Buffer, mostOps: number, target: Target, delta: Uint8Array | null, appliedAt: number): Written {
+  #together(revisions: readonly SignedRevision[], appliedAt: number): Written {
+    return this.#commit(() => {
+      const all = { revisions: 0, ops: 0, settings: false, held: false };
+      for (const { body, bytes, target } of revisions) {
+        let one: Outcome;
+        try {
+          one = this.#write(body, LIMITS.ops, target, bytes, appliedAt);
+        } catch (error) {
+          // Found before anything of it was written. It is told when it comes first.
+          if (error instanceof FormatError && all.revisions > 0) break;
+          throw error;
+        }
+        all.revisions += 1;
+        all.ops += one.ops;
+        all.settings ||= one.settings;
+        all.held ||= one.held;
+        if (all.settings || all.ops >= LISTED) break;
+      }
+      return all;
+    });
+  }
+
+  /** To be called in `#commit`. @throws FormatError before anything is written */
+  #write(body: Buffer, mostOps: number, target: Target, delta: Uint8Array | null, appliedAt: number): Outcome {
     const { buckets, faults, noted, ops, root, settings } = this.#prepare(body, mostOps);
     if (!root.root().equals(target.root)) {
       const [found, expected] = [root.root().toString('hex'), buffer(target.root).toString('hex')];
@@ -136,7 +188,7 @@ export class StateWriter {
         `after revision ${target.revision} the state root is ${found} and not ${expected}`,
       );
     }
-    const held = judgeHeld(storedView(this.#tables), noted, faults, target.revision);
+    const held = noted.length > 0 ? judgeHeld(storedView(this.#tables), noted, faults, target.revision) : [];
     const names = held.length > 0 ? namesIn(body, mostOps) : new Set<string>();
     const entries = (): void => {
       for (const { table, key, value } of opsIn(body, mostOps)) {
@@ -145,12 +197,11 @@ export class StateWriter {
         else this.#tables.entries.putSync(name, value);
       }
     };
-    this.#commit({ target, entries, held, names, root, buckets, delta }, appliedAt);
-    return { ops, settings };
+    this.#put({ target, entries, held, names, root, buckets, delta }, appliedAt);
+    return { ops, settings, held: held.length > 0 };
   }
 
   #prepare(body: Buffer, mostOps: number): Prepared {
-    this.#tables.root.resetReadTxn();
     const held = this.#heldNames();
     const root = this.#root.clone();
     const prepared: Prepared = { ops: 0, settings: false, root, buckets: new Set(), noted: [], faults: new Map() };
@@ -171,20 +222,29 @@ export class StateWriter {
     return new Set(Array.from(this.#tables.held.getKeys({}), (name) => name.toString('latin1')));
   }
 
-  #commit(
-    change: {
-      target: Target;
-      entries: () => void;
-      held: readonly HeldChange[];
-      names: ReadonlySet<string>;
-      root: StateRoot;
-      buckets: Iterable<number>;
-      delta: Uint8Array | null;
-    },
-    appliedAt: number,
-  ): void {
+  /** Whole, or not at all: what `work` puts is where the state stands once it is on the disk, and not before. */
+  #commit(work: () => Outcome & { revisions?: number }): Written {
+    const [position, root] = [this.#position, this.#root];
+    try {
+      const outcome = inTransaction(this.#tables, position, work);
+      return { revisions: 1, ...outcome, position: this.#position };
+    } catch (error) {
+      [this.#position, this.#root] = [position, root];
+      throw error;
+    }
+  }
+
+  #put(change: Omit<StateChange, 'before' | 'appliedAt'>, appliedAt: number): void {
     this.#position = writeChange(this.#tables, { ...change, before: this.#position, appliedAt });
     this.#root = change.root;
+  }
+
+  /** Workers that were killed leave their readers behind, and these keep old pages from being used again. */
+  #forgetDeadReaders(): void {
+    const now = performance.now();
+    if (now - this.#readersAt < READERS_MS) return;
+    this.#readersAt = now;
+    this.#tables.root.readerCheck();
   }
 
   #taken(): SnapshotIntake {
@@ -194,18 +254,3 @@ export class StateWriter {
 }
 
 const APPEND = { append: true } as const;
-
-/** One after the other: all at once a segment's ops would take ten times the memory of its bytes. */
-function* opsIn(body: Buffer, mostOps: number): Iterable<Op> {
-  const reader = new BodyReader(body, mostOps);
-  for (let op = reader.next(); op; op = reader.next()) yield op;
-}
-
-function namesIn(body: Buffer, mostOps: number): Set<string> {
-  return new Set(Array.from(opsIn(body, mostOps), ({ table, key }) => entryName(table, key).toString('latin1')));
-}
-
-/** What came from another thread is no Buffer any more. */
-function buffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-}

@@ -4,6 +4,14 @@ import type { HeadBook } from './head-book.js';
 /** Two masters have made one revision each. */
 export class ForkError extends Error {
   readonly code = 'fork';
+
+  /** @param decided whether a newer term has chosen one of the two since: what leads to its head as a whole can be taken */
+  constructor(
+    message: string,
+    readonly decided = false,
+  ) {
+    super(message);
+  }
 }
 
 /**
@@ -18,8 +26,12 @@ export function requireOwnHistory({ hash, header }: VerifiedRevision, { forkedEp
   }
   if (newest?.revision === header.revision && newest.hash !== hash.toString('hex'))
     throw new ForkError(`it does not have the hash ${newest.hash} by which the head names it`);
-  if (header.epoch <= forkedEpoch)
-    throw new ForkError(`two masters have made revisions of epoch ${header.epoch}; neither is followed any further`);
+  if (header.epoch <= forkedEpoch) {
+    // By itself it may be of either: only the way to a newer head, whose end is proven by that head's hash, leads past it.
+    const decided = newest !== null && newest.epoch > forkedEpoch && newest.revision > header.revision;
+    const detail = `two masters have made revisions of epoch ${header.epoch}; neither is followed any further`;
+    throw new ForkError(detail, decided);
+  }
 }
 
 /**

@@ -21,7 +21,7 @@ export interface PullOptions {
   known: Readonly<KnownHead> | null;
 }
 
-type Outcome = SyncEvent | { kind: 'fetched'; bytes: Buffer };
+type Outcome = SyncEvent | { kind: 'fetched'; revisions: Buffer[] };
 
 /** One source, by its number, and what is remembered of it. Whatever goes wrong is an event. */
 export class PullSource {
@@ -76,11 +76,15 @@ export class PullSource {
     });
   }
 
-  /** @param until the last one that will be asked for */
+  /**
+   * This one, and those after it that have come by then.
+   *
+   * @param until the last one that will be asked for
+   */
   fetch(revision: number, until: number, signal: AbortSignal): Promise<Outcome> {
     return this.#guarded<Outcome>(signal, async () => {
-      const bytes = await this.#fetcher.take(revision, until, signal);
-      if (bytes) return { kind: 'fetched', bytes };
+      const revisions = await this.#fetcher.take(revision, until, signal);
+      if (revisions.length > 0) return { kind: 'fetched', revisions };
       return this.#refused(
         'revision_missing',
         `${this.source.description} does not have revision ${revision}, although a head names ${until}`,
@@ -116,7 +120,8 @@ export class PullSource {
   async explainFork(detail: string, signal: AbortSignal): Promise<string | null> {
     // searched for once, not for each look
     if (this.#fork?.detail !== detail) {
-      const first = await firstDifference(this.options.state, this.source, signal);
+      const { state, trusted } = this.options;
+      const first = await firstDifference(state, this.source, trusted(), signal);
       if (signal.aborted) return null;
       const known = first === null ? null : `${detail}; the first revision that differs is ${first}`;
       this.#fork = { detail, known };

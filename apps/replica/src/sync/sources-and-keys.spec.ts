@@ -71,6 +71,51 @@ describe('with a second source', () => {
     await until(() => f.state.position.revision === 105, { what: 'revision 105', every: 5 });
   });
 
+  it('R10 a few revisions behind a fork follows the one that a newer term has chosen, and not before', async () => {
+    const other = new ChainMaker('prod', 1, f.chain.signer);
+    await f.chain.publish(f.store, [keyOp('a')]);
+    await second.create(deltaName('prod', 1), other.seal([keyOp('other')]).bytes);
+    f.start();
+    await f.reaches(1);
+    await f.chain.putHead(f.store, Buffer.from('{}'));
+    await f.chain.putHead(second, other.head());
+    await f.faults('fork');
+    await f.chain.publish(f.store, [keyOp('b')]);
+    await until(() => f.agent.sync.faults.revision?.code === 'fork', { what: 'the fork to be refused', every: 5 });
+    expect(f.state.position.revision).toBe(1);
+    const chosen = f.chain.seal([keyOp('newer')], Date.now(), { epoch: 2 });
+    await f.store.create(deltaName('prod', 3), chosen.bytes);
+    await f.chain.putHead(f.store);
+    await until(() => f.state.position.revision === 3, { what: 'the way to the head of the newer term', every: 5 });
+    expect(f.state.position).toMatchObject({ epoch: 2, root: rootOf(f.chain.entries) });
+  });
+
+  it('says where a fork begins by what was signed, and nothing by what was not', async () => {
+    const other = new ChainMaker('prod', 1, f.chain.signer);
+    const theirs: Buffer[] = [];
+    for (let n = 1; n <= 4; n++) {
+      await f.store.create(deltaName('prod', n), f.chain.seal([keyOp(`k${n}`)], 1000).bytes);
+      theirs.push(other.seal([keyOp(n < 3 ? `k${n}` : `other${n}`)], 1000).bytes);
+    }
+    await f.chain.putHead(f.store);
+    const put = async (bytes: Buffer[]): Promise<void> => {
+      for (const [at, one] of bytes.entries()) {
+        await second.delete(deltaName('prod', at + 1));
+        await second.create(deltaName('prod', at + 1), one);
+      }
+    };
+    await put(theirs.map((bytes) => Buffer.from(bytes.map((byte, at) => (at === 20 ? byte ^ 1 : byte)))));
+    f.start();
+    await f.reaches(4);
+    await f.chain.putHead(f.store, Buffer.from('{}'));
+    await f.chain.putHead(second, other.head());
+    expect(await f.faults('fork')).not.toContain('differs');
+    await put(theirs);
+    await f.restart();
+    f.start();
+    expect(await f.faults('fork')).toContain('the first revision that differs is 3');
+  });
+
   it('does not catch up by the head of a term that is over', async () => {
     await f.chain.publish(f.store, [keyOp('a')]);
     f.start();

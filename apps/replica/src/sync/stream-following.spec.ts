@@ -3,7 +3,7 @@ import { renameSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { deltaName, newSigningKeyPem, type SealedRevision, signerFromPem } from '#artifacts';
 import { ChainMaker } from '#artifacts/testing';
-import { until } from '#harness';
+import { freePorts, until } from '#harness';
 import { encodeTrustedKeys, type Op, STREAM_CLOSE, STREAM_LIMITS, TABLE, TRUSTED_KEYS_SETTING } from '#model';
 import { Follower, type FollowerOptions } from '../testing/follower.js';
 import { keyOp, planOp } from '../testing/sample-ops.js';
@@ -27,8 +27,10 @@ function newFollower(options: FollowerOptions): Follower {
 }
 
 /** A follower of one master, and the connection on which it was answered that it has everything. */
-async function streaming(): Promise<{ f: Follower; master: ScriptedMaster; connection: ScriptedConnection }> {
-  const master = await newMaster();
+async function streaming(
+  port?: number,
+): Promise<{ f: Follower; master: ScriptedMaster; connection: ScriptedConnection }> {
+  const master = await newMaster(port);
   const f = newFollower({ masters: [master.url] });
   await f.chain.putHead(f.store); // which stays behind
   master.onFollow = (one) => one.intent('none', f.chain.head());
@@ -46,8 +48,10 @@ const servesLevel =
       ? one.full('too_far_behind', f.chain.head())
       : one.intent('none', f.chain.head());
 
-const at = (f: Follower, revision: number): Promise<unknown> =>
-  until(() => f.agent.sync.revision === revision, { what: `revision ${revision}`, every: 5 });
+/** For revisions in great numbers, or large ones: each is synced to a disk that may be slow. */
+const MANY_MS = 90_000;
+const at = (f: Follower, revision: number, within?: number): Promise<unknown> =>
+  until(() => f.agent.sync.revision === revision, { what: `revision ${revision}`, every: 5, within });
 const isServed = (f: Follower, op: Op): boolean => {
   const snapshot = f.state.snapshot();
   try {
@@ -61,6 +65,7 @@ const large = (n: number): Op => ({ table: TABLE.setting, key: Buffer.from(`l${n
 describe('a stream', () => {
   it('brings revisions that are applied and acknowledged, with a status; the store is hardly asked', async () => {
     const { connection, f } = await streaming();
+    const looks = f.looks.length; // until it was live, however long that took
     expect(connection.authorization).toBe('Bearer hg_replica_1');
     expect(connection.follows).toEqual([{ type: 'follow', epoch: 0, revision: 0, hash: '0'.repeat(64) }]);
     connection.frame(f.chain.seal([keyOp('a')]).bytes);
@@ -73,7 +78,7 @@ describe('a stream', () => {
     });
     expect(f.agent.sync).toMatchObject({ state: 'live', revision: 2, head: 2 });
     expect(f.agent.source).toBe('stream');
-    expect(f.looks.length).toBeLessThan(3);
+    expect(f.looks.length - looks).toBeLessThan(2); // one may have been under way
   });
 
   it('keeps the state fresh by the heads that it brings', async () => {
@@ -86,8 +91,8 @@ describe('a stream', () => {
 
   it('acknowledges only forward, and the newest in any case', async () => {
     const { connection, f } = await streaming();
-    for (let n = 1; n <= 300; n++) connection.frame(f.chain.seal([keyOp(`k${n}`)]).bytes);
-    await until(() => connection.acked === 300, { what: 'the last acknowledgement' });
+    for (let n = 1; n <= 100; n++) connection.frame(f.chain.seal([keyOp(`k${n}`)]).bytes);
+    await until(() => connection.acked === 100, { what: 'the last acknowledgement', within: MANY_MS });
     const acks = connection.heard.flatMap((one) => (one.type === 'ack' ? [one.revision] : []));
     expect(acks).toEqual([...new Set(acks)].sort((a, b) => a - b));
   });
@@ -152,8 +157,8 @@ describe('a stream', () => {
 
 describe('a stream that fails', () => {
   it('leaves polling the store, and is live again when a master is back', async () => {
-    const { f, master } = await streaming();
-    const port = Number(new URL(master.url).port);
+    const [port] = await freePorts(1);
+    const { f, master } = await streaming(port);
     await master.stop();
     await until(() => f.agent.sync.state === 'polling', { what: 'the replica to poll' });
     await f.chain.publish(f.store, [keyOp('a')]);
@@ -387,7 +392,7 @@ describe('R12', () => {
     expect((f.stream?.waiting ?? 0) * 700_000).toBeLessThan(STREAM_LIMITS.bufferedBytes + 3 * 700_000);
     expect(connection.socket.bufferedAmount).toBeGreaterThan(0);
     release();
-    await at(f, COUNT);
+    await at(f, COUNT, MANY_MS);
     expect(connection.follows).toHaveLength(1);
   });
 });

@@ -1,11 +1,11 @@
 import { setMaxListeners } from 'node:events';
-import { FormatError, type TrustedKeys, verifyRevision } from '#artifacts';
-import { deferred, type Logger, sleep } from '#platform';
+import { FormatError, type TrustedKeys } from '#artifacts';
+import { deferred, type Logger } from '#platform';
 import type { KnownHead } from '../state/state-layout.js';
-import type { StateStore } from '../state/state-store.js';
+import type { Applied, StateStore } from '../state/state-store.js';
 import { untilEither } from './either-signal.js';
 import { HeadBook } from './head-book.js';
-import { ForkError, requireOwnHistory } from './own-history.js';
+import { ForkError } from './own-history.js';
 import { PullSource } from './pull-source.js';
 import type { RevisionSource } from './revision-source.js';
 import { RunState, steadyNow } from './run-state.js';
@@ -15,6 +15,7 @@ import { StreamIntake } from './stream/stream-intake.js';
 import { BEGINNING, type Origin, type Sync, type SyncEffect, type SyncEvent, type SyncTimes } from './sync.js';
 import { transition } from './sync-machine.js';
 import { SyncTeller } from './sync-teller.js';
+import { verifyTogether } from './together.js';
 
 type FetchRevision = Extract<SyncEffect, { kind: 'fetch-revision' }>;
 
@@ -44,8 +45,8 @@ export interface SyncAgentOptions extends SyncTimes {
 export class SyncAgent {
   readonly heads: HeadBook;
   #sync: Sync = BEGINNING;
-  /** the revision that lies ready to be applied */
-  #hand: { bytes: Buffer; from: Origin } | null = null;
+  /** the revisions that lie ready to be applied, one after the other */
+  #hand: { revisions: Buffer[]; from: Origin } | null = null;
   readonly #teller: SyncTeller;
   readonly #sources: readonly PullSource[];
   readonly #intake: StreamIntake | null;
@@ -86,6 +87,7 @@ export class SyncAgent {
     const { revision } = this.options.state.position;
     setMaxListeners(0, signal); // every call that is under way listens, and there is a fixed number of them
     const head = Math.max(revision, this.heads.newest?.revision ?? 0);
+    signal.addEventListener('abort', () => this.#woken.resolve(), { once: true });
     const streaming = this.options.stream?.run();
     const scrubbing = this.#scrub(signal);
     let event: SyncEvent = {
@@ -151,9 +153,11 @@ export class SyncAgent {
         this.#intake?.drop(effect.code, effect.detail, effect.holdMs);
         return { kind: 'stream-down', code: effect.code, detail: effect.detail };
       case 'wait': {
-        const ends = new AbortController();
-        void this.#woken.promise.then(() => ends.abort());
-        await untilEither(signal, ends, () => sleep(effect.ms, ends.signal));
+        // no AbortSignal: each that fires costs an error with its stack, and this one fires with every revision
+        const woken = this.#woken;
+        const timer = setTimeout(() => woken.resolve(), effect.ms);
+        await woken.promise;
+        clearTimeout(timer);
         return { kind: 'tick' };
       }
     }
@@ -176,8 +180,9 @@ export class SyncAgent {
   async #fetch({ revision, source, until: last }: FetchRevision, signal: AbortSignal): Promise<SyncEvent> {
     const outcome = await this.#at(source).fetch(revision, last, signal);
     if (outcome.kind !== 'fetched') return outcome;
-    this.#hand = { bytes: outcome.bytes, from: source };
-    return { kind: 'revision-fetched', source };
+    const { revisions } = outcome;
+    this.#hand = { revisions, from: source };
+    return { kind: 'revision-fetched', source, revisions: revisions.length };
   }
 
   async #mend(source: number, signal: AbortSignal): Promise<SyncEvent> {
@@ -192,42 +197,48 @@ export class SyncAgent {
   }
 
   #takePushed(): SyncEvent {
-    const bytes = this.#intake?.take();
-    if (!bytes) return { kind: 'stream-pushed', waiting: 0 };
-    this.#hand = { bytes, from: 'stream' };
-    return { kind: 'revision-fetched', source: 'stream' };
+    const revisions = this.#intake?.take() ?? [];
+    if (revisions.length === 0) return { kind: 'stream-pushed', waiting: 0 };
+    this.#hand = { revisions, from: 'stream' };
+    return { kind: 'revision-fetched', source: 'stream', revisions: revisions.length };
   }
 
   async #apply(signal: AbortSignal): Promise<SyncEvent> {
-    const { onApplied, state, stream, trusted } = this.options;
-    const { bytes, from } = this.#hand ?? { bytes: Buffer.alloc(0), from: 0 };
+    const { onApplied, state, trusted } = this.options;
+    const { from, revisions } = this.#hand ?? { revisions: [], from: 0 };
     const number = state.position.revision + 1;
     const began = performance.now();
-    let ops: number;
+    let applied: Applied;
     try {
-      const revision = verifyRevision(bytes, state.chainPosition, trusted());
-      requireOwnHistory(revision, this.heads);
-      ops = await state.apply(revision, Date.now());
+      const verified = verifyTogether(revisions, state.chainPosition, trusted(), this.heads);
+      applied = await state.applyTogether(verified, Date.now());
     } catch (error) {
       const detail = `revision ${number}: ${(error as Error).message}`;
       if (!(error instanceof FormatError || error instanceof ForkError))
         return { kind: 'revision-refused', source: from, code: 'state_write_failed', detail };
       this.#hand = null;
-      return this.#refused(from, error.code, detail, signal);
+      return this.#refused(from, error, detail, signal);
     }
-    this.#hand = null;
-    onApplied(ops, (performance.now() - began) / 1000);
-    stream?.applied();
-    return { kind: 'revision-applied', revision: number };
+    const left = revisions.slice(applied.revisions);
+    this.#hand = left.length > 0 ? { revisions: left, from } : null;
+    onApplied(applied.ops, (performance.now() - began) / 1000);
+    return { kind: 'revision-applied', revision: number + applied.revisions - 1, left: left.length };
   }
 
-  async #refused(from: Origin, code: string, detail: string, signal: AbortSignal): Promise<SyncEvent> {
+  async #refused(
+    from: Origin,
+    error: FormatError | ForkError,
+    detail: string,
+    signal: AbortSignal,
+  ): Promise<SyncEvent> {
+    const { code } = error;
+    const decided = error instanceof ForkError && error.decided;
     if (from === 'stream') return { kind: 'revision-refused', source: from, code, detail };
     const source = this.#at(from);
     source.forget();
     // What does not continue this history may belong to another one.
     const fork = code === 'wrong_previous' ? await source.explainFork(detail, signal) : null;
-    if (fork === null) return { kind: 'revision-refused', source: from, code, detail };
+    if (fork === null) return { kind: 'revision-refused', source: from, code, detail, decided };
     return { kind: 'revision-refused', source: from, code: 'fork', detail: fork };
   }
 

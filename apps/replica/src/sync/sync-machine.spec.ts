@@ -190,6 +190,9 @@ describe('transition', () => {
     const once = after(FACTS['catching-up'], missing);
     expect(effectText(effectOf(once))).toBe('catch up to 5 from 0');
     expect(effectText(effectOf(once, missing))).toBe('fetch 4..5 of 1');
+    const fork: SyncEvent = { kind: 'revision-refused', source: 0, code: 'fork', detail: 'd' };
+    expect(effectText(effectOf(FACTS['catching-up'], fork))).toBe('fetch 4..5 of 1');
+    expect(effectText(effectOf(FACTS['catching-up'], { ...fork, decided: true }))).toBe('catch up to 5 from 0');
     expect(effectText(effectOf({ ...FACTS['catching-up'], head: 68 }))).toBe('catch up to 68 from 0');
   });
 
@@ -242,11 +245,20 @@ describe('transition', () => {
   });
 
   it('keeps a revision at hand that its own disk does not take, and tries again', () => {
-    const taken = after(following, { kind: 'revision-fetched', source: 'stream' });
+    const taken = after(following, { kind: 'revision-fetched', source: 'stream', revisions: 1 });
     const full: SyncEvent = { kind: 'revision-refused', source: 'stream', code: 'state_write_failed', detail: 'd' };
     expect(effectOf(taken, full)).toEqual({ kind: 'wait', ms: 1500 });
     const later = { ...AT, now: AT.now + 1500 };
     expect(effectText(effectOf(after(taken, full), { kind: 'tick' }, later))).toBe('apply 4');
+  });
+
+  it('applies what it took together, as far as that goes, and the rest of it before anything else', () => {
+    const waiting = after(following, { kind: 'stream-pushed', waiting: 5 });
+    const taken = after(waiting, { kind: 'revision-fetched', source: 'stream', revisions: 3 });
+    expect(taken.stream.waiting).toBe(2);
+    const some = after(taken, { kind: 'revision-applied', revision: 5, left: 1 });
+    expect(effectText(effectOf(some))).toBe('apply 6');
+    expect(effectText(effectOf(after(some, { kind: 'revision-applied', revision: 6, left: 0 })))).toBe('take-pushed');
   });
 
   it('repairs its state once where a revision does not give the right root, and then it was the revision', () => {
@@ -270,7 +282,7 @@ describe('transition', () => {
     expect(waits).toBeGreaterThanOrEqual(30_000);
     expect(effectOf(after(failed, EVENTS['damage-found'])).kind).toBe('wait');
     expect(effectText(effectOf(failed, { kind: 'tick' }, { ...AT, now: AT.now + waits }))).toBe('mend from 1');
-    expect(after(failed, { kind: 'revision-applied', revision: 4 }).mend).toEqual(failed.mend);
+    expect(after(failed, { kind: 'revision-applied', revision: 4, left: 0 }).mend).toEqual(failed.mend);
     expect(after(failed, { kind: 'mended', source: 1, revision: 3 })).toMatchObject({ mend: null, faults: {} });
   });
 

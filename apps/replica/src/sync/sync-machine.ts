@@ -83,13 +83,16 @@ const ON: { [K in SyncEvent['kind']]: Reducer<K> } = {
   'source-failed': (sync, { code, detail, source }, at, times) =>
     failing(wrong(sync, `source ${source}`, { code, detail }, at), source, at, times, 'all'),
 
-  'revision-fetched': (sync, { source }) => {
+  'revision-fetched': (sync, { revisions, source }) => {
     const taken: Sync = { ...sync, hand: source };
     if (source !== 'stream') return changed(taken, source, { answers: true });
-    return { ...taken, stream: { ...sync.stream, waiting: Math.max(0, sync.stream.waiting - 1) } };
+    return { ...taken, stream: { ...sync.stream, waiting: Math.max(0, sync.stream.waiting - revisions) } };
   },
 
-  'revision-applied': (sync, { revision }, at) => arrived(sync, sync.hand ?? 'stream', revision, at),
+  'revision-applied': (sync, { left, revision }, at) => {
+    const there = arrived(sync, sync.hand ?? 'stream', revision, at);
+    return left > 0 ? { ...there, hand: sync.hand } : there;
+  },
   'caught-up': (sync, { revision, source }, at) => arrived(sync, source, revision, at),
   repaired: (sync, { damaged, revision, source }, at, times) => {
     if (damaged > 0) return arrived(whole(sync), source, revision, at);
@@ -110,7 +113,7 @@ const ON: { [K in SyncEvent['kind']]: Reducer<K> } = {
     return { ...wrong(sync, 'state', fault, at), mend: { tries: tries + 1, at: at.now + ms } };
   },
 
-  'revision-refused': (sync, { code, detail, source }, at, times) => {
+  'revision-refused': (sync, { code, decided = false, detail, source }, at, times) => {
     const halted = sync.faults.revision?.code === 'reader_too_old';
     // Nobody has said that there is one more, this was only tried.
     const tried = code === 'revision_missing' && sync.head <= sync.revision;
@@ -129,7 +132,7 @@ const ON: { [K in SyncEvent['kind']]: Reducer<K> } = {
     const rested = holdMs > 0 ? { ...empty, head, applyAt: at.now + holdMs } : empty;
     if (source === 'stream') return refusedPush(rested, { code, detail, holdMs });
     // Not kept any more, or signed by a key that was retired before this replica came: a snapshot leads past it.
-    const passable = code === 'revision_missing' || code === 'untrusted_key';
+    const passable = code === 'revision_missing' || code === 'untrusted_key' || decided;
     const jumps = passable && !tried && !sync.sources[source]?.jumps;
     if (jumps) return changed(rested, source, { jumps });
     const after = changed(failing(rested, source, at, times, 'fetch'), source, { jumps: false });

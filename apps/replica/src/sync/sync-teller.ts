@@ -19,7 +19,9 @@ export class SyncTeller {
   tell(before: Sync, after: Sync): void {
     const { log, onChange } = this.options;
     this.#tellFaults(before, after);
-    if ((after.state === 'polling' || after.state === 'live') && !this.#caughtUp) {
+    // at revision 0 there is nothing yet that could have been caught up with
+    const isLevel = after.revision > 0 && after.revision >= after.head;
+    if ((after.state === 'polling' || after.state === 'live') && isLevel && !this.#caughtUp) {
       this.#caughtUp = true;
       log.info({ revision: after.revision }, 'caught up with the chain');
     }

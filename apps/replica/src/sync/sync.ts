@@ -59,7 +59,7 @@ export interface Sync {
   head: number;
   sources: readonly SourceSync[];
   stream: StreamSync;
-  /** where the revision came from that lies ready to be applied */
+  /** where the revisions came from that lie ready to be applied */
   hand: Origin | null;
   /** not before this time does this disk get another try */
   applyAt: number;
@@ -87,10 +87,13 @@ export type SyncEvent =
   | ({ kind: 'head-refused'; source: number } & Fault)
   /** it did not answer, or has nothing */
   | ({ kind: 'source-failed'; source: number } & Fault)
-  | { kind: 'revision-fetched'; source: Origin }
-  | { kind: 'revision-applied'; revision: number }
-  /** it is missing, or not what it should be, or this disk does not take it */
-  | ({ kind: 'revision-refused'; source: Origin } & Fault)
+  /** so many, one after the other; the first is the one after the newest that was applied */
+  | { kind: 'revision-fetched'; source: Origin; revisions: number }
+  /** the last of those at hand that were applied together; `left`: so many are still to be applied */
+  | { kind: 'revision-applied'; revision: number; left: number }
+  /** the first of those at hand: it is missing, or not what it should be, or this disk does not take it */
+  /** `decided`: it is of a fork, and a newer term has chosen between the two: the way to its head leads past it */
+  | ({ kind: 'revision-refused'; source: Origin; decided?: boolean } & Fault)
   /** the state was brought to a revision by segments or a snapshot */
   | { kind: 'caught-up'; source: number; revision: number }
   /** the state was compared with a snapshot; `damaged` parts of it were replaced */
@@ -125,6 +128,7 @@ export type SyncEffect =
   /** the same, while following goes on: it must not take long */
   | { kind: 'mend'; source: number }
   | { kind: 'take-pushed' }
+  /** `revision`, and those at hand after it */
   | { kind: 'apply'; revision: number }
   | { kind: 'refollow' }
   | { kind: 'drop-stream'; code: string; detail: string; holdMs: number }

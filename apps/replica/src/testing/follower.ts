@@ -117,7 +117,7 @@ export class Follower {
       pollMs: 20,
       streamPollMs: this.streamPollMs,
       onHead: () => undefined,
-      onApplied: () => undefined,
+      onApplied: () => this.stream?.acknowledge(),
       onChange: () => undefined,
       onRefused: (code) => void this.refused.push(code),
     });
@@ -128,7 +128,8 @@ export class Follower {
     return new StreamClient({
       urls: this.#masters,
       token: 'hg_replica_1',
-      position: () => ({ ...state.position, lagMs: 0 }),
+      position: () => state.position,
+      served: () => ({ revision: state.position.revision, lagMs: 0 }),
       delta: (revision) => state.delta(revision),
       status: () => sampleStatus(this.agent.sync),
       log: createLog('test', 'silent'),

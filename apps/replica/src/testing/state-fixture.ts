@@ -1,13 +1,13 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { StateRoot, TrustedKeys, verifyRevision } from '#artifacts';
+import { positionAfter, StateRoot, TrustedKeys, verifyRevision } from '#artifacts';
 import { ChainMaker } from '#artifacts/testing';
 import { build } from '#harness';
 import type { Op } from '#model';
 import { openTables } from '../state/state-database.js';
 import { entryName } from '../state/state-layout.js';
-import { StateStore } from '../state/state-store.js';
+import { type Applied, StateStore } from '../state/state-store.js';
 
 export function temporaryDirectory(): string {
   return mkdtempSync(join(tmpdir(), 'helio-replica-'));
@@ -29,6 +29,16 @@ export class StateFixture {
 
   async applyBytes(bytes: Buffer): Promise<void> {
     await this.store.apply(verifyRevision(bytes, this.store.chainPosition, this.trusted), Date.now());
+  }
+
+  async applyTogether(all: readonly Buffer[]): Promise<Applied> {
+    let place = this.store.chainPosition;
+    const revisions = all.map((bytes) => {
+      const revision = verifyRevision(bytes, place, this.trusted);
+      place = positionAfter(revision);
+      return revision;
+    });
+    return this.store.applyTogether(revisions, Date.now());
   }
 
   async reopen(): Promise<void> {

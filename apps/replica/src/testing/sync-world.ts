@@ -23,7 +23,8 @@ export class SyncWorld {
   /** effects in a row that neither took time nor brought a revision */
   busy = 0;
   #effect: SyncEffect;
-  #hand: { good: boolean; from: Origin } | null = null;
+  /** so many good ones, and then perhaps one that is not */
+  #hand: { good: number; bad: number; from: Origin } | null = null;
   /** null: not connected; else the next revision that it brings */
   #next: number | null = null;
   #answered = false;
@@ -126,8 +127,10 @@ export class SyncWorld {
     if (mood === 'gone') return { kind: 'source-failed', source, code: 'store_unreachable', detail: 'd' };
     const has = mood === 'lies' || (mood === 'frozen' ? revision <= 2 : mood === 'good' && revision <= this.head);
     if (!has) return { kind: 'revision-refused', source, code: 'revision_missing', detail: 'd' };
-    this.#hand = { good: mood !== 'lies', from: source };
-    return { kind: 'revision-fetched', source };
+    const good = mood === 'lies' ? 0 : this.#upTo(Math.min(4, this.head - revision + 1));
+    const bad = mood === 'lies' || this.random() < 0.1 ? 1 : 0;
+    this.#hand = { good, bad, from: source };
+    return { kind: 'revision-fetched', source, revisions: good + bad };
   }
 
   #jump(source: number, until: number): SyncEvent {
@@ -145,18 +148,30 @@ export class SyncWorld {
 
   #takePushed(): SyncEvent {
     if (this.#brought === 0) return { kind: 'stream-pushed', waiting: 0 };
-    this.#brought -= 1;
-    this.#hand = { good: this.stream !== 'lies', from: 'stream' };
-    return { kind: 'revision-fetched', source: 'stream' };
+    const revisions = this.#upTo(Math.min(4, this.#brought));
+    this.#brought -= revisions;
+    const good = this.stream === 'lies' ? Math.floor(this.random() * revisions) : revisions;
+    this.#hand = { good, bad: revisions - good, from: 'stream' };
+    return { kind: 'revision-fetched', source: 'stream', revisions };
   }
 
   #apply(): SyncEvent {
-    const { from, good } = this.#hand ?? { from: 0, good: false };
+    const { bad, from, good } = this.#hand ?? { from: 0, good: 0, bad: 0 };
     if (this.isDiskFull) return { kind: 'revision-refused', source: from, code: 'state_write_failed', detail: 'd' };
+    if (good > 0) {
+      const applied = this.#upTo(good); // it may end after one that changes whom to believe
+      const left = good - applied + bad;
+      this.#hand = left > 0 ? { good: good - applied, bad, from } : null;
+      return { kind: 'revision-applied', revision: this.sync.revision + applied, left };
+    }
     this.#hand = null;
-    if (good) return { kind: 'revision-applied', revision: this.sync.revision + 1 };
     const code = (['bad_hash', 'wrong_revision', 'older_epoch', 'wrong_root'] as const)[Math.floor(this.random() * 4)];
     return { kind: 'revision-refused', source: from, code: code ?? 'bad_hash', detail: 'd' };
+  }
+
+  /** From 1 on. */
+  #upTo(most: number): number {
+    return 1 + Math.floor(this.random() * most);
   }
 
   #follow(): SyncEvent {

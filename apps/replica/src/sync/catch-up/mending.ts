@@ -4,7 +4,6 @@ import {
   blobName,
   bucketOf,
   decodeBlob,
-  decodeHeader,
   encodeBlob,
   type Entry,
   FormatError,
@@ -12,11 +11,11 @@ import {
   type SnapshotBucket,
   type TrustedKeys,
   type VerifiedSnapshot,
-  verifyRevision,
   verifySegment,
 } from '#artifacts';
 import type { Op } from '#model';
 import type { ReplacedBucket } from '../../state/snapshot-plan.js';
+import { verifyAlone } from '../verify-alone.js';
 import { CatchUpError } from './catch-up-error.js';
 import type { ObjectFetcher } from './object-fetcher.js';
 import type { Piece } from './routes.js';
@@ -80,9 +79,7 @@ export class Mending {
   #read({ index, level }: Piece, bytes: Buffer, trusted: TrustedKeys): BodyReader {
     const { environment } = this.snapshot.header;
     if (level === 0) {
-      const { previous } = decodeHeader(bytes).header;
-      const place = { environment, epoch: 0, revision: index, hash: previous };
-      return new BodyReader(verifyRevision(bytes, place, trusted).body);
+      return new BodyReader(verifyAlone(bytes, environment, index + 1, trusted).body);
     }
     const { body, header } = verifySegment(bytes, environment, trusted);
     if (header.level !== level || header.index !== index)

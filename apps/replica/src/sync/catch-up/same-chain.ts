@@ -1,5 +1,6 @@
-import { decodeHeader, deltaName, FormatError, type TrustedKeys, verifyRevision } from '#artifacts';
+import { deltaName, FormatError, type TrustedKeys } from '#artifacts';
 import type { StateStore } from '../../state/state-store.js';
+import { verifyAlone } from '../verify-alone.js';
 import { CatchUpError } from './catch-up-error.js';
 import type { ObjectFetcher } from './object-fetcher.js';
 
@@ -26,9 +27,7 @@ export async function requireSameChain(
   try {
     const bytes = await fetcher.one(name, OWN_REVISION_BYTES, signal);
     if (bytes === null) return `${name} is not kept there any more`;
-    const { previous } = decodeHeader(bytes).header;
-    const place = { environment, epoch: 0, revision: revision - 1, hash: previous };
-    found = verifyRevision(bytes, place, trusted).hash.toString('hex');
+    found = verifyAlone(bytes, environment, revision, trusted).hash.toString('hex');
   } catch (error) {
     // what nobody signed that is believed now says nothing, and what is too large is not worth it
     if (error instanceof FormatError || error instanceof CatchUpError) return error.message;

@@ -1,3 +1,5 @@
+import { countTogether } from '../together.js';
+
 /**
  * Frames that have come and were not taken yet, bounded in bytes: past the bound nothing more is read from the socket,
  * and its sender sees that. What was read already by then is kept, at most one frame and one read of the socket more.
@@ -30,12 +32,12 @@ export class Inbox {
     this.#toggle();
   }
 
-  take(): Buffer | null {
-    const frame = this.#frames.shift();
-    if (!frame) return null;
-    this.#bytes -= frame.length;
+  /** Those of the oldest that are applied together, in order. */
+  take(): Buffer[] {
+    const frames = this.#frames.splice(0, countTogether(this.#frames));
+    for (const { length } of frames) this.#bytes -= length;
     this.#toggle();
-    return frame;
+    return frames;
   }
 
   clear(): void {

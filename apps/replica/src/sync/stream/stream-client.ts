@@ -16,7 +16,9 @@ export interface StreamClientOptions {
   /** of the instances of the master; any of them will do */
   urls: readonly string[];
   token: string;
-  position: () => StreamPosition & { lagMs: number | null };
+  position: () => StreamPosition;
+  /** what is acknowledged: where this replica serves, which may be a moment after where it stands */
+  served: () => { revision: number; lagMs: number | null };
   /** the exact bytes of a revision, null when it is not kept */
   delta: (revision: number) => Buffer | null;
   status: () => ReplicaStatus;
@@ -71,8 +73,9 @@ export class StreamClient {
     running.signal.removeEventListener('abort', abort);
   }
 
-  take(): Buffer | null {
-    return this.#socket?.inbox.take() ?? null;
+  /** Those of the revisions that wait which are applied together. */
+  take(): Buffer[] {
+    return this.#socket?.inbox.take() ?? [];
   }
 
   get waiting(): number {
@@ -90,9 +93,9 @@ export class StreamClient {
     this.#socket?.end({ code, detail });
   }
 
-  /** A revision was applied. */
-  applied(): void {
-    this.#teller?.applied();
+  /** A newer revision is served. */
+  acknowledge(): void {
+    this.#teller?.acknowledge();
   }
 
   /** The status has changed. */
@@ -121,15 +124,12 @@ export class StreamClient {
   }
 
   #opened(socket: MasterSocket, url: string, revision: number): void {
-    const { log, position, status } = this.options;
+    const { log, served, status } = this.options;
     log.info({ master: url }, 'connected to the stream of the master');
     this.#teller = new StreamTeller({
       send: (message) => socket.send(message),
       status,
-      acknowledged: () => {
-        const { lagMs, revision: applied } = position();
-        return { revision: applied, lagMs };
-      },
+      served,
     });
     this.#teller.start();
     this.onNews({ kind: 'up', revision });

@@ -18,7 +18,7 @@ export class StreamIntake {
     client.onNews = (news) => this.#hear(news);
   }
 
-  take(): Buffer | null {
+  take(): Buffer[] {
     return this.client.take();
   }
 

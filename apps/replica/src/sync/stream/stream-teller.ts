@@ -8,8 +8,8 @@ const STATUS_EVERY_MS = 5000;
 
 export interface TellerOptions {
   send: (message: ToMaster) => void;
-  /** where this replica stands */
-  acknowledged: () => { revision: number; lagMs: number | null };
+  /** where this replica serves */
+  served: () => { revision: number; lagMs: number | null };
   status: () => ReplicaStatus;
 }
 
@@ -26,10 +26,10 @@ export class StreamTeller {
     this.changed();
   }
 
-  applied(): void {
+  acknowledge(): void {
     this.#ack ??= setTimeout(() => {
       this.#ack = null;
-      this.options.send({ type: 'ack', ...this.options.acknowledged() });
+      this.options.send({ type: 'ack', ...this.options.served() });
     }, ACK_MS);
     this.changed();
   }

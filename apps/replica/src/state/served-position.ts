@@ -1,0 +1,40 @@
+import type { StoredPosition } from './state-layout.js';
+
+/** Positions that are remembered while a worker lags: it goes over to the newest of all, so older ones matter least. */
+const MOST = 64;
+
+/**
+ * Where this replica stands in what it answers: the newest position that every gateway worker has reached. The state on the
+ * disk is ahead of it for as long as they take. It never goes back: a worker that starts loads the newest state before it
+ * listens.
+ */
+export class ServedPosition {
+  #position: Readonly<StoredPosition>;
+  readonly #applied: Readonly<StoredPosition>[] = [];
+
+  /** @param position of the state when nobody serves yet */
+  constructor(position: Readonly<StoredPosition>) {
+    this.#position = position;
+  }
+
+  get position(): Readonly<StoredPosition> {
+    return this.#position;
+  }
+
+  /** The state has come to a newer position, or was mended. */
+  applied(position: Readonly<StoredPosition>): void {
+    this.#applied.push(position);
+    if (this.#applied.length > MOST) this.#applied.shift();
+  }
+
+  /**
+   * @param revision that every worker has loaded; infinity when there is none
+   * @returns whether that is news
+   */
+  loaded(revision: number): boolean {
+    const count = this.#applied.findLastIndex((position) => position.revision <= revision) + 1;
+    const newest = this.#applied.splice(0, count).at(-1);
+    if (newest) this.#position = newest;
+    return newest !== undefined;
+  }
+}
