@@ -16,6 +16,7 @@ import { migrate } from './database/data-source.js';
 import { MasterMetrics } from './health/master-metrics.js';
 import type { MasterRequest } from './http/request.js';
 import { installBodyParser } from './http/body-parser.js';
+import { installMethodCheck } from './http/method-check.js';
 import { sendProblem } from './http/problem.filter.js';
 import { MasterModule } from './master.module.js';
 
@@ -53,6 +54,7 @@ export async function createApp(config: MasterConfig): Promise<NestFastifyApplic
     reply.header('x-request-id', request.id);
     done();
   });
+  installMethodCheck(fastify);
   const authentication = app.get(Authentication);
   fastify.addHook('onRequest', (request) => authentication.authenticate(request as unknown as MasterRequest));
   await app.init();

@@ -147,7 +147,7 @@ export const ERRORS = {
   fenced_off: entry(
     503,
     'Another master has taken over',
-    'The artifact store has a head of a newer term, or of another history: another master, with another database, publishes there.',
+    'The artifact store, or a replica, has what another master with another database has published there: a newer term, or another history.',
     'Send to the other master. GET /v1/environments/{environment}/office says which one it is; an operator decides there if this one is to go on.',
   ),
   // --- gateway: the credential
@@ -215,7 +215,7 @@ export const ERRORS = {
   behind_min_revision: entry(
     425,
     'This replica has not got that revision yet',
-    'Heliograph-Min-Revision asks for a newer state than is loaded.',
+    'Heliograph-Min-Revision, or min of /readyz, asks for a newer state than is loaded.',
     'Send again after Retry-After.',
   ),
   rate_limited: entry(

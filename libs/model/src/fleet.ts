@@ -28,6 +28,7 @@ export const replicaStatus = z.object({
   source: z.enum(['store', 'stream', 'peer', 'none']),
   freshness: z.enum(['fresh', 'stale']),
   epoch: z.int().min(0),
+  /** with epoch, hash and root: the newest one that all of its gateway workers serve */
   revision: z.int().min(0),
   hash: hex64.nullable(),
   root: hex64.nullable(),

@@ -46,18 +46,35 @@ export function encodeKeyRecord(record: KeyRecord): Buffer {
  * @throws RangeError for bytes that are no key record of a known version, or of a key that is not revoked and has unknown flags
  */
 export function decodeKeyRecord(bytes: Buffer): KeyRecord {
+  const revoked = isRevoked(bytes);
+  const seconds = bytes.readUInt32BE(1);
+  return {
+    application: stringifyUuid(applicationOf(bytes)),
+    revoked,
+    expiresAt: seconds === 0 ? null : seconds * 1000,
+  };
+}
+
+/**
+ * The key of the application's record that a key's record names: a part of its bytes.
+ *
+ * @throws RangeError as `decodeKeyRecord`
+ */
+export function applicationKeyIn(keyRecord: Buffer): Buffer {
+  isRevoked(keyRecord);
+  return applicationOf(keyRecord);
+}
+
+function isRevoked(bytes: Buffer): boolean {
   if (bytes.length !== 21) throw new RangeError(`a key record has 21 bytes, not ${bytes.length}`);
   const head = bytes.readUInt8(0);
   if (head >> 4 !== KEY_RECORD_VERSION) throw new RangeError(`a key record of version ${head >> 4} is not known`);
   const revoked = (head & REVOKED) !== 0;
   if (!revoked && (head & 0x0e) !== 0) throw new RangeError(`a key record with flags ${head & 0x0f} is not known`);
-  const seconds = bytes.readUInt32BE(1);
-  return {
-    application: stringifyUuid(bytes.subarray(5, 21)),
-    revoked,
-    expiresAt: seconds === 0 ? null : seconds * 1000,
-  };
+  return revoked;
 }
+
+const applicationOf = (bytes: Buffer): Buffer => bytes.subarray(5, 21);
 
 /** Whether it can be told of a key record that cannot be used that it does not revoke: its version, at least, is known. */
 export function keyRecordIsReadable(bytes: Buffer): boolean {

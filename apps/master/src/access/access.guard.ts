@@ -1,7 +1,7 @@
 import { hash, hkdfSync } from 'node:crypto';
 import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
 import { fail, secretHash } from '#model';
-import { type Access, ENDPOINT, type EndpointSpec } from '../http/endpoint.js';
+import { type Access, endpointOf } from '../http/endpoint.js';
 import type { Caller, IdempotencyKey, MasterRequest } from '../http/request.js';
 import { AccessTokens } from './access-tokens.js';
 
@@ -19,7 +19,7 @@ export class Authentication {
 
   /** Leaves the identity on the request. @throws HelioError `unauthenticated`, `forbidden` */
   async authenticate(request: MasterRequest): Promise<void> {
-    const { endpoint } = request.routeOptions.config as { endpoint?: EndpointSpec };
+    const endpoint = endpointOf(request);
     if (endpoint) request.identity = await this.identify(endpoint.access, bearerOf(request));
   }
 
@@ -48,9 +48,9 @@ export class Authentication {
 @Injectable()
 export class AccessGuard implements CanActivate {
   canActivate(context: ExecutionContext): boolean {
-    const spec = Reflect.getMetadata(ENDPOINT, context.getHandler()) as EndpointSpec | undefined;
-    if (!spec) return true; // health, metrics, docs
     const request = context.switchToHttp().getRequest<MasterRequest>();
+    const spec = endpointOf(request);
+    if (!spec) return true;
     if (!request.identity) throw new Error('the request was not authenticated');
     const token = bearerOf(request);
     request.caller = {

@@ -1,15 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
-import { fail, KEY_ID_BYTES, newKeySecret, secretHash } from '#model';
+import { fail, KEY_ID_BYTES, newKeySecret, secretHash, TABLE } from '#model';
 import { DataSource, type EntityManager } from 'typeorm';
 import { ApiKeyRow, ApplicationRow } from '../database/entities.js';
-import { prepared } from '../database/prepared.js';
 import { AGE_AND_ID, decodeCursor, type Page, type PageRequest, toPage } from '../http/paging.js';
 import { type Answer, type Caller, created, ok } from '../http/request.js';
-import { applicationMark, keyMark } from '../publishing/index.js';
-import type { WriteTx } from '../writes/write-tx.js';
-import { type Shared, Writes } from '../writes/writes.js';
+import { type Entry, keyMark } from '../publishing/index.js';
+import { flushing, type WriteTx, XID } from '../writes/write-tx.js';
+import { type OnlyStatement, type Shared, type Together, Writes } from '../writes/writes.js';
 import { lockApplication, noSuchApplication } from './applications.service.js';
 import type { IssuedKeyView, KeyView } from './keys.endpoints.js';
 
@@ -116,40 +115,51 @@ export class KeysService {
  * application that is locked must not hold up the keys of others.
  */
 async function issueTogether(
-  manager: EntityManager,
-  requests: Shared<KeyFields>[],
-): Promise<(Answer<IssuedKeyView> | null)[]> {
-  const made = requests.map(({ tx, item }) => ({ tx, ...newKey(tx.caller, item) }));
-  const keys = made.map(({ key }) => key);
-  const rows = await prepared<{ id: string; created_at: Date }>(manager, ISSUE, [
-    keys.map(({ id }) => id),
-    keys.map(({ application }) => application),
-    keys.map(({ environment }) => environment),
-    keys.map(({ hash }) => hash),
-    keys.map(({ hint }) => hint),
-    keys.map(({ name }) => name),
-    keys.map(({ expiresAt }) => expiresAt),
-    keys.map(({ createdBy }) => createdBy),
-  ]);
-  const inserted = new Map(rows.map((row) => [row.id, row.created_at]));
-  return made.map(({ tx, key, secret }) => {
-    const createdAt = inserted.get(key.id);
-    return createdAt ? answerOf(issued(tx, key, createdAt, secret)) : null;
+  query: OnlyStatement,
+  requests: readonly Shared<KeyFields>[],
+): Promise<Together<IssuedKeyView>> {
+  const made = requests.map(({ caller, item }) => ({ caller, ...newKey(caller, item) }));
+  const asked = made.map(({ caller, key }) => {
+    const { createdAt: _, ...after } = viewOf({ ...key, createdAt: UNKNOWN });
+    const { actor, role, requestId: request_id } = caller;
+    return { ...after, hash: key.hash.toString('hex'), actor, role, request_id, after };
   });
+  const rows = await query<{ id: string; created_at: string; xid: string }>(ISSUE, [JSON.stringify(asked)]);
+  const inserted = new Map(rows.map((row) => [row.id, new Date(row.created_at)]));
+  const marked: Entry[] = [];
+  const answers = made.map(({ key, secret }) => {
+    const createdAt = inserted.get(key.id);
+    if (!createdAt) return null;
+    marked.push(markOf(key));
+    return answerOf({ ...viewOf({ ...key, createdAt }), secret });
+  });
+  return { answers, xid: rows[0]?.xid ?? null, marked };
 }
+
+/** PostgreSQL's clock says when: those of several masters would not agree. */
+const UNKNOWN = new Date(0);
 
 const ISSUE = {
   name: 'key_issue',
   text: `
     WITH asked AS (
-      SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::text[], $6::text[], $7::timestamptz[], $8::text[])
-        AS a (id, application_id, environment_id, hash, hint, name, expires_at, created_by)
+      SELECT * FROM jsonb_to_recordset($1::jsonb)
+        AS a (id uuid, application uuid, environment text, hash text, hint text, name text, "expiresAt" timestamptz, "createdBy" text,
+              actor text, role text, request_id text, after jsonb)
     ), held AS (
-      SELECT id FROM application WHERE id IN (SELECT application_id FROM asked) FOR SHARE SKIP LOCKED
-    )
-    INSERT INTO api_key (id, application_id, environment_id, hash, hint, name, expires_at, created_by)
-    SELECT a.* FROM asked a JOIN held h ON h.id = a.application_id JOIN environment e ON e.id = a.environment_id
-    RETURNING id, created_at`,
+      SELECT id FROM application WHERE id IN (SELECT application FROM asked) FOR SHARE SKIP LOCKED
+    ), inserted AS (
+      INSERT INTO api_key (id, application_id, environment_id, hash, hint, name, expires_at, created_by)
+      SELECT a.id, a.application, a.environment, decode(a.hash, 'hex'), a.hint, a.name, a."expiresAt", a."createdBy"
+      FROM asked a JOIN held h ON h.id = a.application JOIN environment e ON e.id = a.environment
+      RETURNING id, environment_id, chain_id,
+        to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS created_at
+    ), ${flushing(
+      `SELECT environment_id, ${TABLE.key}, chain_id FROM inserted`,
+      `SELECT a.actor, a.role, 'key.issue', 'key/' || id, NULL::jsonb, a.after || jsonb_build_object('createdAt', i.created_at), a.request_id
+       FROM asked a JOIN inserted i USING (id)`,
+    )}
+    SELECT id, created_at, ${XID} AS xid FROM inserted`,
 };
 
 /** Waits for whoever changes the application, and says what is wrong. */
@@ -196,11 +206,16 @@ async function insertSecret(tx: WriteTx, fields: KeyFields): Promise<IssuedKeyVi
 
 /** Marks and notes a key that was inserted. */
 function issued(tx: WriteTx, key: NewKey, createdAt: Date, secret: string): IssuedKeyView {
-  const { id, application, environment, hash } = key;
+  const { id, environment } = key;
   const view = viewOf({ ...key, createdAt });
-  tx.mark([environment], keyMark(hash.subarray(0, KEY_ID_BYTES)), applicationMark(application));
+  tx.mark([environment], markOf(key));
   tx.audit({ action: 'key.issue', target: `key/${id}`, after: view });
   return { ...view, secret };
+}
+
+/** As ISSUE makes it. */
+function markOf({ hash }: NewKey): Entry {
+  return keyMark(hash.subarray(0, KEY_ID_BYTES));
 }
 
 function answerOf(key: IssuedKeyView): Answer<IssuedKeyView> {

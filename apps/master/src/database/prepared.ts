@@ -8,7 +8,7 @@ export interface PreparedStatement {
 }
 
 /**
- * Runs a prepared statement on the connection of the transaction that `manager` is in.
+ * Runs a prepared statement on the connection of `manager`: in the transaction that it is in, or as one by itself.
  *
  * @throws QueryFailedError as TypeORM's own queries do
  */
@@ -18,7 +18,7 @@ export async function prepared<T extends object>(
   values: unknown[],
 ): Promise<T[]> {
   const client = (await manager.queryRunner?.connect()) as pg.ClientBase | undefined;
-  if (!client) throw new Error(`${name} was not run inside a transaction`);
+  if (!client) throw new Error(`${name} has no connection to run on`);
   try {
     return (await client.query<T>({ name, text, values })).rows;
   } catch (error) {

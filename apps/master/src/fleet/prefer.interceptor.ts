@@ -1,6 +1,6 @@
 import { type CallHandler, type ExecutionContext, Injectable, type NestInterceptor } from '@nestjs/common';
 import { mergeMap, type Observable } from 'rxjs';
-import { ENDPOINT, type EndpointSpec, mayWait } from '../http/endpoint.js';
+import { endpointOf, mayWait } from '../http/endpoint.js';
 import type { Answer, MasterRequest } from '../http/request.js';
 import type { Carrier } from '../writes/revision-waiter.js';
 import type { Position } from './applied.js';
@@ -19,9 +19,9 @@ export class PreferInterceptor implements NestInterceptor {
   constructor(private readonly waiter: AppliedWaiter) {}
 
   async intercept(context: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
-    const spec = Reflect.getMetadata(ENDPOINT, context.getHandler()) as EndpointSpec | undefined;
-    if (!spec || !mayWait(spec)) return next.handle();
     const request = context.switchToHttp().getRequest<MasterRequest>();
+    const spec = endpointOf(request);
+    if (!spec || !mayWait(spec)) return next.handle();
     const preference = waitPreferenceOf(request);
     if (!preference) return next.handle();
     const reaches = await this.waiter.check(preference.applied);

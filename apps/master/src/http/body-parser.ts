@@ -14,7 +14,8 @@ interface RouteBody {
 }
 
 /**
- * One parser for every content type: it keeps to the route's own size and types, and takes the hash of the exact bytes.
+ * One parser for every content type: it keeps to the route's own size and types, and takes the hash of the exact bytes where
+ * there is an Idempotency-Key.
  * JSON is parsed, other types that a route consumes arrive as a Buffer, streams are left to their handler.
  */
 export function installBodyParser(fastify: FastifyInstance): void {
@@ -36,7 +37,7 @@ export function installBodyParser(fastify: FastifyInstance): void {
     const bytes = await read(payload, limit);
     if (bytes === null)
       throw fail('body_too_large', `the body is larger than ${limit} bytes, which is the most this operation reads`);
-    request.bodyHash = hash('sha256', bytes, 'buffer');
+    if (request.headers['idempotency-key'] !== undefined) request.bodyHash = hash('sha256', bytes, 'buffer');
     return type === 'application/json' ? parseJson(bytes) : bytes;
   });
 }

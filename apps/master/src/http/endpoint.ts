@@ -90,10 +90,16 @@ export function Route(spec: EndpointSpec): MethodDecorator {
   return applyDecorators(SetMetadata(ENDPOINT, spec), VERBS[spec.method](`/v1${spec.path}`), RouteConfig(config));
 }
 
+/** What was said of the route that a request came by; undefined where that is no endpoint: health, metrics, docs. */
+export function endpointOf(request: MasterRequest): EndpointSpec | undefined {
+  return (request.routeOptions.config as { endpoint?: EndpointSpec }).endpoint;
+}
+
 /** The validated input of the endpoint: `{params, query, body}`. @throws HelioError `invalid_request` */
 export const Input = createParamDecorator((_: unknown, context: ExecutionContext) => {
-  const spec = Reflect.getMetadata(ENDPOINT, context.getHandler()) as EndpointSpec;
   const request = context.switchToHttp().getRequest<MasterRequest>();
+  const spec = endpointOf(request);
+  if (!spec) throw new Error('the handler is no endpoint');
   const faults: FieldFault[] = [];
   const read = (schema: z.ZodType | undefined, value: unknown, root: string): unknown => {
     if (!schema) return undefined;

@@ -30,7 +30,7 @@ export interface IdempotencyKey {
 export type MasterRequest = FastifyRequest & {
   identity?: Pick<Caller, 'actor' | 'role'>;
   caller?: Caller;
-  /** SHA-256 of the exact body, for idempotency; absent without a body */
+  /** SHA-256 of the exact body; absent without a body or an Idempotency-Key */
   bodyHash?: Buffer;
 };
 

@@ -1,4 +1,4 @@
-import { TABLE } from '#model';
+import { type Op, TABLE } from '#model';
 import { columns, type Entry, idOf } from './entries.js';
 import type { Session, Statement } from './session.js';
 
@@ -50,4 +50,33 @@ export async function placementsOf(
   digests: Buffer[],
 ): Promise<{ key: Buffer; value: Buffer }[]> {
   return session.rows(PLACED, [environment, digests]);
+}
+
+/** Bounds memory: some 10 MB at the most. */
+const MOST_KNOWN = 50_000;
+
+/**
+ * Entries that the chain has, for those that others refer to: so that it need not be asked of each new key whether it has the
+ * application. True while a term lasts, for nobody else changes the chain.
+ */
+export class KnownEntries {
+  private readonly ids = new Set<string>();
+
+  has(id: string): boolean {
+    return this.ids.has(id);
+  }
+
+  add(id: string): void {
+    if (this.ids.size >= MOST_KNOWN) this.ids.clear();
+    this.ids.add(id);
+  }
+
+  /** After the commit of what changed. */
+  changed(changes: readonly Op[]): void {
+    for (const change of changes) {
+      if (change.table === TABLE.key) continue; // nothing refers to keys
+      if (change.value === null) this.ids.delete(idOf(change));
+      else this.add(idOf(change));
+    }
+  }
 }

@@ -1,9 +1,9 @@
 import { LIMITS } from '#artifacts';
 import { type Op, TABLE } from '#model';
-import { placementsOf, publishedAmong, publishedValues } from './chain-entries.js';
+import { placementsOf, publishedAmong } from './chain-entries.js';
 import { type Entry, entryName, idOf } from './entries.js';
 import { type Loaded, TooLarge } from './loaders.js';
-import { readRows } from './read-rows.js';
+import { type Reading, readEntries } from './read-entries.js';
 import { newReferencesOf, referencesOf } from './references.js';
 import type { Session } from './session.js';
 
@@ -39,7 +39,6 @@ const AT_A_TIME = 1_000;
  * - An application or plan without a row leaves only where `all` markers were taken: another one that waits may say that
  *   something on the chain refers to it no longer. Until then it does no harm.
  *
- * @param careful see `readRows`
  * @throws TooLarge
  */
 export async function draftChanges(
@@ -47,9 +46,9 @@ export async function draftChanges(
   environment: string,
   entries: readonly Entry[],
   all: boolean,
-  careful: boolean,
+  reading: Reading,
 ): Promise<Draft> {
-  const drafting = new Drafting(session, environment, careful);
+  const drafting = new Drafting(session, environment, reading);
   await drafting.follow(entries.filter(({ table }) => table !== TABLE.release));
   await drafting.followLostKeys();
   drafting.dropDangling();
@@ -69,11 +68,13 @@ class Drafting {
   private readonly there = new Set<string>();
   /** what values refer to that stay on the chain although their rows say something else */
   private readonly needed = new Set<string>();
+  /** what changes refer to that they did not before, by change and as pairs of id and entry */
+  private readonly references = new Map<string, [string, Entry][]>();
 
   constructor(
     private readonly session: Session,
     private readonly environment: string,
-    private readonly careful: boolean,
+    private readonly reading: Reading,
   ) {}
 
   /** Compares rows with the chain, then the rows that new values refer to, and so on. */
@@ -82,18 +83,20 @@ class Drafting {
       if (this.read.size + next.length > LIMITS.ops) throw new TooLarge();
       for (let at = 0; at < next.length; at += AT_A_TIME) {
         const some = next.slice(at, at + AT_A_TIME);
-        const [before, loaded] = await Promise.all([
-          publishedValues(this.session, this.environment, some),
-          readRows(this.session, this.environment, some, this.careful),
-        ]);
-        for (const entry of some) this.compare(entry, before.get(idOf(entry)) ?? null, loaded.get(idOf(entry)));
+        const { ahead, careful } = this.reading;
+        const { before, loaded } = some.every((entry) => ahead.ids.has(idOf(entry)))
+          ? ahead
+          : await readEntries(this.session, this.environment, some, careful);
+        for (const entry of some) {
+          const id = idOf(entry);
+          this.compare(id, entry, before.get(id) ?? null, loaded.get(id));
+        }
         if (this.bytes > LIMITS.bodyBytes) throw new TooLarge();
       }
     }
   }
 
-  private compare(entry: Entry, before: Buffer | null, loaded: Loaded | undefined): void {
-    const id = idOf(entry);
+  private compare(id: string, entry: Entry, before: Buffer | null, loaded: Loaded | undefined): void {
     this.read.add(id);
     if (loaded && 'problem' in loaded) return this.keep(entry, before, loaded.problem);
     const value = loaded?.value ?? null;
@@ -115,19 +118,31 @@ class Drafting {
 
   /** What the changes of `entries` refer to and neither chain nor draft has. */
   private async missing(entries: readonly Entry[]): Promise<Entry[]> {
+    const { known } = this.reading;
     const wanted = new Map<string, Entry>();
     for (const entry of entries) {
-      const change = this.changes.get(idOf(entry));
-      for (const reference of change ? newReferencesOf(change) : []) {
-        const id = idOf(reference);
-        if (!this.read.has(id) && !this.there.has(id)) wanted.set(id, reference);
+      for (const [id, reference] of this.referencesFrom(idOf(entry))) {
+        if (this.read.has(id) || this.there.has(id)) continue;
+        if (known.has(id)) this.there.add(id);
+        else wanted.set(id, reference);
       }
     }
     for (const id of await publishedAmong(this.session, this.environment, [...wanted.values()])) {
+      known.add(id);
       this.there.add(id);
       wanted.delete(id);
     }
     return [...wanted.values()];
+  }
+
+  private referencesFrom(id: string): [string, Entry][] {
+    const found = this.references.get(id);
+    if (found) return found;
+    const change = this.changes.get(id);
+    if (!change) return [];
+    const references = newReferencesOf(change).map((reference): [string, Entry] => [idOf(reference), reference]);
+    this.references.set(id, references);
+    return references;
   }
 
   /** Applications whose keys went: they stay as long as they have another one. */
@@ -145,10 +160,10 @@ class Drafting {
     for (let dropped = true; dropped; ) {
       dropped = false;
       for (const [id, change] of this.changes) {
-        const dangling = newReferencesOf(change).find((reference) => !this.willHave(idOf(reference)));
+        const dangling = this.referencesFrom(id).find(([reference]) => !this.willHave(reference));
         if (!dangling) continue;
         this.changes.delete(id);
-        this.keep(change, change.before, `it refers to ${entryName(dangling)}, which cannot be published`);
+        this.keep(change, change.before, `it refers to ${entryName(dangling[1])}, which cannot be published`);
         dropped = true;
       }
     }

@@ -1,4 +1,5 @@
 import { applicationIdOf, splitPlacementKey, TABLE, tableName } from '#model';
+import { plainArray } from '../database/arrays.js';
 
 /** Names one entry of a chain. */
 export interface Entry {
@@ -12,8 +13,8 @@ export function idOf({ table, key }: Entry): string {
 }
 
 /** Entries as the arrays that `unnest` takes: table numbers and keys. */
-export function columns(entries: readonly Entry[]): [number[], Buffer[]] {
-  return [entries.map(({ table }) => table), entries.map(({ key }) => key)];
+export function columns(entries: readonly Entry[]): [string, Buffer[]] {
+  return [plainArray(entries.map(({ table }) => table)), entries.map(({ key }) => key)];
 }
 
 /** An entry for people and logs: `placement weather:v1@eu-west`. */

@@ -5,7 +5,8 @@ import type { Entry } from './entries.js';
  * Which entries of a chain a write may have changed. To mark too much costs a look; to mark too little is never made
  * good. What a service need not mark, because it follows from other entries:
  * - a release: it comes onto a chain with the first placement that refers to it, and leaves with the last one
- * - an application or a plan of which a chain has no entry yet: a key, or a subscription, brings it along
+ * - an application or a plan of which a chain has no entry yet: a key, or a subscription, brings it along. So a new key is all
+ *   that is marked of it: an application that the chain has was marked by whoever changed it
  */
 
 /** A placement was made, changed or taken away. */

@@ -25,7 +25,8 @@ describe('masters', () => {
         ),
       { what: 'the other one to hear of it' },
     );
-    expect(one.published.at(-1)).toMatchObject({ environment: 'prod', revision: 1, xids: new Set([xid]) });
+    const own = await until(() => one.published.find(({ xids }) => xids?.has(xid)), { what: 'its own word of it' });
+    expect(own).toMatchObject({ environment: 'prod', revision: 1, xids: new Set([xid]) });
     await scene.writer.write((tx) => tx.plan('prod', 'gold', 2));
     await scene.revisions();
     const lookup = new RevisionLookup(other.options);
@@ -103,9 +104,9 @@ describe('a leader', () => {
     await scene.stored();
     const healthOf = (master: PublishingMaster) =>
       new PublishingHealth(master.options, master.publishers).environments();
-    await until(async () => (await healthOf(other))[0]?.storedRevision === 2, {
-      what: 'the progress of the store to be kept',
-    });
+    const isKept = async (): Promise<boolean> =>
+      (await healthOf(one))[0]?.store?.state === 'ok' && (await healthOf(other))[0]?.storedRevision === 2;
+    await until(isKept, { what: 'the progress of the store to be kept' });
     const same = {
       environment: 'prod',
       leaderInstance: 'one',

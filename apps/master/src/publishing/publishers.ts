@@ -1,4 +1,5 @@
 import { Bus } from './bus.js';
+import type { Entry } from './entries.js';
 import type { Fence } from './office/fence.js';
 import type { PublishingOptions } from './options.js';
 import { Publisher, type PublisherStanding } from './publisher.js';
@@ -38,9 +39,9 @@ export class Publishers {
   }
 
   /** After the commit of transactions that wrote markers: wakes who publishes these environments, wherever that is. */
-  hint(environments: readonly string[]): void {
+  hint(environments: readonly string[], marked: readonly Entry[] = []): void {
     for (const environment of environments) {
-      this.wake(environment);
+      this.wake(environment, marked);
       if (!this.standing(environment)?.leader) this.bus.sayHint(environment);
     }
   }
@@ -71,9 +72,9 @@ export class Publishers {
     await this.bus.stop();
   }
 
-  private wake(environment: string): void {
+  private wake(environment: string, marked: readonly Entry[] = []): void {
     const publisher = this.publishers.get(environment);
-    if (publisher) publisher.wake();
+    if (publisher) publisher.wake(marked);
     else this.list(); // perhaps it is new
   }
 

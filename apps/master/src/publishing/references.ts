@@ -1,4 +1,4 @@
-import { applicationKey, decodeKeyRecord, encodeText, type Op, TABLE } from '#model';
+import { applicationKeyIn, encodeText, type Op, TABLE } from '#model';
 import { type Entry, idOf } from './entries.js';
 
 /**
@@ -9,7 +9,7 @@ export function referencesOf(table: number, value: Buffer): Entry[] {
   try {
     switch (table) {
       case TABLE.key:
-        return [{ table: TABLE.application, key: applicationKey(decodeKeyRecord(value).application) }];
+        return [{ table: TABLE.application, key: applicationKeyIn(value) }];
       case TABLE.application:
         return plansOf(value).map((plan) => ({ table: TABLE.plan, key: encodeText(plan) }));
       case TABLE.placement:
@@ -18,7 +18,7 @@ export function referencesOf(table: number, value: Buffer): Entry[] {
         return [];
     }
   } catch {
-    return [];
+    return []; // who cannot read it cannot use it either, and follows nothing
   }
 }
 
@@ -30,6 +30,7 @@ function plansOf(application: Buffer): string[] {
 /** What a change refers to that its entry did not refer to before. */
 export function newReferencesOf({ table, value, before }: Op & { before: Buffer | null | undefined }): Entry[] {
   if (value === null) return [];
-  const old = new Set(before ? referencesOf(table, before).map(idOf) : []);
+  if (!before) return referencesOf(table, value);
+  const old = new Set(referencesOf(table, before).map(idOf));
   return referencesOf(table, value).filter((reference) => !old.has(idOf(reference)));
 }

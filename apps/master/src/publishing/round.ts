@@ -1,9 +1,10 @@
 import { setImmediate as breathe } from 'node:timers/promises';
 import { sealRevision, type SealedRevision, type Signer, type StateRoot } from '#artifacts';
+import { plainArray } from '../database/arrays.js';
 import { publishedValues } from './chain-entries.js';
 import type { Change } from './draft.js';
 import { columns, idOf } from './entries.js';
-import { chooseChanges, type Chosen } from './choose.js';
+import { chooseChanges, type Chosen, type Manner } from './choose.js';
 import type { Session, Statement } from './session.js';
 import type { Term } from './term.js';
 
@@ -76,7 +77,6 @@ const CHANGES_PER_TURN = 1_000;
  * After any error nothing has happened, unless COMMIT failed: then only a new term finds out.
  *
  * @param storedRevision what to remember of the artifact store along the way
- * @param careful see `readRows`
  * @param now milliseconds since 1970
  * @returns null when no marker waits
  */
@@ -84,14 +84,15 @@ export async function publishRound(
   term: Term,
   signer: Signer,
   storedRevision: number,
-  careful: boolean,
+  manner: Manner,
   now: number,
 ): Promise<Round | null> {
   const { session, environment, epoch, revision } = term;
   const done = await session.transaction('REPEATABLE READ', async () => {
-    const chosen = await chooseChanges(term, careful);
+    const chosen = await chooseChanges(term, manner);
     if (!chosen) return null;
-    const consumed = [environment, epoch, revision, chosen.markers.map(({ id }) => id), ...columns(chosen.postponed)];
+    const taken = plainArray(chosen.markers.map(({ id }) => id));
+    const consumed = [environment, epoch, revision, taken, ...columns(chosen.postponed)];
     if (chosen.changes.length === 0) {
       return { chosen, sealed: null, root: term.root, written: session.last(FORGET, consumed) };
     }
@@ -106,11 +107,11 @@ export async function publishRound(
       new Date(issuedAt),
       chosen.changes.length,
       sealed.bytes,
-      chosen.xids,
+      plainArray(chosen.xids),
     ];
     const putRows = [...columns(puts), puts.map(({ value }) => value)];
     const deletedRows = columns(chosen.changes.filter(({ value }) => value === null));
-    const sumRows = [buckets, buckets.map((bucket) => root.sum(bucket))];
+    const sumRows = [plainArray(buckets), buckets.map((bucket) => root.sum(bucket))];
     const parameters = [...consumed, ...revisionRow, ...putRows, ...deletedRows, ...sumRows, storedRevision];
     return { chosen, sealed, root, written: session.last(PUBLISH, parameters) };
   });
@@ -120,6 +121,7 @@ export async function publishRound(
   const { chosen, sealed, root } = done;
   if (sealed) {
     const { issuedAt } = sealed.header;
+    term.known.changed(chosen.changes);
     Object.assign(term, { revision: revision + 1, hash: sealed.hash, root, issuedAt, storedRevision });
   }
   if (chosen.all) term.unseen = chosen.unseen;

@@ -43,14 +43,8 @@ export class Session {
     private readonly client: pg.Client,
     private readonly socket: Socket,
   ) {
-    const lose = (error?: Error): void => {
-      if (this.lost) return;
-      this.lost = error ?? new Error('PostgreSQL closed the connection');
-      socket.destroy();
-      for (const listener of this.onLost) listener();
-    };
-    client.on('error', lose);
-    client.on('end', lose);
+    client.on('error', (error) => this.lose(error));
+    client.on('end', () => this.lose(new Error('PostgreSQL closed the connection')));
   }
 
   /** @param application what PostgreSQL shows as the session's name */
@@ -130,9 +124,16 @@ export class Session {
   /** Says goodbye, for a moment at the most; locks are free when it resolves, unless the connection hangs. */
   async end(): Promise<void> {
     const timer = setTimeout(() => this.socket.destroy(), END_MS);
-    await this.client.end().catch(() => undefined);
+    await this.client.end().catch(() => undefined); // it was broken already, and holds nothing any more
     clearTimeout(timer);
     this.socket.destroy();
+  }
+
+  private lose(error: Error): void {
+    if (this.lost) return;
+    this.lost = error;
+    this.socket.destroy();
+    for (const listener of this.onLost) listener();
   }
 
   private get processId(): number | undefined {
@@ -149,6 +150,10 @@ export class Session {
     );
     try {
       return await query();
+    } catch (error) {
+      // PostgreSQL says so before it closes the connection: whoever is told of the error has to find it lost
+      if ((error as pg.DatabaseError).severity === 'FATAL') this.lose(error as Error);
+      throw error;
     } finally {
       clearTimeout(timer);
     }

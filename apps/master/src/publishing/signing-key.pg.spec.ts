@@ -12,8 +12,6 @@ import {
 import { until } from '#harness';
 import { type PublishingMaster, signer } from '../testing/publishing-master.js';
 import { PublishingScene } from '../testing/publishing-scene.js';
-import { trustedKeysMark } from './marks.js';
-import { keyIdText } from './office/trust.js';
 import { PublishingHealth } from './publishing-health.js';
 
 const scene = PublishingScene.forEachTest();
@@ -25,21 +23,6 @@ const startStranger = async (): Promise<PublishingMaster> => {
   return master;
 };
 
-/** As `POST /v1/signing-keys` does. */
-const announce = (...keys: string[]): Promise<unknown> =>
-  scene.writer.write(async (tx) => {
-    for (const key of keys)
-      await tx.client.query(`INSERT INTO signing_key (public_key, key_id, added_by) VALUES ($1, $2, 'test')`, [
-        key,
-        keyIdText(key),
-      ]);
-    await tx.mark('prod', trustedKeysMark);
-  });
-const retire = (key: string): Promise<unknown> =>
-  scene.writer.write(async (tx) => {
-    await tx.client.query('UPDATE signing_key SET retired_at = now() WHERE public_key = $1', [key]);
-    await tx.mark('prod', trustedKeysMark);
-  });
 const storedHead = async () => {
   const object = await scene.store.get(headName('prod'), LIMITS.headBytes);
   return object && verifyHead(object.bytes, 'prod', new TrustedKeys([signer.publicKey, stranger.publicKey]));
@@ -57,7 +40,7 @@ describe('a signing key that was announced', () => {
   it('signs as soon as a master with it leads, without a gap; the one before it, once retired, never again', async () => {
     const first = await scene.start();
     await scene.publish(2);
-    await announce(signer.publicKey, stranger.publicKey);
+    await scene.announceKeys(signer.publicKey, stranger.publicKey);
     await scene.drained();
     await stored(signer);
     const next = await scene.start(scene.store, { signer: stranger, instance: 'next' });
@@ -66,7 +49,7 @@ describe('a signing key that was announced', () => {
     await first.stop();
     await next.leads('prod');
     await scene.publish(1);
-    await retire(signer.publicKey);
+    await scene.retireKey(signer.publicKey);
     await scene.drained();
     await scene.publish(1);
     await stored(stranger);
@@ -88,7 +71,7 @@ describe('a signing key that was announced', () => {
     const first = await scene.start();
     await scene.publish(1);
     await first.stop();
-    await announce(signer.publicKey, stranger.publicKey); // nobody publishes it yet
+    await scene.announceKeys(signer.publicKey, stranger.publicKey); // nobody publishes it yet
     await startStranger();
     expect(await scene.revision()).toBe(1);
   });

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import { type Signer, StateRoot } from '#artifacts';
 import { TABLE } from '#model';
+import { KnownEntries } from './chain-entries.js';
 import { certaintyOf } from './office/certainty.js';
 import { type Fence, readOffice } from './office/fence.js';
 import { keyIdText, type Trust, trustOf } from './office/trust.js';
@@ -22,6 +23,8 @@ export interface Term {
   issuedAt: number;
   /** of all other transactions the markers were taken */
   unseen: Transactions;
+  /** what the chain has, as far as it was asked */
+  readonly known: KnownEntries;
   /** up to there the artifact store is known to have the chain; as PostgreSQL has it */
   storedRevision: number;
 }
@@ -129,6 +132,7 @@ export async function takeOffice(
       root,
       issuedAt: issuedAt?.getTime() ?? 0,
       unseen: ALL_TRANSACTIONS,
+      known: new KnownEntries(),
       storedRevision: Number(stored),
     };
     return { kind: 'term', term };

@@ -15,7 +15,27 @@ interface Waiting {
   /** when it was expected; what is never published is swept out */
   since: number;
   revision: number | null;
+  /** null: nobody waits yet, for all that is known it has not committed */
   settle: (() => void) | null;
+  /** another master published before anybody waited */
+  missed: boolean;
+}
+
+/** A statement that is a transaction by itself: that one's id is known only once it has committed. */
+export interface Anticipated {
+  /** Its id is known; from now on `carriersOf` knows it. */
+  is(xid: string): void;
+  /** It has come to its end, whichever. */
+  end(): void;
+}
+
+/** What is published while the statement is under way. */
+interface Anticipation {
+  environment: string;
+  /** by transaction */
+  revisions: Map<string, number>;
+  /** another master published */
+  missed: boolean;
 }
 
 /** As headers and bodies name them, `prod@184`; the unknown ones are left out. */
@@ -27,6 +47,7 @@ export function revisionNames(carriers: readonly Carrier[]): string[] {
 @Injectable()
 export class RevisionWaiter implements OnModuleDestroy {
   private readonly waiting = new Map<string, Waiting>();
+  private readonly anticipated = new Set<Anticipation>();
   private readonly unsubscribe: () => void;
   private readonly sweep = setInterval(() => this.sweepOut(Date.now()), WAIT_MS).unref();
 
@@ -45,7 +66,24 @@ export class RevisionWaiter implements OnModuleDestroy {
   /** To be called before the transaction commits: its revision may be out before the caller knows of the commit. */
   expect(xid: string, environments: readonly string[]): void {
     for (const environment of environments)
-      this.waiting.set(`${environment}/${xid}`, { since: Date.now(), revision: null, settle: null });
+      this.waiting.set(`${environment}/${xid}`, { since: Date.now(), revision: null, settle: null, missed: false });
+  }
+
+  /** To be called before a statement is sent that commits by itself: its revision may be out before its answer is read. */
+  anticipate(environment: string): Anticipated {
+    const anticipation: Anticipation = { environment, revisions: new Map(), missed: false };
+    const { revisions } = anticipation;
+    this.anticipated.add(anticipation);
+    return {
+      is: (xid) =>
+        void this.waiting.set(`${environment}/${xid}`, {
+          since: Date.now(),
+          revision: revisions.get(xid) ?? null,
+          settle: null,
+          missed: anticipation.missed,
+        }),
+      end: () => void this.anticipated.delete(anticipation),
+    };
   }
 
   /** @returns one for each environment, in order; without its revision where that is not known within ten seconds */
@@ -66,28 +104,36 @@ export class RevisionWaiter implements OnModuleDestroy {
           clearTimeout(timer);
           resolve();
         };
+        if (entry.missed) void this.lookUp(id, xid, environment);
       });
     }
     this.waiting.delete(id);
     return entry.revision ?? this.lookup.revisionOf(xid, environment);
   }
 
-  private onPublished(published: Published): void {
-    if (published.xids) {
-      for (const xid of published.xids) this.resolve(`${published.environment}/${xid}`, published.revision);
-    } else {
-      void this.lookUpWaiting(published.environment);
+  private onPublished({ environment, xids, revision }: Published): void {
+    for (const anticipation of this.anticipated) {
+      if (anticipation.environment !== environment) continue;
+      if (xids === null) anticipation.missed = true;
+      else for (const xid of xids) anticipation.revisions.set(xid, revision);
     }
+    if (xids === null) void this.lookUpWaiting(environment);
+    else for (const xid of xids) this.resolve(`${environment}/${xid}`, revision);
   }
 
   /** Another master published: which of our writes it carried is in the database. */
   private async lookUpWaiting(environment: string): Promise<void> {
     const prefix = `${environment}/`;
     for (const [id, entry] of this.waiting) {
-      if (!id.startsWith(prefix) || !entry.settle) continue;
-      const revision = await this.lookup.revisionOf(id.slice(prefix.length), environment).catch(() => null); // the wait's end asks again
-      if (revision !== null) this.resolve(id, revision);
+      if (!id.startsWith(prefix)) continue;
+      if (entry.settle) await this.lookUp(id, id.slice(prefix.length), environment);
+      else entry.missed = true; // before its commit there is nothing to find
     }
+  }
+
+  private async lookUp(id: string, xid: string, environment: string): Promise<void> {
+    const revision = await this.lookup.revisionOf(xid, environment).catch(() => null); // the wait's end asks again
+    if (revision !== null) this.resolve(id, revision);
   }
 
   /** A transaction that failed to commit is never published. */

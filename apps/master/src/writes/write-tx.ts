@@ -1,4 +1,5 @@
 import type { EntityManager } from 'typeorm';
+import { plainArray } from '../database/arrays.js';
 import { prepared } from '../database/prepared.js';
 import type { Caller } from '../http/request.js';
 
@@ -39,6 +40,11 @@ export class WriteTx {
     }
   }
 
+  /** What was marked, in whichever environment. */
+  get marked(): readonly Mark[] {
+    return [...this.marks.values()];
+  }
+
   audit(entry: AuditEntry): void {
     this.lines.push(entry);
   }
@@ -55,8 +61,8 @@ export class WriteTx {
       return lines.map((line) => ({ ...line, actor, role, request_id: requestId }));
     });
     const [row] = await prepared<Flushed>(manager, FLUSH, [
-      marks.map(({ environment }) => environment),
-      marks.map(({ table }) => table),
+      plainArray(marks.map(({ environment }) => environment)),
+      plainArray(marks.map(({ table }) => table)),
       marks.map(({ key }) => key),
       JSON.stringify(lines),
     ]);
@@ -71,21 +77,38 @@ export interface Flushed {
   environments: string[];
 }
 
-// an environment cannot be called 'all': its id would be taken for every one (topology refuses it)
-const FLUSH = {
-  name: 'write_flush',
-  text: `
-    WITH marked AS (
+/**
+ * The parts of a WITH that write markers and audit lines, for statements that bring these along themselves. They name
+ * what follows `marked`, the markers that were written.
+ *
+ * @param marks a query for environment, table and key; an environment cannot be called 'all': its id would be taken for
+ *   every one (topology refuses it)
+ * @param lines a query for actor, role, action, target, before, after and request id of audit lines
+ */
+export function flushing(marks: string, lines: string): string {
+  return `
+    marked AS (
       INSERT INTO outbox (environment_id, table_id, key)
       SELECT DISTINCT e.id, m."table", m.key
-      FROM unnest($1::text[], $2::smallint[], $3::bytea[]) AS m(environment, "table", key)
-      JOIN environment e ON m.environment IN (e.id, '${ALL}')
+      FROM (${marks}) AS m(environment, "table", key) JOIN environment e ON m.environment IN (e.id, '${ALL}')
       RETURNING environment_id
     ), audited AS (
       INSERT INTO audit (actor, role, action, target, before, after, request_id, xid)
-      SELECT a.actor, a.role, a.action, a.target, a.before, a.after, a.request_id, pg_current_xact_id()::text::bigint
-      FROM jsonb_to_recordset($4::jsonb)
-        AS a(actor text, role text, action text, target text, before jsonb, after jsonb, request_id text)
-    )
-    SELECT pg_current_xact_id()::text AS xid, coalesce((SELECT array_agg(DISTINCT environment_id ORDER BY environment_id) FROM marked), '{}') AS environments`,
+      SELECT a.actor, a.role, a.action, a.target, a.before, a.after, a.request_id, ${XID}::bigint FROM (${lines})
+        AS a(actor, role, action, target, before, after, request_id)
+    )`;
+}
+
+/** The id of the transaction, in decimal. */
+export const XID = 'pg_current_xact_id()::text';
+
+const FLUSH = {
+  name: 'write_flush',
+  text: `
+    WITH ${flushing(
+      'SELECT * FROM unnest($1::text[], $2::smallint[], $3::bytea[])',
+      `SELECT * FROM jsonb_to_recordset($4::jsonb)
+         AS a(actor text, role text, action text, target text, before jsonb, after jsonb, request_id text)`,
+    )}
+    SELECT ${XID} AS xid, coalesce((SELECT array_agg(DISTINCT environment_id ORDER BY environment_id) FROM marked), '{}') AS environments`,
 };

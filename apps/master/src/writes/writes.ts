@@ -4,12 +4,13 @@ import { fail } from '#model';
 import { type Logger, sleep } from '#platform';
 import { DataSource, type EntityManager, QueryFailedError } from 'typeorm';
 import { LOG } from '../config/tokens.js';
+import { prepared, type PreparedStatement } from '../database/prepared.js';
 import type { Answer, Caller } from '../http/request.js';
 import { Office, PublisherHint } from '../publishing/index.js';
 import { openAnswer, sealAnswer } from './kept-answer.js';
 import { type Carrier, revisionNames, RevisionWaiter } from './revision-waiter.js';
 import { Turns } from './turns.js';
-import { WriteTx } from './write-tx.js';
+import { type Mark, WriteTx } from './write-tx.js';
 
 const ATTEMPTS = 4;
 /** serialization failure, deadlock: PostgreSQL asks for the transaction to be tried again */
@@ -20,6 +21,7 @@ interface Outcome {
   replayed: boolean;
   xid: string;
   environments: string[];
+  marked: readonly Mark[];
 }
 
 /** A write that is durable. */
@@ -32,12 +34,21 @@ interface Committed<T> {
 
 /** One of the requests that share a transaction. */
 export interface Shared<I> {
-  tx: WriteTx;
+  caller: Caller;
   item: I;
 }
 
-/** What was to be done together cannot be; nothing has happened. */
-class NotTogether extends Error {}
+/** Runs a statement that is the whole transaction: rows, markers and audit lines (`flushing`). */
+export type OnlyStatement = <R extends object>(statement: PreparedStatement, values: unknown[]) => Promise<R[]>;
+
+/** What came of requests that shared a transaction. */
+export interface Together<T> {
+  /** in their order; null: nothing was written for it, it has to run by itself */
+  answers: (Answer<T> | null)[];
+  /** in decimal; null: nothing was written for any of them */
+  xid: string | null;
+  marked: readonly Mark[];
+}
 
 /**
  * The one way in which a request changes anything: rows, markers, audit lines and the Idempotency-Key's answer in one
@@ -59,21 +70,21 @@ export class Writes {
 
   /**
    * Makes a `run` for small writes of one kind that come in great numbers: those that arrive while one transaction is
-   * under way share the next one, its commit and, as a rule, its revision.
+   * under way share the next one, its commit and, as a rule, its revision. It is one statement, so one round trip.
    *
    * @param environmentOf the only one in which it marks anything: nobody's write is told of another environment's revision
-   * @param together writes what it can without waiting for anybody's locks, and answers null for the rest
+   * @param together writes what it can without waiting for anybody's locks
    * @param alone writes one of them in a transaction of its own, as `run` does: what `together` left, what shares nothing
-   *   because it has an Idempotency-Key or names an environment, and each by itself when one of them made a statement fail
+   *   because it has an Idempotency-Key or names an environment, and each by itself when one of them made the statement fail
    */
   inTurns<I, T>(
     environmentOf: (item: I) => string,
-    together: (manager: EntityManager, requests: Shared<I>[]) => Promise<(Answer<T> | null)[]>,
+    together: (query: OnlyStatement, requests: readonly Shared<I>[]) => Promise<Together<T>>,
     alone: (tx: WriteTx, item: I) => Promise<Answer<T>>,
   ): (caller: Caller, item: I) => Promise<Answer<T>> {
-    const turns = new Turns(
-      ({ item }: { caller: Caller; item: I }) => environmentOf(item),
-      (requests) => this.share(requests, together),
+    const turns = new Turns<Shared<I>, Committed<T> | null>(
+      ({ item }) => environmentOf(item),
+      (requests) => this.share(requests, environmentOf, together),
     );
     return async (caller, item) => {
       const committed = caller.idempotency || caller.reaches ? null : await turns.add({ caller, item });
@@ -83,10 +94,10 @@ export class Writes {
 
   /** As `run`, but leaves it to the caller whether and when to wait for the revisions that carry the write. */
   async commit<T>(caller: Caller, work: (tx: WriteTx) => Promise<Answer<T>>): Promise<Committed<T>> {
-    const { answer, replayed, xid, environments } = await this.transaction((manager) =>
-      this.once(manager, caller, work),
+    const { answer, replayed, xid, environments, marked } = await this.attempted(() =>
+      this.source.transaction((manager) => this.once(manager, caller, work)),
     );
-    if (!replayed) this.hint.hint(environments);
+    if (!replayed) this.hint.hint(environments, marked);
     return {
       answer: replayed
         ? { ...(answer as Answer<T>), headers: { ...answer.headers, 'idempotent-replayed': 'true' } }
@@ -113,40 +124,46 @@ export class Writes {
 
   /** @returns null for what has to run by itself */
   private async share<I, T>(
-    requests: { caller: Caller; item: I }[],
-    together: (manager: EntityManager, requests: Shared<I>[]) => Promise<(Answer<T> | null)[]>,
+    requests: readonly Shared<I>[],
+    environmentOf: (item: I) => string,
+    together: (query: OnlyStatement, requests: readonly Shared<I>[]) => Promise<Together<T>>,
   ): Promise<(Committed<T> | null)[]> {
+    const environments = [...new Set(requests.map(({ item }) => environmentOf(item)))]; // turns are of one
+    const [environment = ''] = environments;
+    const anticipated = this.waiter.anticipate(environment);
     try {
-      const { answers, xid, environments } = await this.transaction(async (manager) => {
-        try {
-          const shared = requests.map(({ caller, item }) => ({ tx: new WriteTx(manager, caller), item }));
-          const answers = await together(manager, shared);
-          const written = shared.flatMap(({ tx }, index) => (answers[index] ? [tx] : []));
-          if (written.length === 0) throw new NotTogether();
-          const flushed = await WriteTx.flush(manager, written);
-          this.waiter.expect(flushed.xid, flushed.environments);
-          return { answers, ...flushed };
-        } catch (error) {
-          if (mayTryAgain(error)) throw error;
-          throw new NotTogether('one of several writes failed', { cause: error });
-        }
-      });
-      this.hint.hint(environments);
+      const { answers, xid, marked } = await this.attempted(() =>
+        together((...asked) => this.only(...asked), requests),
+      );
+      if (xid === null) return requests.map(() => null);
+      anticipated.is(xid);
+      this.hint.hint(environments, marked);
       let told: Promise<Carrier[]> | undefined;
       const carriers = (): Promise<Carrier[]> => (told ??= this.waiter.carriersOf(xid, environments));
       return answers.map((answer) => answer && { answer, environments, carriers });
     } catch (error) {
-      if (!(error instanceof NotTogether)) throw error;
+      if (!hasRolledBack(error)) throw error;
       return requests.map(() => null);
+    } finally {
+      anticipated.end();
+    }
+  }
+
+  private async only<R extends object>(statement: PreparedStatement, values: unknown[]): Promise<R[]> {
+    const runner = this.source.createQueryRunner();
+    try {
+      return await prepared<R>(runner.manager, statement, values);
+    } finally {
+      await runner.release();
     }
   }
 
   /** The one place in which a transaction of a write begins. */
-  private async transaction<T>(work: (manager: EntityManager) => Promise<T>): Promise<T> {
+  private async attempted<T>(transaction: () => Promise<T>): Promise<T> {
     this.office.requireOpen();
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.source.transaction(work);
+        return await transaction();
       } catch (error) {
         if (attempt >= ATTEMPTS || !mayTryAgain(error)) throw error;
         this.log.debug({ cause: (error as Error).message, attempt }, 'a write is tried again');
@@ -176,14 +193,14 @@ export class Writes {
             ],
           });
         }
-        return { ...openAnswer(rows[0].answer, key.answerKey), replayed: true };
+        return { ...openAnswer(rows[0].answer, key.answerKey), marked: [], replayed: true };
       }
     }
     const tx = new WriteTx(manager, caller);
     const answer = await work(tx);
     const { xid, environments } = await WriteTx.flush(manager, [tx]);
     requireReach(caller, environments);
-    const outcome: Outcome = { answer, xid, environments, replayed: false };
+    const outcome: Outcome = { answer, xid, environments, marked: tx.marked, replayed: false };
     if (key) {
       await manager.query('INSERT INTO idempotency (id, request_hash, answer) VALUES ($1, $2, $3)', [
         key.id,
@@ -216,6 +233,15 @@ async function inTime<T>(result: Promise<T>, until: number, otherwise: T): Promi
 }
 
 function mayTryAgain(error: unknown): boolean {
-  const code = error instanceof QueryFailedError ? (error.driverError as { code?: string }).code : undefined;
+  const code = faultOf(error)?.code;
   return code !== undefined && TRY_AGAIN.has(code);
+}
+
+/** Whether PostgreSQL refused the one statement of a transaction. After a connection that broke nobody knows what became of it. */
+function hasRolledBack(error: unknown): boolean {
+  return faultOf(error)?.severity === 'ERROR';
+}
+
+function faultOf(error: unknown): { code?: string; severity?: string } | undefined {
+  return error instanceof QueryFailedError ? (error.driverError as { code?: string; severity?: string }) : undefined;
 }

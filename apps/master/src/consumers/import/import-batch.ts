@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { fail, type HelioError, KEY_ID_BYTES } from '#model';
 import type { EntityManager } from 'typeorm';
+import { plainArray } from '../../database/arrays.js';
 import { applicationMark, keyMark } from '../../publishing/index.js';
 import type { WriteTx } from '../../writes/write-tx.js';
 import { environmentsOf } from '../applications.service.js';
@@ -48,7 +49,7 @@ async function lockAll(manager: EntityManager, lines: readonly ImportLine[]): Pr
   const ids = [...new Set(lines.map((line) => (line.kind === 'application' ? line.id : line.application)))];
   const rows: { id: string }[] = await manager.query(
     'SELECT id FROM application WHERE id = ANY ($1::uuid[]) ORDER BY id FOR NO KEY UPDATE',
-    [ids],
+    [plainArray(ids)],
   );
   return new Set(rows.map((row) => row.id));
 }
@@ -156,7 +157,7 @@ async function importKeys(
   const existing = await keysOf(manager, lines);
   const fresh: (KeyLine & { id: string })[] = [];
   for (const { index, line } of lines) {
-    const name = `${line.environment} ${line.hash.toString('hex', 0, KEY_ID_BYTES)}`;
+    const name = `${line.environment} ${line.hash.toString('latin1', 0, KEY_ID_BYTES)}`;
     const found = existing.get(name);
     if (!known.has(line.application)) outcomes[index] = { ok: false, error: noSuchApplication(line.application) };
     else if (!environments.has(line.environment))
@@ -181,17 +182,16 @@ async function importKeys(
     `INSERT INTO api_key (id, application_id, environment_id, hash, name, expires_at, created_by)
      SELECT *, $7 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::text[], $6::timestamptz[])`,
     [
-      fresh.map((key) => key.id),
-      fresh.map((key) => key.application),
-      fresh.map((key) => key.environment),
+      plainArray(fresh.map((key) => key.id)),
+      plainArray(fresh.map((key) => key.application)),
+      plainArray(fresh.map((key) => key.environment)),
       fresh.map((key) => key.hash),
       fresh.map((key) => key.name),
       fresh.map((key) => key.expiresAt),
       tx.caller.actor,
     ],
   );
-  for (const key of fresh)
-    tx.mark([key.environment], keyMark(key.hash.subarray(0, KEY_ID_BYTES)), applicationMark(key.application));
+  for (const key of fresh) tx.mark([key.environment], keyMark(key.hash.subarray(0, KEY_ID_BYTES)));
 }
 
 async function keysOf(manager: EntityManager, lines: Placed<KeyLine>[]): Promise<Map<string, KnownKey>> {
@@ -203,11 +203,14 @@ async function keysOf(manager: EntityManager, lines: Placed<KeyLine>[]): Promise
     expires_at: Date | null;
   }[] = await manager.query(
     `SELECT k.id, k.application_id, k.environment_id, k.chain_id, k.expires_at FROM unnest($1::text[], $2::bytea[]) AS t(environment_id, chain_id) JOIN api_key k USING (environment_id, chain_id)`,
-    [lines.map(({ line }) => line.environment), lines.map(({ line }) => line.hash.subarray(0, KEY_ID_BYTES))],
+    [
+      plainArray(lines.map(({ line }) => line.environment)),
+      lines.map(({ line }) => line.hash.subarray(0, KEY_ID_BYTES)),
+    ],
   );
   return new Map(
     rows.map((row) => [
-      `${row.environment_id} ${row.chain_id.toString('hex')}`,
+      `${row.environment_id} ${row.chain_id.toString('latin1')}`,
       { id: row.id, application: row.application_id, expiresAt: row.expires_at },
     ]),
   );

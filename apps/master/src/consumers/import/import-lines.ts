@@ -4,6 +4,11 @@ import { faultsOf } from '#platform';
 import { z } from 'zod';
 import { expiresAt } from '../keys.endpoints.js';
 
+const SHA256 = /^[0-9a-fA-F]{64}$/;
+const BYTE_ORDER_MARK = 0xfeff;
+/** Bounds the memory of one import, not its lines. */
+const MOST_NAMES = 10_000;
+
 const text = lineOfText(200);
 
 /** A UUID is taken as it is; of any other text one is made, the same each time, so that an import can be repeated. */
@@ -29,7 +34,7 @@ const keyLine = z
     environment: environmentId,
     sha256: z
       .string()
-      .regex(/^[0-9a-fA-F]{64}$/, 'must be 64 hexadecimal digits: the SHA-256 of the whole key, without a salt')
+      .regex(SHA256, 'must be 64 hexadecimal digits: the SHA-256 of the whole key, without a salt')
       .optional(),
     secret: z
       .string()
@@ -67,17 +72,52 @@ export type ImportLine = ApplicationLine | SubscriptionLine | KeyLine;
 
 export type ParsedLine = { ok: true; line: ImportLine } | { ok: false; error: HelioError };
 
-/** Reads one line; a secret is hashed here and goes no further. */
-export function parseImportLine(bytes: Buffer): ParsedLine {
+/** Applications and environments of key lines that were good, as they were written: most lines name one of them again. */
+export class KnownNames {
+  private readonly applications = new Map<string, string>();
+  private readonly environments = new Set<string>();
+
+  /** What `importLine` would make of the line of a key that says nothing but what every key has to; null: it has to be asked. */
+  keyOf(json: unknown): KeyLine | null {
+    if (typeof json !== 'object' || json === null || Object.keys(json).length !== 4) return null;
+    const { kind, application, environment, sha256 } = json as Record<string, unknown>;
+    if (kind !== 'key' || typeof sha256 !== 'string' || !SHA256.test(sha256)) return null;
+    const id = this.applications.get(application as string);
+    if (id === undefined || !this.environments.has(environment as string)) return null;
+    return {
+      kind,
+      application: id,
+      environment: environment as string,
+      hash: Buffer.from(sha256, 'hex'),
+      name: null,
+      expiresAt: null,
+    };
+  }
+
+  /** @param json a line of a key that is good @param application what became of its application's name */
+  learn(json: unknown, application: string): void {
+    if (this.applications.size >= MOST_NAMES) this.applications.clear();
+    const line = json as { application: string; environment: string };
+    this.applications.set(line.application, application);
+    if (this.environments.size >= MOST_NAMES) this.environments.clear();
+    this.environments.add(line.environment);
+  }
+}
+
+/** Reads one line; a secret is hashed here and goes no further. @param known of the lines of this import so far */
+export function parseImportLine(bytes: Buffer, known: KnownNames): ParsedLine {
   let json: unknown;
   try {
-    json = JSON.parse(bytes.toString('utf8').replace(/^\uFEFF/, ''));
+    const text = bytes.toString('utf8');
+    json = JSON.parse(text.charCodeAt(0) === BYTE_ORDER_MARK ? text.slice(1) : text);
   } catch (error) {
     return {
       ok: false,
       error: fail('malformed_json', `the line is not JSON: ${(error as Error).message.slice(0, 200)}`),
     };
   }
+  const key = known.keyOf(json);
+  if (key) return { ok: true, line: key };
   const parsed = importLine.safeParse(json);
   if (!parsed.success) {
     const fields = faultsOf(parsed.error);
@@ -85,6 +125,7 @@ export function parseImportLine(bytes: Buffer): ParsedLine {
   }
   if (parsed.data.kind !== 'key') return { ok: true, line: parsed.data };
   const { sha256, secret, name, expiresAt: end, ...rest } = parsed.data;
+  known.learn(json, rest.application);
   return {
     ok: true,
     line: {

@@ -12,7 +12,7 @@ import { type Carrier, revisionNames } from '../../writes/revision-waiter.js';
 import { Writes } from '../../writes/writes.js';
 import { AnswerSpool } from './answer-spool.js';
 import { applyBatch, type LineOutcome } from './import-batch.js';
-import { type ImportLine, parseImportLine } from './import-lines.js';
+import { type ImportLine, KnownNames, parseImportLine } from './import-lines.js';
 import { type NumberedLine, splitLines } from './line-splitter.js';
 
 const BATCH = 1000;
@@ -110,9 +110,12 @@ export class ImportController {
       for (const step of [before, written]) step.catch(() => undefined); // what it throws is met where it is waited for
       batch = [];
     };
-    for await (const line of splitLines(body, MAX_LINE_BYTES)) {
-      batch.push({ number: line.number, parsed: parse(line) });
-      if (batch.length >= BATCH) await flush();
+    const known = new KnownNames();
+    for await (const lines of splitLines(body, MAX_LINE_BYTES)) {
+      for (const line of lines) {
+        batch.push({ number: line.number, parsed: parse(line, known) });
+        if (batch.length >= BATCH) await flush();
+      }
     }
     if (batch.length > 0) await flush();
     const [published] = await Promise.all([written, before]);
@@ -165,10 +168,10 @@ export class ImportController {
   }
 }
 
-function parse(line: NumberedLine): WaitingLine['parsed'] {
+function parse(line: NumberedLine, known: KnownNames): WaitingLine['parsed'] {
   if (line.tooLong)
     return { ok: false, error: fail('body_too_large', `the line has more than ${MAX_LINE_BYTES} bytes`) };
-  return parseImportLine(line.bytes);
+  return parseImportLine(line.bytes, known);
 }
 
 function answerOf(line: number, kind: string | undefined, outcome: LineOutcome | undefined, summary: Summary): string {
@@ -176,7 +179,8 @@ function answerOf(line: number, kind: string | undefined, outcome: LineOutcome |
   summary.lines += 1;
   if (outcome.ok) {
     summary[outcome.outcome] += 1;
-    return `${JSON.stringify({ line, ok: true, kind, outcome: outcome.outcome, id: outcome.id })}\n`;
+    // none of them needs escaping
+    return `{"line":${line},"ok":true,"kind":"${kind}","outcome":"${outcome.outcome}","id":"${outcome.id}"}\n`;
   }
   summary.failed += 1;
   const { code, detail, fields } = outcome.error;
