@@ -3,13 +3,13 @@ import 'reflect-metadata';
 import { loadOrExit, onShutdown } from '#platform';
 import { createApp, listen } from './app.js';
 import { commandLine } from './command-line.js';
-import { masterConfig } from './config/config.js';
+import { masterConfig, withUsableStore } from './config/config.js';
 import { explainStart } from './explain-start.js';
 
 const GRACE_MS = 10_000;
 
 commandLine(process.argv.slice(2));
-const config = loadOrExit('helio-master', () => masterConfig(process.env));
+const config = await loadOrExit('helio-master', () => withUsableStore(masterConfig(process.env)));
 if (process.argv.includes('--check')) {
   process.stdout.write('helio-master: the configuration is valid\n');
 } else {

@@ -127,9 +127,9 @@ export const urlSetting = z
   .transform((text) => text.replace(/\/+$/, ''));
 
 /** Runs `load`, and on a ConfigError prints it and ends the process with exit code 2; anything else is thrown on. */
-export function loadOrExit<T>(app: string, load: () => T): T {
+export async function loadOrExit<T>(app: string, load: () => T | Promise<T>): Promise<T> {
   try {
-    return load();
+    return await load();
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     process.stderr.write(`${app}: ${error.message}\n`);

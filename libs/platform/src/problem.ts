@@ -48,15 +48,44 @@ function faultsOfIssue(issue: z.core.$ZodIssue, root: string): FieldFault[] {
     }
   }
   if (issue.code === 'invalid_key')
-    return issue.issues.map((inner) => ({ field, problem: `the name ${inner.message}` }));
-  return [{ field, problem: inWords(issue.message) }];
+    return issue.issues.map((inner) => ({ field, problem: `the name ${inWords(inner)}` }));
+  return [{ field, problem: inWords(issue) }];
 }
 
-/** zod's own texts for a value that is missing or of another type; ours are sentences already. */
-function inWords(message: string): string {
-  const [, expected, received] = /^Invalid input: expected (\w+), received (\w+)$/.exec(message) ?? [];
-  if (expected === undefined || received === undefined) return message;
-  return received === 'undefined' ? `must be given (${expected})` : `must be of the type ${expected}, not ${received}`;
+/** zod's own texts all begin with one of two words; those of our schemas are sentences about the field already. */
+function inWords(issue: z.core.$ZodIssue): string {
+  if (!/^(Invalid|Too) /.test(issue.message)) return issue.message;
+  switch (issue.code) {
+    case 'invalid_type': {
+      const received = / received (\w+)$/.exec(issue.message)?.[1] ?? 'another one';
+      const { expected } = issue;
+      return received === 'undefined'
+        ? `must be given (${expected})`
+        : `must be of the type ${expected}, not ${received}`;
+    }
+    case 'invalid_value':
+      return `must be ${issue.values.length > 1 ? 'one of ' : ''}${issue.values.map(String).join(', ')}`;
+    case 'too_small':
+      return bound(issue, issue.inclusive ? 'at least' : 'more than', issue.minimum);
+    case 'too_big':
+      return bound(issue, issue.inclusive ? 'at most' : 'less than', issue.maximum);
+    case 'not_multiple_of':
+      return `must be a multiple of ${issue.divisor}`;
+    case 'invalid_format':
+      return FORMATS[issue.format] ?? `must match ${issue.pattern ?? issue.format}`;
+    default:
+      return 'has none of the forms that are known here';
+  }
+}
+
+const FORMATS: Record<string, string> = {
+  uuid: 'must be a UUID',
+  datetime: 'must be a time in ISO 8601, like 2030-01-01T00:00:00Z',
+};
+
+function bound({ origin, exact }: { origin: string; exact?: boolean }, than: string, limit: number | bigint): string {
+  const what = origin === 'string' ? ' characters' : ['array', 'set', 'map'].includes(origin) ? ' entries' : '';
+  return `must ${what ? 'have' : 'be'} ${exact ? 'exactly' : than} ${limit}${what}`;
 }
 
 function deepest(issues: z.core.$ZodIssue[]): number {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { type FieldFault, intSetting, LOG_LEVELS, loadConfig, portSetting, urlSetting } from '#platform';
-import { type Signer, signerFromPem } from '#artifacts';
+import { ConfigError, type FieldFault, intSetting, LOG_LEVELS, loadConfig, portSetting, urlSetting } from '#platform';
+import { directoryFault, type Signer, signerFromPem } from '#artifacts';
 import { z } from 'zod';
 
 const schema = z.strictObject({
@@ -58,6 +58,14 @@ export function masterConfig(env: Record<string, string | undefined>): MasterCon
   });
   if (!signer) throw new Error('a setting without which the check above fails is missing');
   return Object.freeze({ ...settings, signer, instance: `${hostname()}:${process.pid}` });
+}
+
+/** The same one, after a look at its directory. @throws ConfigError */
+export async function withUsableStore(config: MasterConfig): Promise<MasterConfig> {
+  const problem = await directoryFault(config.ARTIFACT_STORE, 'write');
+  if (problem)
+    throw new ConfigError([{ field: 'ARTIFACT_STORE', problem, expected: 'name a directory that it may use' }]);
+  return config;
 }
 
 function s3Faults(valid: Partial<Settings>): FieldFault[] {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { TrustedKeys } from '#artifacts';
 import { until } from '#harness';
 import { as, good, outcome, pages } from '../testing/answers.js';
@@ -39,6 +39,15 @@ const write = (path = '', headers: Record<string, string> = {}, at = app): Promi
   at.call('POST', `/v1/plans${path}`, { id: `plan-${++plans}`, rate: { limit: plans, per: 'second' } }, headers);
 const revisionOf = (answer: CallAnswer): number =>
   Number(/prod@(\d+)/.exec(answer.headers.get('heliograph-revision') ?? '')?.[1]);
+/** Waits a second; where the machine was so slow that others were late too, or the publisher, it is tried again. */
+function missingOne(send: (attempt: number) => Promise<CallAnswer>): Promise<CallAnswer> {
+  let attempts = 0;
+  const misses = async (): Promise<CallAnswer | null> => {
+    const answer = await send(++attempts);
+    return /^[\w-]+@\d+$/.test(answer.headers.get('heliograph-missing') ?? '') ? answer : null;
+  };
+  return until(misses, { what: 'an answer that exactly one replica is missing from' });
+}
 const convergence = (revision: number, at = app): Promise<CallAnswer['body']> =>
   good(at.call('GET', `/v1/environments/prod/revisions/${revision}/convergence`));
 
@@ -85,7 +94,11 @@ describe('Prefer: wait', () => {
     const before = slow.position.revision;
     const app1 = await good(app.call('POST', '/v1/applications', { name: 'crm' }));
     const path = `/v1/applications/${app1.id}/keys`;
-    const answer = await app.call('POST', path, { environment: 'prod' }, { prefer: 'wait=1', 'idempotency-key': 'k' });
+    let key = '';
+    const answer = await missingOne((attempt) => {
+      key = `k${attempt}`;
+      return app.call('POST', path, { environment: 'prod' }, { prefer: 'wait=1', 'idempotency-key': key });
+    });
     expect(answer.status).toBe(202);
     expect(answer.body.secret).toMatch(/^hg_live_/); // it is shown once
     expect(answer.headers.get('location')).toContain(path);
@@ -108,7 +121,7 @@ describe('Prefer: wait', () => {
 
     slow.acknowledges = true;
     slow.send({ type: 'ack', revision: slow.position.revision, lagMs: null });
-    const again = await app.call('POST', path, { environment: 'prod' }, { prefer: 'wait=30', 'idempotency-key': 'k' });
+    const again = await app.call('POST', path, { environment: 'prod' }, { prefer: 'wait=30', 'idempotency-key': key });
     expect([again.status, again.body]).toEqual([201, answer.body]);
     expect(revisionOf(again)).toBe(revision);
     const removed = await app.call('DELETE', `/v1/applications/${app1.id}`, undefined, { prefer: 'wait=30' });
@@ -163,6 +176,7 @@ describe('Prefer: wait', () => {
 
   it('R10 does not count a replica that follows another chain', async () => {
     const stray = await join('us-east');
+    onTestFinished(() => good(app.call('DELETE', `/v1/replicas/${stray.replica}`)));
     const authorization = `Bearer ${stray.token}`;
     const report = (change: object) => {
       const status = statusOf(stray, { source: 'store', state: 'polling', ...change });
@@ -171,7 +185,7 @@ describe('Prefer: wait', () => {
     const revision = revisionOf(await write());
     for (const change of [{ revision: revision + 500 }, { revision, hash: 'f'.repeat(64) }]) {
       await report(change);
-      const answer = await write('', { prefer: 'wait=1' });
+      const answer = await missingOne(() => write('', { prefer: 'wait=1' }));
       expect([answer.status, answer.headers.get('heliograph-missing-count')]).toEqual([202, '1']);
       const { complete, missing } = await convergence(revision);
       expect({ complete, missing }).toMatchObject({
@@ -179,11 +193,11 @@ describe('Prefer: wait', () => {
         missing: [{ replica: stray.replica, otherChain: true }],
       });
     }
-    await good(app.call('DELETE', `/v1/replicas/${stray.replica}`));
   });
 
   it('takes what a replica reports over REST for an answer, too', async () => {
     const reader = await join('us-east');
+    onTestFinished(() => good(app.call('DELETE', `/v1/replicas/${reader.replica}`)));
     const before = revisionOf(await write());
     const waiting = write('', { prefer: 'wait=60' });
     await Promise.all(clients.map((client) => client.reaches(before + 1)));
@@ -192,7 +206,6 @@ describe('Prefer: wait', () => {
     const authorization = `Bearer ${reader.token}`;
     await good(app.call('POST', '/v1/replicas/status', status, { authorization }));
     expect((await waiting).status).toBe(201);
-    await good(app.call('DELETE', `/v1/replicas/${reader.replica}`));
   });
 });
 

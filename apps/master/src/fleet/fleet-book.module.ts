@@ -14,7 +14,12 @@ import { FleetBook } from './fleet-book.js';
       provide: FleetBook,
       inject: [CONFIG, LOG, getDataSourceToken()],
       useFactory: ({ instance }: MasterConfig, log: Logger, source: DataSource) =>
-        new FleetBook({ query: (sql, parameters) => source.query(sql, parameters), instance, log, now: Date.now }),
+        new FleetBook({
+          query: (sql, parameters) => source.query(sql, parameters),
+          instance,
+          log,
+          now: () => performance.now(),
+        }),
     },
     {
       provide: AppliedWaiter,

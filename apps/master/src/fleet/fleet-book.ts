@@ -9,7 +9,7 @@ export interface FleetBookOptions {
   /** what this process calls itself */
   instance: string;
   log: Logger;
-  /** milliseconds since 1970 */
+  /** milliseconds of a clock that is not set back */
   now: () => number;
 }
 
@@ -22,16 +22,8 @@ const RETRY_MS = { first: 200, most: 5_000 };
 const BATCH = 1_000;
 
 /** What is known of one connection's replica, and not all written. */
-interface Place {
-  replica: ConnectedReplica;
-  gone: boolean;
-  /** said something that is not written */
-  heard: boolean;
-  revision: number | null;
-  lagMs: number | null;
-  /** the newest; null: none */
-  status: ReplicaStatus | null;
-  /** when one was written last */
+interface Place extends PlaceWritten {
+  /** when a status was written last */
   statusAt: number;
   /** what the last one said that was written, as far as it is of interest at once */
   noted: string;

@@ -1,22 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ReplicaStatus } from '#model';
-import { as, auditOf, good, outcome, pages } from '../testing/answers.js';
+import { as, auditOf, good, outcome, pages, settle } from '../testing/answers.js';
 import { type CallAnswer, type StartedApp, startApp } from '../testing/start-app.js';
+import { statusOf } from '../testing/stream-client.js';
 
 let app: StartedApp;
 beforeAll(async () => {
   app = await startApp();
-  for (const [id, position] of [
-    ['prod', 30],
-    ['dev', 10],
-  ])
-    await good(app.call('POST', '/v1/environments', { id, position }));
-  for (const [id, environment] of [
-    ['eu-west', 'prod'],
-    ['us-east', 'prod'],
-    ['lab', 'dev'],
-  ])
-    await good(app.call('POST', '/v1/regions', { id, environment }));
+  await settle(app, { prod: ['eu-west', 'us-east'], dev: ['lab'] });
 });
 afterAll(() => app?.stop());
 
@@ -32,28 +23,7 @@ const join = (token: unknown, fields: object = {}) =>
   );
 const report = (token: string, status: unknown) =>
   app.call('POST', '/v1/replicas/status', status, { authorization: `Bearer ${token}` });
-const statusOf = (
-  joined: { replica: string; region: string; environment: string },
-  change: Partial<ReplicaStatus> = {},
-): ReplicaStatus => ({
-  replica: joined.replica,
-  region: joined.region,
-  environment: joined.environment,
-  build: '0.1.0',
-  state: 'polling',
-  source: 'store',
-  freshness: 'fresh',
-  epoch: 1,
-  revision: 0,
-  hash: null,
-  root: null,
-  head: 0,
-  lagMs: null,
-  throttle: 'local',
-  nacks: [],
-  lastError: null,
-  ...change,
-});
+const polling = { state: 'polling', source: 'store' } as const;
 const detailOf = async (answer: Promise<CallAnswer>): Promise<string> => {
   const { status, body } = await answer;
   return `${status} ${body.code} ${body.detail}`;
@@ -179,20 +149,20 @@ describe('joining', () => {
 
   it('again keeps the id and replaces the token, in the same region only', async () => {
     const first = await good(join(await newToken(), { replica: 'again' }));
-    await good(report(first.token, statusOf(first)));
+    await good(report(first.token, statusOf(first, polling)));
     // whoever has a join token must not take the place of one that runs
     expect(await detailOf(join(await newToken(), { replica: 'again' }))).toMatch(/^409 conflict .*has reported within/);
     await app.source.query(`UPDATE replica SET reported_at = now() - interval '1 minute' WHERE id = 'again'`);
     const second = await good(join(await newToken(), { replica: 'again', build: '0.2.0' }));
     expect(second.token).not.toBe(first.token);
-    expect(await outcome(report(first.token, statusOf(first)))).toBe('401 unauthenticated');
+    expect(await outcome(report(first.token, statusOf(first, polling)))).toBe('401 unauthenticated');
     expect(await good(app.call('GET', '/v1/replicas/again'))).toMatchObject({
       build: '0.2.0',
       state: null,
       reportedAt: null,
       status: null,
     });
-    await good(report(second.token, statusOf(second)));
+    await good(report(second.token, statusOf(second, polling)));
     const { id, token } = await good(app.call('POST', '/v1/join-tokens', { region: 'us-east' }));
     expect(await detailOf(join(token, { region: 'us-east', replica: 'again' }))).toBe(
       '409 conflict a replica "again" exists already in the region "eu-west"',
@@ -228,6 +198,7 @@ describe('a status report', () => {
     const nack = { table: 'release', key: 'k', revision: 1, code: 'x', detail: 'a\u0000b\ud800' };
     const error = { code: 'bad_hash', detail: 'd', at: '2026-01-01T00:00:00Z' };
     const status = statusOf(joined, {
+      ...polling,
       revision: 1,
       head: 3,
       nacks: [nack],
@@ -253,7 +224,7 @@ describe('a status report', () => {
     expect(read.body.status).toEqual({ ...status, nacks: [{ ...nack, detail: 'a\uFFFDb\uFFFD' }] });
     expect(read.body.silentForSeconds).toBeGreaterThanOrEqual(0);
     expect(Date.parse(read.body.reportedAt)).toBeGreaterThan(0);
-    await good(report(joined.token, statusOf(joined, { revision: 3 })));
+    await good(report(joined.token, statusOf(joined, { ...polling, revision: 3 })));
     expect(await good(app.call('GET', '/v1/replicas/behind'))).toMatchObject({ behind: 0, nacks: 0, lastError: null });
     await app.source.query(`UPDATE replica SET reported_at = reported_at - interval '90 s' WHERE id = 'behind'`);
     expect((await good(app.call('GET', '/v1/replicas/behind'))).silentForSeconds).toBeGreaterThanOrEqual(90);
@@ -263,12 +234,13 @@ describe('a status report', () => {
   it('speaks for nobody but the replica whose token it has', async () => {
     const one = await good(join(await newToken()));
     const other = await good(join(await newToken({ region: 'us-east' }), { region: 'us-east' }));
-    const lie = (change: Partial<ReplicaStatus>) => outcome(report(one.token, statusOf(one, change)));
+    const lie = (change: Partial<ReplicaStatus>) =>
+      outcome(report(one.token, statusOf(one, { ...polling, ...change })));
     expect(await lie({ replica: other.replica })).toBe('400 invalid_request replica');
     expect(await lie({ region: 'us-east', environment: 'dev' })).toBe('400 invalid_request region, environment');
     expect(await lie({ replica: other.replica, region: other.region })).toBe('400 invalid_request replica, region');
     expect((await good(app.call('GET', `/v1/replicas/${other.replica}`))).reportedAt).toBeNull();
-    expect(await outcome(app.call('POST', '/v1/replicas/status', statusOf(one)))).toBe('401 unauthenticated');
+    expect(await outcome(app.call('POST', '/v1/replicas/status', statusOf(one, polling)))).toBe('401 unauthenticated');
     expect(await outcome(app.call('GET', '/v1/replicas', undefined, { authorization: `Bearer ${one.token}` }))).toBe(
       '401 unauthenticated',
     );
@@ -276,7 +248,7 @@ describe('a status report', () => {
 
   it('is refused with each fault named', async () => {
     const joined = await good(join(await newToken()));
-    const send = (change: object) => outcome(report(joined.token, { ...statusOf(joined), ...change }));
+    const send = (change: object) => outcome(report(joined.token, { ...statusOf(joined, polling), ...change }));
     expect(await send({ state: 'fine', revision: -1, hash: 'x' })).toBe('400 invalid_request state, revision, hash');
     expect(await send({ nacks: [{ table: 'x' }] })).toMatch(/^400 invalid_request nacks\[0\]\.key/);
     expect(await send({ note: 'x'.repeat(256 * 1024) })).toBe('413 body_too_large');
@@ -306,7 +278,7 @@ describe('replicas', () => {
     );
     const etag = (await app.call('GET', '/v1/replicas/leaving')).headers.get('etag') ?? '';
     expect(await outcome(app.call('DELETE', '/v1/replicas/leaving', undefined, { 'if-match': etag }))).toBe('204');
-    expect(await outcome(report(joined.token, statusOf(joined)))).toBe('401 unauthenticated');
+    expect(await outcome(report(joined.token, statusOf(joined, polling)))).toBe('401 unauthenticated');
     expect(await auditOf(app, 'replica/leaving')).toMatchObject([
       { action: 'replica.join' },
       { action: 'replica.delete', before: { region: 'eu-west' } },

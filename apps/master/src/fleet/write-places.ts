@@ -7,10 +7,11 @@ export interface PlaceWritten {
   replica: ConnectedReplica;
   /** the connection has ended */
   gone: boolean;
-  /** it has said something */
+  /** it has said something that is not written */
   heard: boolean;
   revision: number | null;
   lagMs: number | null;
+  /** the newest; null: none */
   status: ReplicaStatus | null;
 }
 

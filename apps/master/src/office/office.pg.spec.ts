@@ -29,6 +29,11 @@ function putForeignHead(signer: Signer, epoch: number): void {
 async function replace(): Promise<void> {
   const { signer } = app.config;
   await until(async () => (await office()).state === 'publishing', { what: 'the first term' });
+  // or its own writing, which reads, compares and then renames, might just be about to cover the foreign head up
+  const environments = async (): Promise<CallAnswer['body'][]> => (await app.call('GET', '/readyz')).body.environments;
+  const rests = ({ revision, storedRevision, store }: CallAnswer['body']): boolean =>
+    revision > 0 && store?.state === 'ok' && storedRevision === revision;
+  await until(async () => (await environments()).every(rests), { what: 'the store to have everything' });
   putForeignHead(signer, 9);
   await plan('silver'); // it finds out when it writes its head
   await until(async () => (await office()).state === 'fenced', { what: 'it to be fenced off' });
@@ -57,6 +62,10 @@ describe('a master that was replaced', () => {
     const decide = '/v1/environments/prod/office';
     expect(await outcome((await as(app, 'publisher'))('POST', decide, { decision: 'adopt' }))).toBe('403 forbidden');
     expect(await outcome(app.call('POST', decide, { decision: 'proceed' }))).toBe('409 conflict');
+    expect((await app.call('POST', decide, { decision: 'replace' })).body).toMatchObject({
+      code: 'invalid_request',
+      errors: [{ field: 'decision', problem: 'must be one of adopt, discard-theirs, proceed' }],
+    });
     const operator = await as(app, 'operator');
     expect(await outcome(operator('POST', decide, { decision: 'discard-theirs' }))).toBe('202');
     await until(async () => (await plan('late')).status === 201, { what: 'it to take writes again' });
@@ -85,6 +94,27 @@ describe('an office that nothing is wrong with', () => {
       expect(await outcome(app.call('POST', '/v1/environments/prod/office', { decision }))).toBe('409 conflict');
     expect(await outcome(app.call('GET', '/v1/environments/none/office'))).toBe('404 not_found');
     expect(await good(app.call('GET', '/v1/restore-report'))).toEqual({ items: [], next: null });
+  });
+});
+
+describe('the report of a restore', () => {
+  it('names the access tokens, join tokens and replicas of before, which nothing says anything of', async () => {
+    await good(app.call('POST', '/v1/regions', { id: 'eu-west', environment: 'prod' }));
+    const join = await good(app.call('POST', '/v1/join-tokens', { region: 'eu-west', maxUses: 2 }));
+    const body = { token: join.token, region: 'eu-west', environment: 'prod', build: '0.1.0', replica: 'eu-west-1' };
+    await good(app.call('POST', '/v1/replicas/join', body, { authorization: '' }));
+    const ci = await good(app.call('POST', '/v1/access-tokens', { name: 'ci', role: 'publisher' }));
+    await app.source.query(
+      `INSERT INTO restore (id, environment_id, source, from_revision, to_revision, theirs_epoch) VALUES (gen_random_uuid(), 'prod', 'test', 1, 2, 1)`,
+    );
+    await good(app.call('POST', '/v1/access-tokens', { name: 'later', role: 'publisher' }));
+    const named = async (): Promise<string[]> =>
+      (await good(app.call('GET', '/v1/restore-report'))).items[0].mayBeWithdrawn;
+    const [bootstrap] = (await named()).filter((name) => name.endsWith(' bootstrap'));
+    const rest = [`access-token/${ci.id} ci`, `join-token/${join.id}`, 'replica/eu-west-1'];
+    expect(new Set(await named())).toEqual(new Set([bootstrap, ...rest]));
+    expect(await outcome(app.call('DELETE', `/v1/access-tokens/${ci.id}`))).toBe('204');
+    expect(await named()).not.toContain(rest[0]);
   });
 });
 

@@ -23,6 +23,7 @@ interface RestoreRow {
   theirs_epoch: number;
   revocations: number;
   changed_back: number;
+  may_be_withdrawn: string[];
 }
 
 interface ItemRow {
@@ -41,7 +42,7 @@ export class RestoresController {
   async list(@Input() { query }: InputOf<typeof listRestores>): Promise<Answer<Page<RestoreView>>> {
     const after = decodeCursor(query.cursor, 2, AGE_AND_ID);
     const rows: RestoreRow[] = await this.source.query(
-      `SELECT *, began_at::text AS at FROM restore
+      `SELECT *, began_at::text AS at, ${MAY_BE_WITHDRAWN} AS may_be_withdrawn FROM restore
        WHERE ($1::text IS NULL OR environment_id = $1) AND ($2::timestamptz IS NULL OR (began_at, id) < ($2, $3::uuid))
        ORDER BY began_at DESC, id DESC LIMIT $4`,
       [query.environment ?? null, after?.[0] ?? null, after?.[1] ?? null, query.limit + 1],
@@ -70,9 +71,20 @@ export class RestoresController {
   }
 }
 
-/** They are not on the chain: nothing but this database knows of their revocation. */
+/** They are not on the chain: nothing but the database that was lost knows which of them it had withdrawn. */
+const MAY_BE_WITHDRAWN = `ARRAY(
+  SELECT 'access-token/' || t.id || ' ' || t.name FROM access_token t
+  WHERE t.created_at < restore.began_at AND (t.expires_at IS NULL OR t.expires_at > now())
+  UNION ALL
+  SELECT 'join-token/' || j.id FROM join_token j JOIN region g ON g.id = j.region_id
+  WHERE g.environment_id = restore.environment_id AND j.created_at < restore.began_at AND j.expires_at > now() AND j.uses < j.max_uses
+  UNION ALL
+  SELECT 'replica/' || r.id FROM replica r JOIN region g ON g.id = r.region_id
+  WHERE g.environment_id = restore.environment_id AND r.joined_at < restore.began_at
+  ORDER BY 1 LIMIT 100
+)`;
 const NOTE =
-  'access tokens, join tokens and replicas that were revoked or removed after the backup are valid again: revoke them once more';
+  'access tokens, join tokens and replicas that were withdrawn or removed after the backup are valid again: look through mayBeWithdrawn, and withdraw them once more';
 
 function restoreOf(row: RestoreRow): RestoreView {
   return {
@@ -87,6 +99,7 @@ function restoreOf(row: RestoreRow): RestoreView {
     epoch: row.theirs_epoch,
     revocationsKept: row.revocations,
     changedBack: row.changed_back,
+    mayBeWithdrawn: row.may_be_withdrawn,
     note: NOTE,
   };
 }

@@ -25,6 +25,10 @@ export const restoreView = z
       .int()
       .meta({ description: 'Rows that were revoked again, because they had been before the restore.' }),
     changedBack: z.int().meta({ description: 'Entries of the chain that follow the rows again.' }),
+    mayBeWithdrawn: z.array(z.string()).meta({
+      description:
+        'Access tokens, join tokens and replicas of before the restore that are valid now, the first 100: the chain does not say of them whether they were withdrawn since the backup.',
+    }),
     note: z.string().meta({ description: 'What the chain cannot tell, and somebody has to look at.' }),
   })
   .meta({ id: 'Restore' });

@@ -1,5 +1,5 @@
 import type { ToMaster } from '#model';
-import type { Standing } from './stream-chain.js';
+import type { Standing } from '../publishing/standing.js';
 
 export type Follow = Extract<ToMaster, { type: 'follow' }>;
 

@@ -4,8 +4,9 @@ import { GENESIS_HASH } from '#artifacts';
 import { ChainMaker } from '#artifacts/testing';
 import { until } from '#harness';
 import { STREAM_LIMITS } from '#model';
+import type { Standing } from '../publishing/standing.js';
 import { EnvironmentHub } from './environment-hub.js';
-import type { Standing, StreamChain } from './stream-chain.js';
+import type { StreamChain } from './stream-chain.js';
 import type { StreamConnection } from './stream-connection.js';
 
 const hashes = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)] as const;

@@ -1,46 +1,48 @@
-import { decodeHeader } from '#artifacts';
 import { type Follow, decideIntent, type Intent } from './decide-intent.js';
 import type { ConnectedReplica } from '../fleet/connected-replica.js';
 import type { Published, SealedBytes } from '../publishing/index.js';
-import { liveHead } from './live-head.js';
+import { LiveChain } from './live-chain.js';
 import type { StreamOptions } from './options.js';
-import type { Standing, StreamChain } from './stream-chain.js';
+import type { StreamChain } from './stream-chain.js';
 import type { ChainFeed, StreamCloseName, StreamConnection } from './stream-connection.js';
-import { Tail } from './tail.js';
 
-/** Of each environment's newest revisions, in memory. */
-const TAIL_BYTES = 16 * 1024 * 1024;
-/** Newer by more than this, the chain is begun anew at its end; who is behind reads for itself. */
-const MOST_REFILLED = 1_000;
 /** After a revision, for all that follow it soon. */
 const HEAD_MS = 200;
 
 /** One environment's chain as this process streams it, and the replicas that are connected here. */
 export class EnvironmentHub implements ChainFeed {
   readonly connections = new Map<string, StreamConnection>();
-  readonly tail = new Tail(TAIL_BYTES);
   /** how many connections have ended, by reason */
   readonly closed = new Map<string, number>();
+  private readonly chain: LiveChain;
   private goneBytes = 0;
-  private readonly reads = new Map<number, Promise<SealedBytes[]>>();
-  private standing: Standing | null = null;
-  /** when the standing was known to be the newest */
-  private knownAt = 0;
-  private signed: { standing: Standing; at: number; text: string } | null = null;
-  private refreshing: Promise<void> | null = null;
-  private refreshAgain = false;
   private beating = false;
   private headTimer: NodeJS.Timeout | null = null;
 
   constructor(
     readonly environment: string,
-    private readonly chain: StreamChain,
+    chain: StreamChain,
     private readonly options: StreamOptions,
     private readonly onAhead: () => void,
-  ) {}
+  ) {
+    this.chain = new LiveChain(environment, chain, options, {
+      moved: () => this.each((connection) => connection.pump()),
+      stands: (standing) => this.each((connection) => connection.overtaken(standing)),
+      replaced: () => this.closeAll('unavailable'),
+    });
+  }
 
   get newest(): number {
-    return this.standing?.revision ?? 0;
+    return this.chain.newest;
+  }
+
+  get head(): string {
+    return this.chain.head;
+  }
+
+  /** Of revisions, in memory. */
+  get heldBytes(): number {
+    return this.chain.tail.heldBytes;
   }
 
   /** In frames, since the process began. */
@@ -63,63 +65,41 @@ export class EnvironmentHub implements ChainFeed {
     this.closed.set(reason, (this.closed.get(reason) ?? 0) + 1);
   }
 
-  /** The newest one that this process signed; signed anew when it has grown old or the chain has moved. */
-  get head(): string {
-    const { standing, signed, knownAt } = this;
-    if (!standing) throw new Error(`the chain of ${this.environment} was not read yet`);
-    const { heartbeatMs } = this.options.limits;
-    if (signed?.standing === standing && knownAt - signed.at < heartbeatMs) return signed.text;
-    const text = liveHead(standing, knownAt, this.options.signer).toString('utf8');
-    this.signed = { standing, at: knownAt, text };
-    return text;
-  }
-
   /** From this process, at once and without reading anything; from another one, read once for all connections. */
   published({ revision, sealed }: Published): void {
-    const { standing } = this;
-    if (!standing) {
-      this.refreshAgain = true; // the first look may have come too early for it; nobody else is here yet
-      return;
-    }
-    if (sealed && sealed.revision === standing.revision + 1) {
-      this.append(sealed);
-      this.knownAt = this.options.now();
-      this.pump();
+    const { chain } = this;
+    if (!chain.standing) {
+      chain.lookAgain(); // nobody else is here yet
+    } else if (sealed && chain.publish(sealed)) {
+      this.each((connection) => connection.pump());
       this.tellHeadSoon();
-    } else if (revision > standing.revision || sealed === null) {
+    } else if (revision > chain.newest || sealed === null) {
       // another master's, or a term that begins: whoever is told of the old epoch from then on does not stay
-      void this.refresh().then(
+      void chain.refresh().then(
         () => this.tellHeadSoon(),
-        () => undefined,
-      ); // the next heartbeat tries again
+        (error: unknown) => this.unread(error as Error), // the next heartbeat tries again
+      );
     }
   }
 
   recent(revision: number): SealedBytes | undefined {
-    return this.tail.get(revision);
+    return this.chain.recent(revision);
   }
 
-  /** Many replicas that come back stand at the same place: they share what is read. */
   read(revision: number): Promise<SealedBytes[]> {
-    let reading = this.reads.get(revision);
-    if (!reading) {
-      reading = this.chain.after(this.environment, revision).finally(() => this.reads.delete(revision));
-      this.reads.set(revision, reading);
-    }
-    return reading;
+    return this.chain.read(revision);
   }
 
   async intent(follow: Follow): Promise<{ intent: Intent; head: string }> {
-    // another master may have published what this one has not heard of yet
-    const isOld = this.options.now() - this.knownAt > this.options.limits.heartbeatMs;
-    if (!this.standing || isOld || follow.revision > this.newest || follow.epoch > this.standing.epoch)
-      await this.refresh();
-    const own = await this.hashOf(follow.revision);
-    const { standing } = this;
+    const { chain } = this;
+    if (!chain.standing || chain.isOld || follow.revision > chain.newest || follow.epoch > chain.standing.epoch)
+      await chain.refresh();
+    const own = await chain.hashOf(follow.revision);
+    const { standing } = chain;
     if (!standing) throw new Error(`the chain of ${this.environment} was not read yet`);
     const decided = decideIntent(follow, standing, own, this.options.limits.maxBacklog);
     // who has nothing yet trusts the keys of today only, and the first revisions may be signed by one that was retired
-    const isStrange = follow.revision === 0 && decided.intent === 'changes' && !(await this.beganWithOwnKey());
+    const isStrange = follow.revision === 0 && decided.intent === 'changes' && !(await chain.beganWithOwnKey());
     const intent: Intent = isStrange
       ? { intent: 'full', reason: 'too_far_behind', detail: 'the first revisions are signed by an earlier key' }
       : decided;
@@ -143,120 +123,37 @@ export class EnvironmentHub implements ChainFeed {
     if (refusal !== null) return this.closeAll('unavailable');
     this.beating = true;
     try {
-      await this.refresh();
+      await this.chain.refresh();
       await this.partWithReplaced();
     } catch (error) {
       // the head of before goes out again, and grows old: this master does not know whether there is a newer one
-      this.options.log.debug(
-        { environment: this.environment, cause: (error as Error).message },
-        'where the chain stands cannot be read',
-      );
+      this.unread(error as Error);
     }
     this.beating = false;
-    const head = this.standing ? this.head : null;
-    for (const connection of this.connections.values()) connection.beat(head);
+    const head = this.chain.standing ? this.head : null;
+    this.each((connection) => connection.beat(head));
   }
 
   closeAll(name: StreamCloseName): void {
-    for (const connection of this.connections.values()) connection.close(name);
+    this.each((connection) => connection.close(name));
   }
 
-  private append(sealed: SealedBytes): void {
-    this.tail.push(sealed);
-    const { epoch, revision, hash, bytes } = sealed;
-    const { root } = decodeHeader(bytes).header;
-    const { environment, standing } = this;
-    const snapshot = standing?.snapshot ?? null;
-    this.standing = { environment, epoch: Math.max(epoch, standing?.epoch ?? 0), revision, hash, root, snapshot };
+  /** The database is away, or slow; everybody is told the same at the next heartbeat. */
+  unread(error: Error): void {
+    const { environment } = this;
+    this.options.log.debug({ environment, cause: error.message }, 'the chain cannot be read; it is tried again');
+  }
+
+  private each(work: (connection: StreamConnection) => void): void {
+    for (const connection of this.connections.values()) work(connection);
   }
 
   /** A replica that has revisions and no head that names them cannot vouch for them towards others when everything else is gone. */
   private tellHeadSoon(): void {
     this.headTimer ??= setTimeout(() => {
       this.headTimer = null;
-      for (const connection of this.connections.values()) connection.tell(this.head);
+      this.each((connection) => connection.tell(this.head));
     }, HEAD_MS).unref();
-  }
-
-  private pump(): void {
-    for (const connection of this.connections.values()) connection.pump();
-  }
-
-  private async hashOf(revision: number): Promise<string | null> {
-    if (revision === 0 || revision > this.newest) return null;
-    const hash = this.tail.get(revision)?.hash ?? (await this.chain.hashOf(this.environment, revision));
-    return hash?.toString('hex') ?? null;
-  }
-
-  private async beganWithOwnKey(): Promise<boolean> {
-    const [first] = await this.read(0);
-    return first === undefined || decodeHeader(first.bytes).header.keyId.equals(this.options.signer.keyId);
-  }
-
-  /** One at a time, and once more for whoever asked after it had begun. */
-  private refresh(): Promise<void> {
-    if (this.refreshing) this.refreshAgain = true;
-    this.refreshing ??= this.catchUp();
-    return this.refreshing;
-  }
-
-  private async catchUp(): Promise<void> {
-    try {
-      do {
-        this.refreshAgain = false;
-        const before = this.newest;
-        const at = this.options.now();
-        const row = await this.chain.standing(this.environment);
-        if (!row) throw new Error(`the environment ${this.environment} has no chain yet`);
-        if (row.revision < before || (await this.isOther(row))) this.beginAnew(row);
-        else if (this.standing && row.revision - this.newest <= MOST_REFILLED) await this.refill(row);
-        else this.beginAt(row);
-        this.knownAt = Math.max(this.knownAt, at);
-        for (const connection of this.connections.values()) connection.overtaken(row);
-        this.pump();
-      } while (this.refreshAgain);
-    } finally {
-      this.refreshing = null; // in one step with the look at refreshAgain
-    }
-  }
-
-  private beginAt(row: Standing): void {
-    this.tail.clear();
-    this.standing = row;
-  }
-
-  private async refill(row: Standing): Promise<void> {
-    while (this.newest < row.revision) {
-      const from = this.newest;
-      for (const sealed of await this.read(from)) {
-        if (sealed.revision === this.newest + 1) this.append(sealed); // or this process has published it meanwhile
-      }
-      if (this.newest === from) throw new Error(`revision ${from + 1} of ${this.environment} cannot be read`);
-      this.pump();
-    }
-    // a new term of office without a revision yet, or a new snapshot
-    const { standing } = this;
-    const { epoch, snapshot } = row;
-    if (standing && (standing.epoch < epoch || standing.snapshot?.revision !== snapshot?.revision))
-      this.standing = { ...standing, epoch: Math.max(epoch, standing.epoch), snapshot };
-  }
-
-  /** Whether the chain of the database has another revision than this one streamed last. One that came with a snapshot says nothing. */
-  private async isOther({ revision, hash }: Standing): Promise<boolean> {
-    const { standing } = this;
-    if (!standing || standing.revision === 0) return false;
-    const there = revision === standing.revision ? hash : await this.chain.hashOf(this.environment, standing.revision);
-    return there !== null && !there.equals(standing.hash);
-  }
-
-  /** Another chain is in the place of this one: who is here has to ask anew where it stands. */
-  private beginAnew(row: Standing): void {
-    this.options.log.warn(
-      { environment: this.environment, from: this.newest, to: row.revision },
-      'the database has another chain than before: it was restored or replaced, or an operator had one adopted',
-    );
-    this.beginAt(row);
-    this.closeAll('unavailable');
   }
 
   /**

@@ -25,7 +25,7 @@ const clients: StreamClient[] = [];
 beforeEach(async () => {
   master = await scene.start();
   const { query, log } = master.options;
-  book = new FleetBook({ query, instance: 'test', log, now: Date.now });
+  book = new FleetBook({ query, instance: 'test', log, now: () => performance.now() });
   stream = new StreamServer({ query, signer, refusal: () => null, fleet: book, limits: LIMITS, log, now: Date.now });
   master.publications.subscribe((published) => stream.published(published));
   http = createServer().listen(0, '127.0.0.1');
@@ -136,6 +136,8 @@ describe('a replica that is behind', () => {
     expect((await client.follow()).intent).toBe('changes');
     await client.reaches(LIMITS.maxBacklog);
     await scene.publish(1);
+    // it shows in the database a moment before this master knows that it has committed
+    await until(() => master.published.some(({ revision }) => revision === 61), { what: 'it to be announced' });
     const again = await one.connect();
     expect(await again.follow()).toMatchObject({
       intent: 'full',

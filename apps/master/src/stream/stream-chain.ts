@@ -1,19 +1,6 @@
-import { StateRoot } from '#artifacts';
 import type { SealedBytes } from '../publishing/index.js';
 import type { Query } from '../publishing/options.js';
-
-/** Where a chain stands. */
-export interface Standing {
-  environment: string;
-  /** of the newest term of office that was let publish; may be newer than the newest revision's */
-  epoch: number;
-  revision: number;
-  /** 32 bytes each */
-  hash: Buffer;
-  root: Buffer;
-  /** the newest that the store has; bytes: manifest and blobs */
-  snapshot: { revision: number; bytes: number } | null;
-}
+import { readStanding, type Standing } from '../publishing/standing.js';
 
 /** At least one revision, and no further one once these many bytes are together. */
 const BATCH_BYTES = 1024 * 1024;
@@ -28,19 +15,8 @@ export class StreamChain {
 
   constructor(private readonly query: Query) {}
 
-  /** Null while nobody has taken office there, and for what is no environment. */
-  async standing(environment: string): Promise<Standing | null> {
-    const [row] = await this.query<StandingRow>(STANDING, [environment]);
-    if (!row) return null;
-    const { epoch, hash, root, snapshot, snapshot_bytes: bytes } = row;
-    return {
-      environment,
-      epoch,
-      revision: Number(row.revision),
-      hash,
-      root: root ?? StateRoot.empty().root(),
-      snapshot: snapshot === null ? null : { revision: Number(snapshot), bytes: Number(bytes) },
-    };
+  standing(environment: string): Promise<Standing | null> {
+    return readStanding(this.query, environment);
   }
 
   async hashOf(environment: string, revision: number): Promise<Buffer | null> {
@@ -72,22 +48,6 @@ export class StreamChain {
     }
   }
 }
-
-interface StandingRow {
-  epoch: number;
-  revision: string;
-  hash: Buffer;
-  root: Buffer | null;
-  snapshot: string | null;
-  snapshot_bytes: string | null;
-}
-
-const STANDING = `
-  SELECT c.entered_epoch AS epoch, c.revision, c.hash, c.root, s.revision AS snapshot, s.bytes AS snapshot_bytes
-  FROM chain c LEFT JOIN LATERAL (
-    SELECT revision, bytes FROM store_snapshot WHERE environment_id = c.environment_id AND revision <= c.revision ORDER BY revision DESC LIMIT 1
-  ) AS s ON true
-  WHERE c.environment_id = $1 AND c.entered_epoch > 0`;
 
 /** Lengths first: they are known without reading the bytes. */
 const AFTER = `

@@ -22,6 +22,8 @@ export interface ChainFeed {
   /** what it says of itself */
   acknowledged(replica: ConnectedReplica, revision: number, lagMs: number | null): void;
   reported(replica: ConnectedReplica, status: ReplicaStatus): void;
+  /** something could not be read, and is not asked for again before the next heartbeat */
+  unread(error: Error): void;
 }
 
 export type StreamCloseName = keyof typeof STREAM_CLOSE;
@@ -198,17 +200,16 @@ export class StreamConnection {
     });
   }
 
-  /** What fails is tried again with the next heartbeat: the database is away, and so is everything new. */
+  /** What fails is tried again with the next heartbeat, and not at once: the database is away, and so is everything new. */
   private async alone(work: () => Promise<void>): Promise<void> {
     this.busy = true;
-    let failed = false;
-    try {
-      await work();
-    } catch {
-      failed = true;
-    }
+    const fault = await work().then(
+      () => null,
+      (error: unknown) => error as Error,
+    );
     this.busy = false;
-    if (!failed) this.pump();
+    if (fault) this.feed.unread(fault);
+    else this.pump();
   }
 }
 
@@ -219,6 +220,6 @@ function parse(data: Buffer, limit: number): ToMaster | null {
   try {
     return toMaster.parse(JSON.parse(text));
   } catch {
-    return null;
+    return null; // no JSON, or no message: the connection is closed for it
   }
 }

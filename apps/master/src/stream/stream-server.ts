@@ -114,10 +114,10 @@ export class StreamServer implements ReplicaSupply {
 
   /** By environment, for the metrics. */
   standings(): StreamStanding[] {
-    return [...this.hubs.values()].map(({ environment, connections, tail, sentBytes, closed }) => ({
+    return [...this.hubs.values()].map(({ environment, connections, heldBytes, sentBytes, closed }) => ({
       environment,
       connections: [...connections.values()],
-      heldBytes: tail.heldBytes,
+      heldBytes,
       sentBytes,
       closed,
     }));
@@ -154,6 +154,8 @@ export class StreamServer implements ReplicaSupply {
         });
       });
     } catch (error) {
+      if (!(error instanceof HelioError))
+        this.options.log.debug({ cause: (error as Error).message }, 'a replica cannot be let in; it comes again');
       refuseUpgrade(socket, error instanceof HelioError ? error : databaseAway());
     }
   }

@@ -11,6 +11,14 @@ export async function good(answer: Promise<CallAnswer>): Promise<CallAnswer['bod
   return body;
 }
 
+/** Makes environments, the last of the pipeline first, and their regions. */
+export async function settle(app: StartedApp, regions: Record<string, readonly string[]>): Promise<void> {
+  for (const [at, [environment, ids]] of Object.entries(regions).entries()) {
+    await good(app.call('POST', '/v1/environments', { id: environment, position: 30 - 10 * at }));
+    for (const id of ids) await good(app.call('POST', '/v1/regions', { id, environment }));
+  }
+}
+
 /** `422 unknown_reference region, plan`: status, code and faulty fields of a refusal, or `201` of what is none. */
 export async function outcome(answer: Promise<CallAnswer>): Promise<string> {
   const { status, body } = await answer;

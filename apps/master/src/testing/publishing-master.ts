@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { type Logger, pino } from 'pino';
 import pg from 'pg';
-import { type ArtifactStore, newSigningKeyPem, type Signer, signerFromPem } from '#artifacts';
+import { type ArtifactStore, newSigningKeyPem, type Signer, signerFromPem, StoreError } from '#artifacts';
 import { until } from '#harness';
 import type { PublishingOptions } from '../publishing/options.js';
 import { Publications, type Published } from '../publishing/publications.js';
@@ -140,6 +140,12 @@ export function interposed(store: ArtifactStore, around: Around): ArtifactStore 
     probe: (signal) => around('probe', () => store.probe(signal), signal),
     close: () => store.close(),
   };
+}
+
+/** A store that is away as long as `isAway` says so. */
+export function unreachable(store: ArtifactStore, isAway: () => boolean = () => true): ArtifactStore {
+  const error = new StoreError('store_unreachable', 'the store is away');
+  return interposed(store, (_, run) => (isAway() ? Promise.reject(error) : run()));
 }
 
 /** The answer of a store that does not answer: it ends with the signal only. */

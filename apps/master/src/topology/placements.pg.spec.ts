@@ -1,7 +1,7 @@
 import { until } from '#harness';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeRelease } from '../catalog/make-release.js';
-import { as, auditOf, good, outcome, pages } from '../testing/answers.js';
+import { as, auditOf, good, outcome, pages, settle } from '../testing/answers.js';
 import { type CallAnswer, type StartedApp, startApp } from '../testing/start-app.js';
 
 let app: StartedApp;
@@ -20,13 +20,7 @@ const release = async (api: string, n: number): Promise<string> =>
 
 beforeAll(async () => {
   app = await startApp();
-  for (const [id, position] of [
-    ['prod', 30],
-    ['dev', 10],
-  ])
-    await good(app.call('POST', '/v1/environments', { id, position }));
-  for (const id of ['eu-west', 'us-east']) await good(app.call('POST', '/v1/regions', { id, environment: 'prod' }));
-  await good(app.call('POST', '/v1/regions', { id: 'lab', environment: 'dev' }));
+  await settle(app, { prod: ['eu-west', 'us-east'], dev: ['lab'] });
   for (const name of ['weather', 'climate']) await good(app.call('POST', '/v1/apis', { name, version: 'v1' }));
   weather = [await release('weather:v1', 1), await release('weather:v1', 2), await release('weather:v1', 3)];
   climate = await release('climate:v1', 1);

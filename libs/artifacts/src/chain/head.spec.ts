@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { FormatError } from '../format/limits.js';
+import { faultOf } from '../testing/refusals.js';
 import { sealHead, verifyHead } from './head.js';
 import { newSigningKeyPem, signerFromPem, TrustedKeys } from './signing.js';
 
@@ -16,15 +16,7 @@ const head = {
   expiresAt: 91_000,
 };
 
-function faultOf(bytes: Buffer, environment = 'prod'): string {
-  try {
-    verifyHead(bytes, environment, trusted);
-  } catch (error) {
-    if (error instanceof FormatError) return error.code;
-    throw error;
-  }
-  return 'none';
-}
+const verdict = (bytes: Buffer, environment = 'prod'): string => faultOf(() => verifyHead(bytes, environment, trusted));
 
 describe('head', () => {
   it('is verified and gives back what was signed', () => {
@@ -36,16 +28,16 @@ describe('head', () => {
     for (let at = 0; at < bytes.length - 1; at++) {
       const changed = Buffer.from(bytes);
       changed[at] = (changed[at] ?? 0) ^ 1;
-      expect(faultOf(changed), `byte ${at}`).not.toBe('none');
+      expect(verdict(changed), `byte ${at}`).not.toBe('none');
     }
   });
 
   it('R4 is refused for another environment, from another signer, cut short, too large, or with a field more', () => {
     const bytes = sealHead(head, signer);
-    expect(faultOf(bytes, 'dev')).toBe('wrong_environment');
-    expect(faultOf(sealHead(head, signerFromPem(newSigningKeyPem())))).toBe('untrusted_key');
-    expect(faultOf(bytes.subarray(0, 100))).toBe('malformed');
-    expect(faultOf(Buffer.alloc(5000, 0x20))).toBe('too_large');
-    expect(faultOf(Buffer.from(bytes.toString().replace('{', '{"more":1,')))).toBe('malformed');
+    expect(verdict(bytes, 'dev')).toBe('wrong_environment');
+    expect(verdict(sealHead(head, signerFromPem(newSigningKeyPem())))).toBe('untrusted_key');
+    expect(verdict(bytes.subarray(0, 100))).toBe('malformed');
+    expect(verdict(Buffer.alloc(5000, 0x20))).toBe('too_large');
+    expect(verdict(Buffer.from(bytes.toString().replace('{', '{"more":1,')))).toBe('malformed');
   });
 });

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { canonicalJson } from '#platform';
+import { canonicalJson, faultsOf } from '#platform';
 import { environmentId } from '#model';
 import { KEY_ID_LENGTH, SIGNATURE_BYTES } from '../format/header.js';
 import { FormatError, LIMITS } from '../format/limits.js';
@@ -49,11 +49,10 @@ export function verifyHead(bytes: Buffer, environment: string, trusted: TrustedK
     throw new FormatError('malformed', 'the head is not JSON');
   }
   const parsed = signedHead.safeParse(json);
-  if (!parsed.success)
-    throw new FormatError(
-      'malformed',
-      `the head is not as it should be: ${parsed.error.issues[0]?.path.join('.')} ${parsed.error.issues[0]?.message}`,
-    );
+  if (!parsed.success) {
+    const [fault] = faultsOf(parsed.error);
+    throw new FormatError('malformed', `the head is not as it should be: ${fault?.field} ${fault?.problem}`);
+  }
   const { signature, ...fields } = parsed.data;
   if (fields.snapshot && fields.snapshot.revision > fields.revision)
     throw new FormatError(

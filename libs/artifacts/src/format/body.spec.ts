@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import fc from 'fast-check';
 import { encodeKeyRecord, type Op, TABLE } from '#model';
 import { compareOps, decodeBody, encodeBody } from './body.js';
+import { faultOf } from '../testing/refusals.js';
 import { FormatError, LIMITS } from './limits.js';
 
 const bytes = (max: number, min = 0): fc.Arbitrary<Buffer> =>
@@ -12,16 +13,6 @@ const op: fc.Arbitrary<Op> = fc.record({
   value: fc.option(bytes(300)),
 });
 const ops = fc.uniqueArray(op, { maxLength: 50, selector: (item) => `${item.table} ${item.key.toString('hex')}` });
-
-function faultOf(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    if (error instanceof FormatError) return error.code;
-    throw error;
-  }
-  return 'none';
-}
 
 describe('body of a revision', () => {
   it('gives back what was put in, in the order of (table, key), whatever the order was', () => {

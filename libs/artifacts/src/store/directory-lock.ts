@@ -56,7 +56,7 @@ export class DirectoryLock {
    */
   async acquire(signal: AbortSignal, patienceMs: number): Promise<void> {
     let seen: string | undefined;
-    let since = 0;
+    let looks = 0;
     for (;;) {
       signal.throwIfAborted();
       try {
@@ -66,8 +66,9 @@ export class DirectoryLock {
       }
       const [holder] = (await unless(readdir(this.#lock), 'ENOENT')) ?? [];
       if (holder === undefined) continue;
-      if (holder !== seen) [seen, since] = [holder, performance.now()];
-      else if (performance.now() - since > patienceMs) await this.#free(holder);
+      if (holder !== seen) [seen, looks] = [holder, 0];
+      // counted and not timed: a holder that stood still together with this process is not dead
+      else if (++looks * POLL_MS > patienceMs) await this.#free(holder);
       await sleep(POLL_MS, signal);
     }
   }

@@ -1,30 +1,16 @@
 import { execFileSync } from 'node:child_process';
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { afterAll, describe, expect, it, onTestFinished, type TestContext } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { lockable, makeReadOnly, scratch, smallDisk } from '../testing/directories.js';
 import { everyCall, storeConformance } from '../testing/store-conformance.js';
 import { DirectoryLock } from './directory-lock.js';
 import { openStore } from './open-store.js';
 
 const LIMIT = 1024 * 1024;
 const X = Buffer.from('x');
-const scratches: string[] = [];
-afterAll(() => {
-  for (const path of scratches) rmSync(path, { recursive: true, force: true });
-});
 
 storeConformance('directory', () => {
   const url = pathToFileURL(join(scratch(), 'store')).href;
@@ -85,11 +71,10 @@ describe('directory store', () => {
   });
 
   it('is denied by a directory that it may not write to, and still reads', async (context) => {
-    const base = process.getuid?.() === 0 ? smallDisk(context, '1m') : scratch();
+    const base = lockable(context);
     const store = openStore(urlOf(base));
     await store.create('prod/head.json', X);
-    if (process.getuid?.() === 0) execFileSync('mount', ['-o', 'remount,ro', base]);
-    else chmodSync(join(base, '.tmp'), 0o500);
+    makeReadOnly(base);
     const denied = { code: 'store_denied', retriable: false };
     await expect(store.create('prod/delta/1', X)).rejects.toMatchObject(denied);
     await expect(store.replace('prod/head.json', X, 'tag')).rejects.toMatchObject(denied);
@@ -166,23 +151,6 @@ describe('directory store', () => {
     );
   });
 });
-
-/** A file system of its own, that can be filled and made read-only. */
-function smallDisk(context: TestContext, size: string): string {
-  const path = scratch();
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'heliograph-test', path], { stdio: 'pipe' });
-  } catch (error) {
-    context.skip(`no file system can be mounted here: ${String((error as Error).message)}`);
-  }
-  onTestFinished(() => void execFileSync('umount', [path]));
-  return path;
-}
-
-function scratch(): string {
-  scratches.push(mkdtempSync(join(tmpdir(), 'heliograph-store-')));
-  return scratches.at(-1) ?? '';
-}
 
 function urlOf(path: string): string {
   return pathToFileURL(path).href;

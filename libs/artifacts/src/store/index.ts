@@ -8,6 +8,7 @@ export {
   type StoreErrorCode,
   type StoredObject,
 } from './artifact-store.js';
+export { directoryFault } from './directory-fault.js';
 export { HttpReader } from './http-reader.js';
 export { blobName, deltaName, headName, releaseName, segmentName, snapshotName } from './names.js';
 export { openStore, type StoreOptions } from './open-store.js';

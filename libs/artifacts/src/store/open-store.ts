@@ -43,7 +43,8 @@ export function openStore(url: string, options: StoreOptions = {}): ArtifactStor
   }
 }
 
-function directoryOf(url: URL): string {
+/** @throws StoreError */
+export function directoryOf(url: URL): string {
   if (url.host !== '') throw badAddress(`file://${url.host} names a machine; a local directory has three slashes`);
   try {
     return resolve(fileURLToPath(url));

@@ -1,4 +1,5 @@
 import { StoreError, type StoreErrorCode } from './artifact-store.js';
+import { BY_STATUS, textOf } from './http-fault.js';
 
 /** What an S3 server answered instead of doing it. */
 export class S3Answer extends Error {
@@ -12,18 +13,9 @@ export class S3Answer extends Error {
   }
 }
 
-/** More than any S3 server says about an error; what a proxy sends instead may be any page. */
-const MAX_ANSWER = 16_384;
-
-/** The error that `body` tells of; never rejects, since the status alone says much. */
+/** The error that `body` tells of; never rejects. */
 export async function readAnswer(status: number, body: AsyncIterable<Buffer>): Promise<S3Answer> {
-  let text = '';
-  try {
-    for await (const chunk of body) {
-      text += chunk.toString();
-      if (text.length > MAX_ANSWER) break;
-    }
-  } catch {}
+  const text = await textOf(body);
   // Two elements are taken and no more: AWS repeats the access key and the signed request in others.
   return new S3Answer(status, element(text, 'Code'), element(text, 'Message'));
 }
@@ -45,17 +37,6 @@ const BY_CODE: Record<string, StoreErrorCode> = {
   AuthorizationHeaderMalformed: 'store_denied',
   AuthorizationQueryParametersError: 'store_denied',
   RequestTimeout: 'store_timeout',
-};
-
-const BY_STATUS: Record<number, StoreErrorCode> = {
-  401: 'store_denied',
-  403: 'store_denied',
-  408: 'store_timeout',
-  429: 'store_unreachable',
-  502: 'store_unreachable',
-  503: 'store_unreachable',
-  504: 'store_timeout',
-  507: 'store_full',
 };
 
 /** What the operator may not think of. */

@@ -1,16 +1,15 @@
 import { hash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { Inject, Injectable } from '@nestjs/common';
-import { type Head, sealHead, StateRoot, StoreError } from '#artifacts';
+import { StoreError } from '#artifacts';
 import { fail } from '#model';
 import { PUBLISHING_OPTIONS, type PublishingOptions } from '../options.js';
 import { PublishingHealth } from '../publishing-health.js';
-import { newestSnapshot } from '../store/store-ledger.js';
+import { readStanding, signHead } from '../standing.js';
 import { Gate } from './gate.js';
 
 /** A head that was asked for a moment ago is given again, so that pollers are told `304`. */
 const RESIGN_MS = 30_000;
-const FRESH_MS = 90_000;
 /** Objects of up to 64 MiB that are held at one time, and requests that wait for their turn. */
 const MOST_HELD = 8;
 const MOST_WAITING = 256;
@@ -54,28 +53,14 @@ export class ChainObjects {
   /** Signed now by this process, in the name of the newest term that was let publish: it says what PostgreSQL says. */
   async head(environment: string): Promise<FoundObject | null> {
     const { query, signer } = this.options;
-    const [chain] = await query<{ epoch: number; revision: string; hash: Buffer; root: Buffer | null }>(
-      'SELECT entered_epoch AS epoch, revision, hash, root FROM chain WHERE environment_id = $1 AND entered_epoch > 0',
-      [environment],
-    );
-    if (!chain) return null;
-    const snapshot = await newestSnapshot(query, environment);
-    const revision = Number(chain.revision);
-    const says: Omit<Head, 'format' | 'keyId' | 'issuedAt' | 'expiresAt'> = {
-      environment,
-      epoch: chain.epoch,
-      revision,
-      hash: chain.hash.toString('hex'),
-      root: (chain.root ?? StateRoot.empty().root()).toString('hex'),
-      // read a moment after the chain: it may be of a revision that came in between
-      snapshot: snapshot && snapshot.revision <= revision ? snapshot : null,
-    };
-    const text = JSON.stringify(says);
+    const standing = await readStanding(query, environment);
+    if (!standing) return null;
+    const { epoch, revision, hash: tip, snapshot } = standing;
+    const says = [epoch, revision, tip.toString('hex'), snapshot?.revision].join(' ');
     const known = this.heads.get(environment);
-    if (known?.says === text && performance.now() - known.at < RESIGN_MS) return known.object;
-    const issuedAt = Date.now();
-    const object = found(sealHead({ ...says, issuedAt, expiresAt: issuedAt + FRESH_MS }, signer));
-    this.heads.set(environment, { says: text, at: performance.now(), object });
+    if (known?.says === says && performance.now() - known.at < RESIGN_MS) return known.object;
+    const object = found(signHead(standing, Date.now(), signer));
+    this.heads.set(environment, { says, at: performance.now(), object });
     return object;
   }
 

@@ -12,7 +12,7 @@ import {
   verifyHead,
 } from '#artifacts';
 import { until } from '#harness';
-import { good } from '../../testing/answers.js';
+import { good, settle } from '../../testing/answers.js';
 import { type StartedApp, startApp } from '../../testing/start-app.js';
 
 let app: StartedApp;
@@ -22,12 +22,7 @@ let reader: HttpReader;
 
 beforeAll(async () => {
   app = await startApp();
-  for (const [id, position] of [
-    ['prod', 30],
-    ['dev', 10],
-  ])
-    await good(app.call('POST', '/v1/environments', { id, position }));
-  await good(app.call('POST', '/v1/regions', { id: 'eu-west', environment: 'prod' }));
+  await settle(app, { prod: ['eu-west'], dev: [] });
   const { token: joinToken } = await good(app.call('POST', '/v1/join-tokens', { region: 'eu-west' }));
   const body = { token: joinToken, region: 'eu-west', environment: 'prod', build: '0.1.0' };
   const joined = await good(app.call('POST', '/v1/replicas/join', body, { authorization: '' }));

@@ -5,6 +5,8 @@ import { restoreUnderWay } from './restore.js';
 
 export interface Certainty {
   identity: string;
+  /** this database is not the one that published last */
+  moved: boolean;
   /** this database is not the one that published last, or has not finished taking over what it had forgotten */
   uncertain: boolean;
 }
@@ -12,5 +14,5 @@ export interface Certainty {
 export async function certaintyOf(session: Session, environment: string, { database }: OfficeRow): Promise<Certainty> {
   const identity = await databaseIdentity(session);
   const moved = database !== null && !isSameDatabase(database, identity);
-  return { identity, uncertain: moved || (await restoreUnderWay(session, environment)) !== null };
+  return { identity, moved, uncertain: moved || (await restoreUnderWay(session, environment)) !== null };
 }

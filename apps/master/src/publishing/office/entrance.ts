@@ -2,66 +2,41 @@ import { type Logger, sleep } from '#platform';
 import type { PublishingOptions } from '../options.js';
 import type { Session } from '../session.js';
 import type { Rival } from '../store/store-head.js';
-import { settleWith, type Term } from '../term.js';
+import type { Term } from '../term.js';
 import { NotAdoptable } from './adoption.js';
 import { certaintyOf } from './certainty.js';
 import { fenceOf, type Proof } from './claims.js';
 import { isComplete } from './database-identity.js';
-import {
-  type Decision,
-  type Fence,
-  liftFence,
-  type OfficeRow,
-  outrank,
-  raiseFence,
-  readOffice,
-  settleOffice,
-} from './fence.js';
+import { type Decision, type Fence, liftFence, type OfficeRow, outrank, raiseFence, readOffice } from './fence.js';
+import { type Case, type Entered, Settling } from './settling.js';
 import { fenceFor, PATIENCE_MS, StoreGreeting } from './store-greeting.js';
 import { Takeover } from './takeover.js';
 import { replicasVouch } from './vouching.js';
+import { Waiting } from './waiting.js';
 
 /** How long a term that nothing speaks against waits for the store before it publishes without having met its head. */
 const GREETING_MS = 1_000;
 const LOOK_MS = 1_000;
-/** How long replicas get to say that they have more than the store: they connect again within seconds. */
-const REPLICAS_MS = 10_000;
 /** How often it is looked whether an operator has decided, and whether the head that fences us off is still there. */
 const DECISION_MS = 250;
 const FENCED_LOOK_MS = 10_000;
-
-/** `publish`: nothing is open. `again`: the term is over, the next one finds something else. */
-export type Entered = 'publish' | 'again';
-
-/** What is known when one has to judge. */
-interface Case {
-  term: Term;
-  office: OfficeRow;
-  /** see `Certainty` */
-  uncertain: boolean;
-  identity: string;
-  /** since when replicas' reports count: by the database's clock, ISO 8601 */
-  since: string;
-}
 
 /**
  * Stands between taking office and publishing: what this database says has to be what the world has seen of it.
  *
  *   head of the store is ours, or nobody answers and nothing is odd ──▶ publish
  *   it is ahead, on our chain, and this is another database ──▶ adopt, then a newer term
+ *   this is another database, and nothing is missing any more ──▶ a newer term, far ahead of all of the other one's
  *   another database, or an unfinished restore, and no answer ──▶ wait: for the store, for replicas, for an operator
  *   another history, or anything of another master while this is the database of before ──▶ fence: nobody publishes until
  *   an operator decides, or that head is gone
  */
 export class Entrance {
-  /** what is waited for, for people; null: for nothing */
-  waitsFor: string | null = null;
-  private noted = '';
   private warnedOfIdentity = false;
-  /** until then replicas are waited for, on the monotonic clock */
-  private patience = 0;
   private readonly greeting: StoreGreeting;
   private readonly takeover: Takeover;
+  private readonly waiting: Waiting;
+  private readonly settling: Settling;
 
   constructor(
     private readonly environment: string,
@@ -72,13 +47,20 @@ export class Entrance {
   ) {
     this.greeting = new StoreGreeting(environment, options, log, signal);
     this.takeover = new Takeover(environment, options, log, signal);
+    this.waiting = new Waiting(log);
+    this.settling = new Settling(options.signer, log, this.takeover, this.waiting, onFence);
+  }
+
+  /** what is waited for, for people; null: for nothing */
+  get waitsFor(): string | null {
+    return this.waiting.waitsFor;
   }
 
   /** @throws whatever ends a term */
   async enter(term: Term): Promise<Entered> {
     const { session } = term;
     const [clock] = await session.rows<{ since: string }>(CLOCK, []);
-    this.patience = performance.now() + REPLICAS_MS;
+    this.settling.begin();
     try {
       while (!this.signal.aborted) {
         if (session.lost) throw session.lost;
@@ -88,7 +70,7 @@ export class Entrance {
       }
       return 'again';
     } finally {
-      this.waitsFor = null;
+      this.waiting.end();
     }
   }
 
@@ -123,26 +105,27 @@ export class Entrance {
   private async caseOf(term: Term, since: string): Promise<Case> {
     const { session, environment } = term;
     const office = await readOffice(session, environment);
-    const { identity, uncertain } = await certaintyOf(session, environment, office);
-    if (!isComplete(identity) && !this.warnedOfIdentity) {
+    const certainty = await certaintyOf(session, environment, office);
+    if (!isComplete(certainty.identity) && !this.warnedOfIdentity) {
       this.warnedOfIdentity = true;
       this.log.warn(
         'the role may not execute pg_control_system(): a copy of the whole cluster cannot be told from the original by its identifier',
       );
     }
-    return { term, office, uncertain, identity, since };
+    return { term, office, certainty, since };
   }
 
   /** @returns null: nothing can be said yet */
   private async judge(known: Case): Promise<Entered | null> {
-    const { term, uncertain } = known;
+    const { term, certainty } = known;
+    const { uncertain } = certainty;
     const met = await this.greeting.meet(term, uncertain ? PATIENCE_MS : GREETING_MS);
     switch (met.kind) {
       case 'successor':
         return 'again';
       case 'ours':
       case 'discarded':
-        return this.settle(known);
+        return this.settling.settle(known);
       case 'rival':
         return this.judgeRival(known, met.rival);
       case 'stranger':
@@ -163,28 +146,28 @@ export class Entrance {
   }
 
   private async withoutStore(known: Case, problem: string): Promise<Entered | null> {
-    const { term, office, uncertain, since } = known;
-    if (office.fence?.replica) return this.settle(known);
+    const { term, office, certainty, since } = known;
+    if (office.fence?.replica) return this.settling.settle(known);
     if (office.fence)
-      return this.wait(`what an operator decided needs ${this.options.store.description}, but ${problem}`);
-    if (!uncertain || office.decision === 'proceed') return this.settle(known);
+      return this.waiting.wait(`what an operator decided needs ${this.options.store.description}, but ${problem}`);
+    if (!certainty.uncertain || office.decision === 'proceed') return this.settling.settle(known);
     if (await this.takeover.fromReplicas(term)) return 'again';
     const replicas = await replicasVouch(term, since);
-    if (replicas.vouch) return this.settle(known);
-    return this.wait(
+    if (replicas.vouch) return this.settling.settle(known);
+    return this.waiting.wait(
       `this is another database than the one that published last, and may have forgotten revisions: ${this.options.store.description} ` +
         `would tell, but ${problem}; ${replicas.missing}; an operator may let it proceed`,
     );
   }
 
   private async judgeRival(known: Case, rival: Rival): Promise<Entered | null> {
-    const { term, office, uncertain } = known;
+    const { term, office, certainty } = known;
     const { decision } = office;
     const { head, relation } = rival;
     if (decision === 'discard-theirs') return this.outrank(term, head.epoch, true);
     if (relation === 'fork') return decision === 'adopt' ? this.rebuild(term, rival) : this.fence(term, rival);
     // how old an epoch is says nothing between two databases: only one that may have forgotten something takes over by itself
-    if (decision !== 'adopt' && (!uncertain || (term.revision === 0 && relation === 'ahead')))
+    if (decision !== 'adopt' && (!certainty.uncertain || (term.revision === 0 && relation === 'ahead')))
       return this.fence(term, rival);
     if (relation === 'newer') return this.outrank(term, head.epoch, false);
     return this.adoptAll(term, rival, decision);
@@ -201,7 +184,7 @@ export class Entrance {
     }
     if (term.revision === head.revision) return this.outrank(term, head.epoch, false);
     if (head.snapshot && head.snapshot.revision > term.revision) return this.rebuild(term, rival);
-    return this.wait(
+    return this.waiting.wait(
       `the store's head is at revision ${head.revision}, and its revision ${term.revision + 1}, which this database has forgotten, is missing`,
     );
   }
@@ -216,38 +199,6 @@ export class Entrance {
     return 'again';
   }
 
-  /** What was adopted is finished, and this database is the one that publishes from now on. */
-  private async settle({ term, office, identity, uncertain, since }: Case): Promise<Entered | null> {
-    const { session, environment, epoch } = term;
-    if (office.fence?.replica) {
-      const answered = await this.answerReplica(term, office.fence, office.decision);
-      if (answered) return answered === 'wait' ? null : answered;
-    } else if (uncertain && office.decision === null) {
-      // a revision reaches replicas a moment before it reaches the store
-      if (await this.takeover.fromReplicas(term)) return 'again';
-      const { vouch, known, missing } = await replicasVouch(term, since);
-      if (known > 0 && !vouch && performance.now() < this.patience)
-        return this.wait(`replicas may have newer revisions than the store: ${missing}`);
-    }
-    await this.takeover.finish(term);
-    const settled = await settleWith(term, this.options.signer, (publicKey) =>
-      settleOffice(session, environment, epoch, identity, publicKey),
-    );
-    return settled ? 'publish' : 'again';
-  }
-
-  /** What an operator has decided about revisions of a replica. @returns null: it is done */
-  private async answerReplica(term: Term, fence: Fence, decision: Decision | null): Promise<'again' | 'wait' | null> {
-    if (decision === 'discard-theirs') return term.epoch > fence.epoch ? null : this.outrank(term, fence.epoch, false);
-    this.onFence(null); // or no replica could connect to give what it has
-    if (await this.takeover.fromReplicas(term)) return 'again';
-    if (term.revision >= fence.revision) return null;
-    this.wait(
-      `what an operator decided needs the replica ${fence.replica}, or another one that has revision ${fence.revision}`,
-    );
-    return 'wait';
-  }
-
   private async fence(term: Term, rival: Rival): Promise<Entered> {
     return this.raise(term, await fenceFor(term, rival, this.options, this.signal));
   }
@@ -256,13 +207,6 @@ export class Entrance {
     this.onFence(fence); // this process takes no write from now on; the others learn it from the row
     await raiseFence(term.session, this.environment, term.epoch, fence);
     return 'again';
-  }
-
-  private wait(what: string): null {
-    this.waitsFor = what;
-    if (this.noted !== what) this.log.warn({ cause: what }, 'publishing has to wait');
-    this.noted = what;
-    return null;
   }
 }
 

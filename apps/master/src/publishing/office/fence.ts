@@ -36,6 +36,13 @@ export interface OfficeRow {
   database: string | null;
 }
 
+/**
+ * By so much a database that moved is ahead of the one that published before it: more terms than a master can have begun that was cut
+ * off and took office again and again, in weeks of one every few seconds. Otherwise that one would have the newer epoch when its link
+ * is back, and replicas and store would follow it as long as nothing was published here.
+ */
+export const EPOCH_LEAP = 1_000_000;
+
 const READ: Statement = {
   name: 'office_row',
   text: 'SELECT fence, decision, database_id AS database FROM chain WHERE environment_id = $1',
@@ -50,12 +57,16 @@ const LIFT: Statement = {
 };
 const SETTLE: Statement = {
   name: 'office_settle',
-  text: `UPDATE chain SET fence = NULL, decision = NULL, decided_by = NULL, database_id = $3, entered_epoch = $2, public_key = $4,
-           xid_floor = CASE WHEN database_id <> $3 THEN revision ELSE xid_floor END,
-           xid_floor_at = CASE WHEN database_id <> $3 THEN coalesce((
-             SELECT r.issued_at FROM revision r WHERE r.environment_id = chain.environment_id AND r.revision = chain.revision
-           ), now()) ELSE xid_floor_at END
+  text: `UPDATE chain SET fence = NULL, decision = NULL, decided_by = NULL, database_id = $3, entered_epoch = $2, public_key = $4
          WHERE environment_id = $1 AND epoch = $2 RETURNING 1`,
+};
+const MOVE_IN: Statement = {
+  name: 'office_move_in',
+  text: `UPDATE chain SET fence = NULL, decision = NULL, decided_by = NULL, database_id = $3, epoch = epoch + ${EPOCH_LEAP}, xid_floor = revision,
+           xid_floor_at = coalesce((
+             SELECT r.issued_at FROM revision r WHERE r.environment_id = chain.environment_id AND r.revision = chain.revision
+           ), now())
+         WHERE environment_id = $1 AND epoch = $2`,
 };
 /** The term ends here: the next one is newer than theirs. */
 const OUTRANK: Statement = {
@@ -93,6 +104,14 @@ export async function settleOffice(
   publicKey: string,
 ): Promise<boolean> {
   return (await session.rows(SETTLE, [environment, epoch, database, publicKey])).length > 0;
+}
+
+/**
+ * Nothing that this database had forgotten is open any more: it is the one that publishes from its next term on, which is newer than
+ * any that the database before it can have reached. What ran on that one says nothing of transactions here.
+ */
+export async function moveIn(session: Session, environment: string, epoch: number, database: string): Promise<void> {
+  await session.rows(MOVE_IN, [environment, epoch, database]);
 }
 
 /**

@@ -1,19 +1,12 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type pg from 'pg';
-import { afterEach, describe, expect, it } from 'vitest';
-import { deltaName, StoreError } from '#artifacts';
-import { copyDatabase, type FreshDatabase, until } from '#harness';
+import { describe, expect, it } from 'vitest';
+import { deltaName } from '#artifacts';
+import { until } from '#harness';
 import { decodeKeyRecord, TABLE } from '#model';
 import { auditChain, entriesOfRows } from '../../testing/chain-audit.js';
-import { ChainWriter } from '../../testing/chain-writer.js';
-import {
-  interposed,
-  noAnswer,
-  openPool,
-  type PublishingMaster,
-  startPublishing,
-} from '../../testing/publishing-master.js';
+import { interposed, noAnswer, unreachable } from '../../testing/publishing-master.js';
 import { RevisionLookup } from '../revision-lookup.js';
 import { STORE_RULES } from '../store/store-rules.js';
 import { ReplicaSupplies } from './replica-supply.js';
@@ -21,28 +14,6 @@ import { PublishingScene } from '../../testing/publishing-scene.js';
 import { auditStore } from '../../testing/store-audit.js';
 
 const scene = PublishingScene.forEachTest();
-const opened: (() => Promise<unknown>)[] = [];
-afterEach(async () => {
-  for (const close of opened.splice(0).reverse()) await close();
-});
-
-/** A backup of the scene's database as it is now, read into another one. */
-async function backup(): Promise<{ database: FreshDatabase; pool: pg.Pool; writer: ChainWriter }> {
-  const database = await copyDatabase(scene.database.url);
-  const pool = openPool(database.url);
-  opened.push(
-    () => database.drop(),
-    () => pool.end(),
-  );
-  return { database, pool, writer: new ChainWriter(pool) };
-}
-
-async function startOn(database: FreshDatabase, store = scene.store): Promise<PublishingMaster> {
-  const master = await startPublishing(database.url, store, { instance: 'restored' });
-  opened.push(() => master.stop());
-  return master;
-}
-
 /** An application with a subscription and so many keys, on the chain. */
 async function populate(keys: number): Promise<{ application: string; chainIds: Buffer[] }> {
   const api = await scene.writer.api('weather');
@@ -58,11 +29,6 @@ async function populate(keys: number): Promise<{ application: string; chainIds: 
   });
   return { application, chainIds };
 }
-
-const chainOf = async (pool: pg.Pool): Promise<{ epoch: number; revision: number }> => {
-  const { rows } = await pool.query<{ epoch: number; revision: string }>('SELECT epoch, revision FROM chain');
-  return { epoch: rows[0]?.epoch ?? 0, revision: Number(rows[0]?.revision) };
-};
 
 /** What the chain says of a key at its newest revision; null: nothing. */
 async function keyOnChain(pool: pg.Pool, chainId: Buffer): Promise<ReturnType<typeof decodeKeyRecord> | null> {
@@ -81,14 +47,14 @@ describe('a database that was restored from a backup', () => {
     await scene.publish(3);
     await scene.stored();
     await first.stop();
-    const restored = await backup();
+    const restored = await scene.copy();
     const second = await scene.start();
     await scene.publish(4);
     await scene.stored();
     const before = await auditChain(scene.pool);
     await second.stop();
 
-    const master = await startOn(restored.database);
+    const master = await restored.start();
     await master.leads('prod');
     await restored.writer.write((tx) => tx.plan('prod', 'silver', 1));
     await until(async () => (await auditChain(restored.pool)).entries.size > before.entries.size, {
@@ -127,7 +93,7 @@ describe('a database that was restored from a backup', () => {
     await scene.drained();
     await scene.stored();
     await first.stop();
-    const restored = await backup();
+    const restored = await scene.copy();
     const second = await scene.start();
     const [revoked, kept] = chainIds as [Buffer, Buffer];
     await scene.writer.write(async (tx) => {
@@ -144,9 +110,9 @@ describe('a database that was restored from a backup', () => {
     await scene.stored();
     await second.stop();
 
-    const master = await startOn(restored.database);
+    const master = await restored.start();
     await master.leads('prod');
-    await until(async () => (await restored.pool.query('SELECT FROM outbox')).rowCount === 0, { what: 'the markers' });
+    await restored.drained();
     const { revisions } = await auditChain(restored.pool);
     expect(await keyOnChain(restored.pool, revoked)).toMatchObject({ revoked: true });
     expect(await keyOnChain(restored.pool, kept)).toMatchObject({ revoked: false });
@@ -175,28 +141,20 @@ describe('a database that was restored from a backup', () => {
   });
 
   it('publishes nothing before it has met the store, and says what it waits for', async () => {
-    const first = await scene.start();
-    await scene.publish(2);
-    await scene.stored();
-    await first.stop();
-    const restored = await backup();
-    const second = await scene.start();
-    await scene.publish(2);
-    await scene.stored();
-    await second.stop();
+    await scene.term(2);
+    const restored = await scene.copy();
+    await scene.term(2);
     let away = true;
-    const store = interposed(scene.store, (_, run) =>
-      away ? Promise.reject(new StoreError('store_unreachable', 'the store is away')) : run(),
-    );
+    const store = unreachable(scene.store, () => away);
     await restored.writer.write((tx) => tx.plan('prod', 'silver', 1));
-    const master = await startOn(restored.database, store);
+    const master = await restored.start(store);
     const waitsFor = await until(() => master.publishers.standing('prod')?.waitsFor, { what: 'it to wait' });
     expect(waitsFor).toContain('this is another database than the one that published last');
     expect(waitsFor).toContain('the store is away');
-    expect((await chainOf(restored.pool)).revision).toBe(2);
+    expect((await restored.chain()).revision).toBe(2);
     away = false;
     await master.leads('prod');
-    await until(async () => (await chainOf(restored.pool)).revision >= 5, { what: 'it to go on' });
+    await until(async () => (await restored.chain()).revision >= 5, { what: 'it to go on' });
     await auditChain(restored.pool);
     expect(master.publishers.standing('prod')?.waitsFor).toBeNull();
   });
@@ -205,7 +163,7 @@ describe('a database that was restored from a backup', () => {
     const first = await scene.start();
     await scene.publish(2);
     await first.stop();
-    const restored = await backup();
+    const restored = await scene.copy();
     const second = await scene.start();
     await scene.publish(2);
     await second.stop();
@@ -217,17 +175,13 @@ describe('a database that was restored from a backup', () => {
         yield* lost.revisions.slice(from - 1, to).map(({ bytes }) => bytes);
       },
     });
-    const away = interposed(scene.store, () =>
-      Promise.reject(new StoreError('store_unreachable', 'the store is away')),
-    );
-    const master = await startPublishing(restored.database.url, away, { replicas });
-    opened.push(() => master.stop());
-    await until(async () => (await chainOf(restored.pool)).revision === 4, { what: 'it to take over what it lacks' });
+    const master = await restored.start(unreachable(scene.store), { replicas });
+    await until(async () => (await restored.chain()).revision === 4, { what: 'it to take over what it lacks' });
     await until(() => master.publishers.standing('prod')?.waitsFor, { what: 'it to wait' });
     await restored.pool.query(`UPDATE chain SET decision = 'proceed'`);
     await master.leads('prod');
     await restored.writer.write((tx) => tx.plan('prod', 'silver', 1));
-    await until(async () => (await restored.pool.query('SELECT FROM outbox')).rowCount === 0, { what: 'the markers' });
+    await restored.drained();
     const { revisions, entries } = await auditChain(restored.pool);
     lost.revisions.forEach(({ bytes }, index) => expect(revisions[index]?.bytes.equals(bytes)).toBe(true));
     expect(entries).toEqual(await entriesOfRows(restored.pool));
@@ -235,15 +189,12 @@ describe('a database that was restored from a backup', () => {
   });
 
   it('goes on at once where nothing was forgotten', async () => {
-    const first = await scene.start();
-    await scene.publish(2);
-    await scene.stored();
-    await first.stop();
-    const restored = await backup();
-    const master = await startOn(restored.database);
+    await scene.term(2);
+    const restored = await scene.copy();
+    const master = await restored.start();
     await master.leads('prod');
     await restored.writer.write((tx) => tx.plan('prod', 'silver', 1));
-    await until(async () => (await chainOf(restored.pool)).revision === 3, { what: 'the third revision' });
+    await until(async () => (await restored.chain()).revision === 3, { what: 'the third revision' });
     expect((await restored.pool.query('SELECT FROM restore')).rowCount).toBe(0);
   });
 
@@ -253,7 +204,7 @@ describe('a database that was restored from a backup', () => {
     await scene.drained();
     await scene.stored();
     await first.stop();
-    const restored = await backup();
+    const restored = await scene.copy();
     const rules = { ...STORE_RULES, snapshotRevisions: 1 };
     const second = await scene.start(scene.store, { storeRules: rules });
     await scene.writer.write((tx) => tx.revoke('prod', chainIds[0] as Buffer));
@@ -268,53 +219,44 @@ describe('a database that was restored from a backup', () => {
     // the first revision of the new term comes before the store's head is met again
     const store = interposed(scene.store, async (call, run) => {
       if (call === 'get' && master.publishers.standing('prod')?.leader)
-        await until(async () => (await chainOf(restored.pool)).revision > newest, { what: 'a revision' });
+        await until(async () => (await restored.chain()).revision > newest, { what: 'a revision' });
       return run();
     });
-    const master = await startOn(restored.database, store);
+    const master = await restored.start(store);
     await master.leads('prod');
     await restored.writer.write((tx) => tx.plan('prod', 'silver', 1));
-    await until(async () => (await restored.pool.query('SELECT FROM outbox')).rowCount === 0, { what: 'the markers' });
+    await restored.drained();
     const { rows } = await restored.pool.query(
       'SELECT revocations, missing_from::int AS "from", missing_to::int AS "to" FROM restore',
     );
     expect(rows).toEqual([{ revocations: 1, from: 2, to: newest }]);
     expect(await keyOnChain(restored.pool, chainIds[0] as Buffer)).toMatchObject({ revoked: true });
-    const { revision } = await chainOf(restored.pool);
+    const { revision } = await restored.chain();
     await until(() => master.publishers.standing('prod')?.store?.revision === revision, { what: 'the store' });
     expect(master.publishers.fences).toEqual([]);
   });
 
   it('does not take revisions of the database of before for those of its own transactions', async () => {
-    const first = await scene.start();
-    await scene.publish(2);
-    await scene.stored();
-    await first.stop();
-    const restored = await backup();
+    await scene.term(2);
+    const restored = await scene.copy();
     const { rows } = await restored.pool.query<{ xid: string }>(
       'SELECT (pg_current_xact_id()::text::bigint + 5)::text AS xid',
     );
     await restored.pool.query('UPDATE revision SET xids = ARRAY[$1::bigint] WHERE revision = 1', [rows[0]?.xid]);
-    const master = await startOn(restored.database);
+    const master = await restored.start();
     await master.leads('prod');
     await restored.writer.write((tx) => tx.plan('prod', 'silver', 1));
-    await until(async () => (await chainOf(restored.pool)).revision === 3, { what: 'the third revision' });
+    await until(async () => (await restored.chain()).revision === 3, { what: 'the third revision' });
     const lookup = new RevisionLookup(master.options);
     expect(await lookup.revisionOf(rows[0]?.xid ?? '', 'prod')).toBe(3); // it said nothing new, or the newest one has it
   });
 
   it('waits, and names the revision, when one that it has forgotten is missing in the store as well', async () => {
-    const first = await scene.start();
-    await scene.publish(2);
-    await scene.stored();
-    await first.stop();
-    const restored = await backup();
-    const second = await scene.start();
-    await scene.publish(2);
-    await scene.stored();
-    await second.stop();
+    await scene.term(2);
+    const restored = await scene.copy();
+    await scene.term(2);
     rmSync(join(scene.directory, deltaName('prod', 3)));
-    const master = await startOn(restored.database);
+    const master = await restored.start();
     const waitsFor = await until(() => master.publishers.standing('prod')?.waitsFor, { what: 'it to wait' });
     expect(waitsFor).toContain(`the store's head is at revision 4, and its revision 3`);
   });

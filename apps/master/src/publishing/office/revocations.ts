@@ -43,7 +43,7 @@ export function revocationsIn({ table, key, value }: Op, before: Buffer | null):
       return ofApplication(key, before && application(before), value && application(value));
     if (table === TABLE.setting && key.equals(TRUSTED_KEYS_SETTING)) return ofTrustedKeys(before, value);
   } catch {
-    // falls through
+    // cannot be read
   }
   return { made: [], undone: [] };
 }

@@ -66,14 +66,19 @@ export class StoreGreeting {
 export async function fenceFor(
   term: Term,
   rival: Rival,
-  { store, query }: PublishingOptions,
+  { store, query, log }: PublishingOptions,
   signal: AbortSignal,
 ): Promise<Fence> {
   const { environment, revision } = term;
   const { head, relation, problem } = rival;
   const upTo = Math.min(head.revision, revision);
-  const first =
-    relation === 'fork' ? await firstDifferent(store, query, environment, upTo, signal).catch(() => null) : null;
+  const searched = relation === 'fork' ? firstDifferent(store, query, environment, upTo, signal) : null;
+  // the fence must not wait for it: it is raised all the same, and says a little less
+  const found = await searched?.catch((error: unknown) => {
+    log.debug({ environment, cause: (error as Error).message }, 'where the two chains part cannot be told');
+    return null;
+  });
+  const first = found ?? null;
   const where = first === null ? '' : `; the first revision that differs is ${first}`;
   return {
     reason: relation === 'fork' ? 'fork' : revision === 0 ? 'empty_database' : 'replaced',

@@ -4,15 +4,15 @@ import type { PublishingOptions } from '../options.js';
 import type { Term } from '../term.js';
 import { adoptRevisions } from './adoption.js';
 import { markDifferences } from './compare-rows.js';
-import { outrank } from './fence.js';
+import { EPOCH_LEAP, outrank } from './fence.js';
 import { followTrustedKeys } from './follow-keys.js';
 import { keepRevocations } from './keep-revocations.js';
 import { storedRevision } from './lineage.js';
 import { rebuildFromStore } from './rebuild.js';
 import { finishRestore, restoreUnderWay } from './restore.js';
 
-/** More terms than a database can have missed. */
-const MOST_EPOCHS = 100_000;
+/** More than a database can have missed: some others that moved, and their terms. */
+const MOST_EPOCHS = 10 * EPOCH_LEAP;
 
 /** Brings a database that has forgotten what it published up to its own chain. */
 export class Takeover {

@@ -7,7 +7,6 @@ import {
   LIMITS,
   MAX_HEADER_BYTES,
   type Signer,
-  StoreError,
   type TrustedKeys,
   verifyRevision,
 } from '#artifacts';
@@ -15,6 +14,7 @@ import { TABLE } from '#model';
 import type { Logger } from '#platform';
 import type { Query } from '../options.js';
 import { inParallel } from './in-parallel.js';
+import { whatLies } from './put-object.js';
 import { type PublishedRelease, releaseArtifact } from './release-artifact.js';
 import type { StoredRevision } from './revision-batches.js';
 
@@ -49,12 +49,9 @@ async function putDelta(
 ): Promise<void> {
   const name = deltaName(environment, revision);
   if ((await store.create(name, bytes, signal)) === 'created') return;
-  const there = await store.get(name, MOST_BYTES, signal).catch((error: unknown) => {
-    if (error instanceof StoreError && error.code === 'store_too_large') return { bytes: Buffer.alloc(0) };
-    throw error;
-  });
-  if (there?.bytes.equals(bytes)) return;
-  const theirs = there ? epochOf(there.bytes, environment, revision, trusted) : null;
+  const there = await whatLies(store, name, MOST_BYTES, signal);
+  if (there?.equals(bytes)) return;
+  const theirs = there && epochOf(there, environment, revision, trusted);
   if (theirs !== null && !(await isOrphan(revision, theirs))) {
     throw new ForeignDelta(
       `${name} holds another revision ${revision} than this database: they are two different chains`,

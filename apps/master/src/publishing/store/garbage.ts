@@ -1,6 +1,7 @@
-import { FormatError, LIMITS, segmentRange, snapshotName, StoreError, verifySnapshot } from '#artifacts';
+import { FormatError, LIMITS, segmentRange, snapshotName, verifySnapshot } from '#artifacts';
 import type { DeltaContext } from './deltas.js';
 import { inParallel } from './in-parallel.js';
+import { whatLies } from './put-object.js';
 import type { Progress, StoreLedger } from './store-ledger.js';
 import type { StoreRules } from './store-rules.js';
 
@@ -131,13 +132,12 @@ async function removeBlobs(
 /** The blobs that a manifest names, in hexadecimal; null when nobody can read it. */
 async function blobsOf({ store, environment, trusted, signal }: DeltaContext, name: string): Promise<string[] | null> {
   try {
-    const object = await store.get(name, LIMITS.manifestBytes, signal);
-    if (!object) return null;
-    const { buckets } = verifySnapshot(object.bytes, environment, trusted);
+    const bytes = await whatLies(store, name, LIMITS.manifestBytes, signal);
+    if (!bytes) return null;
+    const { buckets } = verifySnapshot(bytes, environment, trusted);
     return buckets.filter(({ bytes }) => bytes > 0).map(({ sha256 }) => sha256.toString('hex'));
   } catch (error) {
     if (error instanceof FormatError) return null;
-    if (error instanceof StoreError && error.code === 'store_too_large') return null;
     throw error;
   }
 }

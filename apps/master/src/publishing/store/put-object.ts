@@ -21,14 +21,11 @@ export async function putObject(
   verify: (bytes: Buffer) => void,
 ): Promise<void> {
   if ((await store.create(name, bytes, signal)) === 'created') return;
-  const there = await store.get(name, limitBytes, signal).catch((error: unknown) => {
-    if (error instanceof StoreError && error.code === 'store_too_large') return { bytes: Buffer.alloc(0) };
-    throw error;
-  });
-  if (there?.bytes.equals(bytes)) return;
+  const there = await whatLies(store, name, limitBytes, signal);
+  if (there?.equals(bytes)) return;
   if (there) {
     try {
-      return verify(there.bytes);
+      return verify(there);
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
       log.error({ name, cause: error.message }, 'a damaged object of the artifact store is replaced');
@@ -36,4 +33,19 @@ export async function putObject(
   }
   await store.delete(name, signal);
   await store.create(name, bytes, signal);
+}
+
+/** The bytes of an object; none of what is too large to be one of ours, and so is damage like any other. */
+export async function whatLies(
+  store: ArtifactStore,
+  name: string,
+  limitBytes: number,
+  signal: AbortSignal,
+): Promise<Buffer | null> {
+  try {
+    return (await store.get(name, limitBytes, signal))?.bytes ?? null;
+  } catch (error) {
+    if (error instanceof StoreError && error.code === 'store_too_large') return Buffer.alloc(0);
+    throw error;
+  }
 }

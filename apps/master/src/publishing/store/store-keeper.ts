@@ -55,7 +55,7 @@ export class StoreKeeper {
   async stop(): Promise<void> {
     this.bell.ring();
     await this.running;
-    await this.busy.catch(() => undefined);
+    await this.busy.catch(() => undefined); // told by whoever began it
   }
 
   /** Another head was met: nothing is begun until `advance`. @param isDoubtful whether the snapshot may lack something */
@@ -174,7 +174,7 @@ export class StoreKeeper {
 
   /** One thing at a time: a snapshot must not be made while blobs are removed. */
   private alone<T>(work: () => Promise<T>): Promise<T> {
-    const next = this.busy.catch(() => undefined).then(work);
+    const next = this.busy.catch(() => undefined).then(work); // told by whoever began it
     this.busy = next;
     return next;
   }

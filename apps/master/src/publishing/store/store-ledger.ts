@@ -113,18 +113,6 @@ export class StoreLedger {
 
 const IN_OFFICE = 'EXISTS (SELECT 1 FROM chain WHERE chain.environment_id = $1 AND chain.epoch = $2)';
 
-/** The newest snapshot that the store has, for heads that are signed elsewhere than in the store. */
-export async function newestSnapshot(
-  query: Query,
-  environment: string,
-): Promise<{ revision: number; bytes: number } | null> {
-  const [row] = await query<{ revision: string; bytes: string }>(
-    'SELECT revision, bytes FROM store_snapshot WHERE environment_id = $1 ORDER BY revision DESC LIMIT 1',
-    [environment],
-  );
-  return row ? { revision: Number(row.revision), bytes: Number(row.bytes) } : null;
-}
-
 /** Bytes of the revisions after `after` and up to `upTo`, and how many of them there are in the database. */
 export async function deltasBetween(
   query: Query,

@@ -3,9 +3,9 @@ import { type Head, headName, patientStore } from '#artifacts';
 import { type Logger, sleep } from '#platform';
 import { Bell } from '../bell.js';
 import type { PublishingOptions } from '../options.js';
+import { signHead } from '../standing.js';
 import { type DeltaContext, putDeltas } from './deltas.js';
 import { fillingOf } from './filling.js';
-import { headOf } from './head-of.js';
 import { isOrphan, type KnownHead } from './orphans.js';
 import { revisionsAfter } from './revision-batches.js';
 import type { MadeSnapshot } from './snapshot-maker.js';
@@ -269,7 +269,7 @@ export class StoreWriter {
     // A clock that was set back, or the slower one of another master, must not make this head look like a replayed one.
     const issuedAt = Math.max(Date.now(), this.issuedAt + 1);
     const signedAt = performance.now();
-    const bytes = headOf({ environment, epoch, position: this.filled, snapshot: named, issuedAt }, signer);
+    const bytes = signHead({ environment, epoch, ...this.filled, snapshot: named }, issuedAt, signer);
     this.wrote = [...this.wrote.slice(-1), bytes];
     const replaced = await store.replace(headName(environment), bytes, this.etag, signal);
     if (replaced.kind === 'conflict') throw new HeadMoved('somebody else wrote head.json since it was read');

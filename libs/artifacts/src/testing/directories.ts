@@ -1,0 +1,44 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, onTestFinished, type TestContext } from 'vitest';
+
+const isRoot = process.getuid?.() === 0;
+const scratches: string[] = [];
+
+afterAll(() => {
+  for (const path of scratches) {
+    execFileSync('chmod', ['-R', 'u+w', path]);
+    rmSync(path, { recursive: true, force: true });
+  }
+});
+
+/** An empty directory, gone after the file's tests. */
+export function scratch(): string {
+  const path = mkdtempSync(join(tmpdir(), 'heliograph-store-'));
+  scratches.push(path);
+  return path;
+}
+
+/** A file system of its own, that can be filled and made read-only. */
+export function smallDisk(context: TestContext, size: string): string {
+  const path = scratch();
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'heliograph-test', path], { stdio: 'pipe' });
+  } catch (error) {
+    context.skip(`no file system can be mounted here: ${String((error as Error).message)}`);
+  }
+  onTestFinished(() => void execFileSync('umount', [path]));
+  return path;
+}
+
+/** One that `makeReadOnly` works on: to root no mode of a directory means anything. */
+export function lockable(context: TestContext): string {
+  return isRoot ? smallDisk(context, '1m') : scratch();
+}
+
+export function makeReadOnly(path: string): void {
+  if (isRoot) execFileSync('mount', ['-o', 'remount,ro', path]);
+  else execFileSync('chmod', ['-R', 'a-w', path]);
+}
