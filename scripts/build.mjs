@@ -44,7 +44,14 @@ function digest() {
     .flatMap((folder) => readdirSync(folder, { recursive: true }).map((name) => join(folder, name)))
     .filter((name) => /(?<!\.spec)\.ts$/.test(name));
   const hash = createHash('sha256');
-  for (const file of ['.swcrc', 'package-lock.json', 'scripts/bundle.mjs', ...files.sort()]) {
+  for (const file of [
+    '.swcrc',
+    'package.json',
+    'package-lock.json',
+    'scripts/build.mjs',
+    'scripts/bundle.mjs',
+    ...files.sort(),
+  ]) {
     hash.update(`${file}\0`).update(readFileSync(file)).update('\0');
   }
   return hash.digest('hex');
