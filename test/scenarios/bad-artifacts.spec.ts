@@ -143,6 +143,6 @@ describe('R4 what lies in a store', () => {
 
   it('may be missing for a while', async () => {
     sync({ [deltaName('prod', await oneMore())]: null });
-    await refusedWith('revision_missing');
+    await refusedWith('revision_missing', 'object_missing'); // asked for by itself, or as a part of the way to the head
   });
 });
