@@ -2,7 +2,6 @@ import {
   accessSync,
   constants,
   existsSync,
-  mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -13,6 +12,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { newSigningKeyPem } from '#artifacts';
 import { newToken } from '#model';
+import { makeDirectory } from '#platform';
 
 const secretsSchema = z.strictObject({
   adminToken: z.string(),
@@ -33,7 +33,7 @@ export class Home {
   constructor(readonly root: string) {
     let entries: string[];
     try {
-      mkdirSync(root, { recursive: true });
+      makeDirectory(root);
       entries = readdirSync(root);
       if (entries.length === 0) writeFileSync(join(root, MARKER), MARKER_TEXT);
       accessSync(root, constants.W_OK);
@@ -107,7 +107,7 @@ export class Home {
 
   /** A new log; the one of the start before is kept beside it. */
   newLog(name: string): string {
-    mkdirSync(this.logs, { recursive: true });
+    makeDirectory(this.logs);
     const path = join(this.logs, `${name}.log`);
     if (existsSync(path)) renameSync(path, `${path}.1`);
     writeFileSync(path, '', { mode: 0o600 });

@@ -1,6 +1,5 @@
-import { mkdirSync } from 'node:fs';
 import type { ReplicaStatus } from '#model';
-import type { Logger } from '#platform';
+import { type Logger, makeDirectory } from '#platform';
 import type { AdminApp } from './admin/admin-app.js';
 import type { Ask } from './admin/ask.service.js';
 import type { Node } from './admin/node.js';
@@ -43,7 +42,7 @@ export class Replica {
    */
   async start(): Promise<void> {
     const { adminBind, adminPort, environment, region, stateDir } = this.config;
-    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+    makeDirectory(stateDir, 0o700);
     const state = StateStore.open(stateDir, environment);
     this.#state = state;
     if (state.setAside)

@@ -4,6 +4,8 @@ import { environmentId, regionId, replicaId } from './ids.js';
 export const SYNC_STATES = ['booting', 'catching-up', 'live', 'polling', 'isolated', 'halted'] as const;
 export type SyncState = (typeof SYNC_STATES)[number];
 
+/** Counts terms of office; as far as PostgreSQL's integer and the four bytes of a header both go. */
+export const epoch = z.int32().min(0);
 const hex64 = z.string().regex(/^[0-9a-f]{64}$/);
 
 export const nack = z.strictObject({
@@ -27,8 +29,8 @@ export const replicaStatus = z.object({
   since: z.string().max(40).optional(),
   source: z.enum(['store', 'stream', 'peer', 'none']),
   freshness: z.enum(['fresh', 'stale']),
-  epoch: z.int().min(0),
-  /** with epoch, hash and root: the newest one that all of its gateway workers serve */
+  epoch,
+  /** with epoch, hash and root: the newest one that all of its gateway workers serve; without a worker, that is on its disk */
   revision: z.int().min(0),
   hash: hex64.nullable(),
   root: hex64.nullable(),

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { replicaStatus } from './fleet.js';
+import { epoch, replicaStatus } from './fleet.js';
 
 /*
  * The live stream: one WebSocket between a replica and any master instance. Text frames are the messages below; binary
@@ -41,7 +41,7 @@ const hex64 = z.string().regex(/^[0-9a-f]{64}$/);
 
 const follow = z.strictObject({
   type: z.literal('follow'),
-  epoch: z.int().min(0),
+  epoch,
   /** the newest one that is applied; 0: none */
   revision: z.int().min(0),
   /** of that revision; zeros for none */

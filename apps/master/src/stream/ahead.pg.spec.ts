@@ -40,7 +40,7 @@ async function wentBack(): Promise<Scene> {
   );
   const directory = mkdtempSync(join(tmpdir(), 'helio-empty-'));
   opened.push(() => rmSync(directory, { recursive: true, force: true }));
-  const restored = await startElsewhere(first, backup.url, join(directory, 'store'));
+  const restored = await startElsewhere(first, backup.url, directory);
   opened.push(() => restored.stop());
   await until(async () => (await standing(restored)).waitsFor, { what: 'it to wait' });
   await restored.source.query(`UPDATE chain SET decision = 'proceed'`);

@@ -61,6 +61,8 @@ export class LiveChain {
   /** The next revision, made by this process. @returns false: it is not the next one here */
   publish(sealed: SealedBytes): boolean {
     if (sealed.revision !== this.newest + 1) return false;
+    // it may be of a chain that was adopted and that this one does not know of yet
+    if (this.standing && !decodeHeader(sealed.bytes).header.previous.equals(this.standing.hash)) return false;
     this.append(sealed);
     this.knownAt = this.options.now();
     return true;

@@ -148,6 +148,7 @@ describe('the stream', () => {
       '{"type":"follow","epoch":0,"revision":-1,"hash":""}',
       '{"type":"ack","revision":1}',
       JSON.stringify({ type: 'status', status: statusOf({ ...joined, replica: 'somebody-else' }) }),
+      JSON.stringify({ type: 'status', status: statusOf(joined, { epoch: 2 ** 31 }) }), // no database could take it
       ' '.repeat(256 * 1024 + 1),
       Buffer.from('a binary frame that nobody asked for'),
     ];

@@ -36,8 +36,19 @@ describe('what is served', () => {
   it('remembers a bounded number of positions for a worker that stands still, and is right when it goes on', () => {
     const served = new ServedPosition(at(0));
     for (let revision = 1; revision <= 1000; revision++) served.applied(at(revision));
-    expect(served.loaded(500)).toBe(false);
-    expect(served.position.revision).toBe(0);
-    expect([served.loaded(1000), served.position.revision]).toEqual([true, 1000]);
+    expect(served.loaded(500)).toBe(true);
+    expect(served.position.revision).toBeGreaterThan(0);
+    expect(served.position.revision).toBeLessThanOrEqual(500);
+    expect([served.loaded(1001), served.position.revision]).toEqual([true, 1000]);
+  });
+
+  it('goes on with a worker during whose every load many revisions are applied', () => {
+    const served = new ServedPosition(at(0));
+    for (let load = 0, newest = 0; load < 100; load++) {
+      const loads = newest;
+      for (let more = 0; more < 65; more++) served.applied(at(++newest));
+      served.loaded(loads);
+      expect(served.position.revision).toBeGreaterThanOrEqual(loads - 130);
+    }
   });
 });

@@ -1,6 +1,6 @@
 import type { StoredPosition } from './state-layout.js';
 
-/** Positions that are remembered while a worker lags: it goes over to the newest of all, so older ones matter least. */
+/** Positions that are remembered while a worker lags; of more the oldest and every second one are, so that none is too slow to be acknowledged. */
 const MOST = 64;
 
 /**
@@ -10,7 +10,7 @@ const MOST = 64;
  */
 export class ServedPosition {
   #position: Readonly<StoredPosition>;
-  readonly #applied: Readonly<StoredPosition>[] = [];
+  #applied: Readonly<StoredPosition>[] = [];
 
   /** @param position of the state when nobody serves yet */
   constructor(position: Readonly<StoredPosition>) {
@@ -24,7 +24,7 @@ export class ServedPosition {
   /** The state has come to a newer position, or was mended. */
   applied(position: Readonly<StoredPosition>): void {
     this.#applied.push(position);
-    if (this.#applied.length > MOST) this.#applied.shift();
+    if (this.#applied.length > MOST) this.#applied = this.#applied.filter((_, index) => index % 2 === 0);
   }
 
   /**

@@ -375,10 +375,10 @@ describe('two masters', () => {
 describe('R12', () => {
   it('a replica that is slow stops reading: what waits here is bounded, nothing is skipped, and it goes on', async () => {
     const { connection, f } = await streaming();
-    const apply = f.state.apply.bind(f.state);
+    const apply = f.state.applyTogether.bind(f.state);
     let release = (): void => undefined;
     const stuck = new Promise<void>((resolve) => (release = resolve));
-    f.state.apply = async (...args) => {
+    f.state.applyTogether = async (...args) => {
       await stuck;
       return apply(...args);
     };

@@ -116,7 +116,8 @@ export class SyncAgent {
 
   #step(event: SyncEvent): SyncEffect {
     const before = this.#sync;
-    const step = transition(before, event, { now: steadyNow(), random: Math.random() }, this.options);
+    const { revision } = this.options.state.position;
+    const step = transition(before, event, { now: steadyNow(), random: Math.random(), revision }, this.options);
     this.#sync = step.sync;
     if (isRefusal(event)) this.options.onRefused(event.code);
     this.#teller.tell(before, step.sync);
@@ -214,8 +215,7 @@ export class SyncAgent {
       applied = await state.applyTogether(verified, Date.now());
     } catch (error) {
       const detail = `revision ${number}: ${(error as Error).message}`;
-      if (!(error instanceof FormatError || error instanceof ForkError))
-        return { kind: 'revision-refused', source: from, code: 'state_write_failed', detail };
+      if (!(error instanceof FormatError || error instanceof ForkError)) return this.#writeFailed(from, number, detail);
       this.#hand = null;
       return this.#refused(from, error, detail, signal);
     }
@@ -223,6 +223,17 @@ export class SyncAgent {
     this.#hand = left.length > 0 ? { revisions: left, from } : null;
     onApplied(applied.ops, (performance.now() - began) / 1000);
     return { kind: 'revision-applied', revision: number + applied.revisions - 1, left: left.length };
+  }
+
+  /** Its answer alone may be lost. */
+  #writeFailed(from: Origin, number: number, detail: string): SyncEvent {
+    const { onApplied, state } = this.options;
+    const { revision } = state.position;
+    if (revision < number) return { kind: 'revision-refused', source: from, code: 'state_write_failed', detail };
+    const left = (this.#hand?.revisions ?? []).slice(revision - number + 1);
+    this.#hand = left.length > 0 ? { revisions: left, from } : null;
+    onApplied(0, 0);
+    return { kind: 'revision-applied', revision, left: left.length };
   }
 
   async #refused(

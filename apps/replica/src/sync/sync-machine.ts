@@ -176,7 +176,9 @@ const ON: { [K in SyncEvent['kind']]: Reducer<K> } = {
  */
 export function transition(sync: Sync, event: SyncEvent, at: Moment, times: SyncTimes): Step {
   const reduce = ON[event.kind] as Reducer<typeof event.kind>;
-  const known = reduce(sync, event, at, times);
+  const { revision } = at;
+  const there = revision > sync.revision ? { ...sync, revision, head: Math.max(sync.head, revision) } : sync;
+  const known = reduce(there, event, at, times);
   const { effect, state } = decide(known, at.now);
   if (state === known.state) return { sync: known, effect };
   return { sync: { ...known, state, since: at.now }, effect };

@@ -29,7 +29,7 @@ export class SyncTeller {
       onChange();
   }
 
-  #tellFaults({ faults: before }: Sync, { faults, revision }: Sync): void {
+  #tellFaults({ faults: before }: Sync, { faults, revision, sources }: Sync): void {
     const { log } = this.options;
     for (const about of new Set([...Object.keys(before), ...Object.keys(faults)]) as Set<FaultKey>) {
       const fault = faults[about];
@@ -41,12 +41,18 @@ export class SyncTeller {
       }
       const source = this.#describe(about);
       if (fault) log.warn({ source, code: fault.code, detail: fault.detail }, 'cannot follow the chain from here');
+      else if (sources[numberOf(about)]?.answers === false)
+        log.info({ source, revision }, 'this source is not needed for now: the chain is followed from elsewhere');
       else log.info({ source, revision }, 'following the chain from here again');
     }
   }
 
   #describe(about: FaultKey): string {
-    const [, number] = about.split(' ');
-    return (number === undefined ? undefined : this.options.sources[Number(number)]?.description) ?? about;
+    return this.options.sources[numberOf(about)]?.description ?? about;
   }
+}
+
+/** Of the source that a fault is about; -1: of none. */
+function numberOf(about: FaultKey): number {
+  return Number(about.split(' ')[1] ?? -1);
 }

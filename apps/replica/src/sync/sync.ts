@@ -151,6 +151,11 @@ export interface Moment {
   now: number;
   /** in [0, 1) */
   random: number;
+  /**
+   * The newest one that was applied, as the disk has it: further than any event has said after a way that ended half-way, or
+   * after a write whose answer was lost.
+   */
+  revision: number;
 }
 
 export const STREAM_BEGINNING: StreamSync = {

@@ -9,7 +9,7 @@ import {
 } from '../sync/sync.js';
 
 export const TIMES = { pollMs: 2000, streamPollMs: 60_000 };
-export const AT = { now: 1_000_000, random: 0.5 };
+export const AT = { now: 1_000_000, random: 0.5, revision: 0 };
 /** One of every kind. */
 export const EVENTS: { [K in SyncEvent['kind']]: Extract<SyncEvent, { kind: K }> } = {
   booted: { kind: 'booted', revision: 3, head: 5, sources: 2, streams: true },

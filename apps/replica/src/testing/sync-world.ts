@@ -1,4 +1,4 @@
-import type { Origin, Step, Sync, SyncEffect, SyncEvent } from '../sync/sync.js';
+import type { Moment, Origin, Step, Sync, SyncEffect, SyncEvent } from '../sync/sync.js';
 import { BEGINNING, NEAR } from '../sync/sync.js';
 import { transition } from '../sync/sync-machine.js';
 
@@ -20,6 +20,8 @@ export class SyncWorld {
   stream: Mood = 'gone';
   isDiskFull = false;
   sync: Sync = BEGINNING;
+  /** the newest revision on the disk */
+  position = 0;
   /** effects in a row that neither took time nor brought a revision */
   busy = 0;
   #effect: SyncEffect;
@@ -69,9 +71,13 @@ export class SyncWorld {
   }
 
   #take(event: SyncEvent): SyncEffect {
-    const { sync, effect }: Step = transition(this.sync, event, { now: this.now, random: this.random() }, TIMES);
+    const { sync, effect }: Step = transition(this.sync, event, this.#moment(), TIMES);
     this.sync = sync;
     return effect;
+  }
+
+  #moment(): Moment {
+    return { now: this.now, random: this.random(), revision: this.position };
   }
 
   #perform(effect: SyncEffect): SyncEvent {
@@ -88,7 +94,7 @@ export class SyncWorld {
       case 'catch-up':
         return this.#jump(effect.source, effect.until);
       case 'repair':
-        return { kind: 'repaired', source: effect.source, revision: this.sync.revision, damaged: 1 };
+        return { kind: 'repaired', source: effect.source, revision: this.position, damaged: 1 };
       case 'mend':
         return this.#mend(effect.source);
       case 'take-pushed':
@@ -138,12 +144,19 @@ export class SyncWorld {
     if (mood === 'gone') return { kind: 'source-failed', source, code: 'store_unreachable', detail: 'd' };
     if (mood !== 'good') return { kind: 'revision-refused', source, code: 'bad_hash', detail: 'd' };
     if (this.isDiskFull) return { kind: 'revision-refused', source, code: 'state_write_failed', detail: 'd' };
+    const far = until - this.position;
+    if (far > 1 && this.random() < 0.3) {
+      this.position += this.#upTo(far - 1); // what was taken of it stays
+      if (this.random() < 0.5) return { kind: 'source-failed', source, code: 'store_unreachable', detail: 'd' };
+      return { kind: 'revision-refused', source, code: 'object_missing', detail: 'd' };
+    }
+    this.position = until;
     return { kind: 'caught-up', source, revision: until };
   }
 
   #mend(source: number): SyncEvent {
     if (this.moods[source] !== 'good' || this.isDiskFull) return { kind: 'mend-failed', code: 'c', detail: 'd' };
-    return { kind: 'mended', source, revision: this.sync.revision };
+    return { kind: 'mended', source, revision: this.position };
   }
 
   #takePushed(): SyncEvent {
@@ -162,7 +175,8 @@ export class SyncWorld {
       const applied = this.#upTo(good); // it may end after one that changes whom to believe
       const left = good - applied + bad;
       this.#hand = left > 0 ? { good: good - applied, bad, from } : null;
-      return { kind: 'revision-applied', revision: this.sync.revision + applied, left };
+      this.position += applied;
+      return { kind: 'revision-applied', revision: this.position, left };
     }
     this.#hand = null;
     const code = (['bad_hash', 'wrong_revision', 'older_epoch', 'wrong_root'] as const)[Math.floor(this.random() * 4)];
@@ -175,10 +189,10 @@ export class SyncWorld {
   }
 
   #follow(): SyncEvent {
-    if (this.#next !== null) this.#next = this.sync.revision + 1;
+    if (this.#next !== null) this.#next = this.position + 1;
     this.#brought = 0;
     this.#answered = false;
-    return { kind: 'refollowed', revision: this.sync.revision };
+    return { kind: 'refollowed', revision: this.position };
   }
 
   #hangUp(): void {
@@ -193,9 +207,9 @@ export class SyncWorld {
     if (!this.#streams) return;
     if (this.#next === null) {
       if (this.stream === 'gone' || this.now < this.#connectAt) return;
-      this.#next = this.sync.revision + 1;
+      this.#next = this.position + 1;
       this.#answered = false;
-      yield { kind: 'stream-up', revision: this.sync.revision };
+      yield { kind: 'stream-up', revision: this.position };
     }
     if (this.stream === 'gone') {
       this.#hangUp();
