@@ -20,7 +20,7 @@ it('R10 what follows another history of the same length, adopted a moment ago, i
   const ours = history(maker, ['1', '2', '3']);
   const theirs = history(new ChainMaker('prod', 2), ['1', '2', 'other', '4']);
   let rows = ours.slice(0, 2);
-  let looks: (() => void)[] = [];
+  const looks: (() => void)[] = [];
   const answered = (): void => looks.splice(0).forEach((answer) => answer());
   const chain: Pick<StreamChain, 'standing' | 'hashOf' | 'after'> = {
     standing: () => {

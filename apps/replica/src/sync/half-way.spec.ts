@@ -57,7 +57,7 @@ it('R8 a way that ended half-way, as the store went away, is gone on from there 
 /** The thread that writes ends once between its commit and its answer. @returns whether it has */
 function loseOneAnswer(): () => boolean {
   let lost = false;
-  const { call } = WriterPort.prototype;
+  const call = Reflect.get(WriterPort.prototype, 'call') as (...args: unknown[]) => Promise<unknown>;
   vi.spyOn(WriterPort.prototype, 'call').mockImplementation(async function (this: WriterPort, method, ...args) {
     const value: unknown = await Reflect.apply(call, this, [method, ...args]);
     if (method === 'applyRevisions' && !lost) {
