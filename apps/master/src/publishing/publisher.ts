@@ -2,7 +2,7 @@ import { backoffMs, type Logger, sleep } from '#platform';
 import { Bell } from './bell.js';
 import { type Entry, entryName } from './entries.js';
 import { hasMarkers } from './outbox.js';
-import { NextRound } from './next-round.js';
+import { Guess } from './guess.js';
 import type { Published } from './publications.js';
 import type { PublishingOptions } from './options.js';
 import { isDataFault } from './read-rows.js';
@@ -72,7 +72,7 @@ export class Publisher {
   private noted = '';
   private failures = 0;
   private careful = false;
-  private readonly next = new NextRound();
+  private readonly guess = new Guess();
 
   /** @param announce told of each revision right after its commit, and where the chain stands when a term begins */
   constructor(
@@ -93,7 +93,7 @@ export class Publisher {
 
   /** There may be something to publish. @param marked entries that it is about, as far as is known */
   wake(marked: readonly Entry[] = []): void {
-    this.next.expect(marked);
+    this.guess.add(marked);
     this.bell.ring();
   }
 
@@ -197,7 +197,6 @@ export class Publisher {
   private async turn(term: Term, writer: StoreWriter): Promise<void> {
     const { session, environment } = term;
     const rung = await this.bell.wait(POLL_MS);
-    const marked = await this.next.begin(this.stopping.signal);
     if (session.lost) throw session.lost;
     if (this.stopping.signal.aborted) return;
     if (this.rival) {
@@ -210,7 +209,7 @@ export class Publisher {
       throw new Surpassed(`revision ${proof.revision}, which the replica ${proof.replica} has, is not here`);
     }
     if (rung || (await hasMarkers(session, environment, term.unseen))) {
-      const round = await this.publish(term, writer.standing.revision, marked);
+      const round = await this.publish(term, writer.standing.revision);
       if (round) this.published(term, round, writer);
     } else {
       await this.rememberStored(term, writer);
@@ -218,13 +217,11 @@ export class Publisher {
     this.recovered();
   }
 
-  private async publish(term: Term, storedRevision: number, marked: readonly Entry[]): Promise<Round | null> {
+  private async publish(term: Term, storedRevision: number): Promise<Round | null> {
     try {
-      const manner = { careful: this.careful, marked };
-      const began = performance.now();
+      const manner = { careful: this.careful, marked: this.guess.take() };
       const round = await publishRound(term, this.options.signer, storedRevision, manner, Date.now());
       if (round) this.careful = false;
-      if (round) this.next.ended(began);
       return round;
     } catch (error) {
       // one row may be to blame; where reading carefully did not help either, it was not
