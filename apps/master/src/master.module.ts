@@ -1,8 +1,9 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, APP_INTERCEPTOR } from '@nestjs/core';
 import { TypeOrmModule } from '@nestjs/typeorm';
-import { openStore, type StoreOptions } from '#artifacts';
+import { type ArtifactStore, openStore, StoreError, type StoreOptions } from '#artifacts';
 import { createLog } from '#platform';
+import type { DataSource } from 'typeorm';
 import { AccessGuard } from './access/access.guard.js';
 import { AccessModule } from './access/access.module.js';
 import { AuditModule } from './access/audit.module.js';
@@ -28,7 +29,8 @@ import { TopologyModule } from './topology/topology.module.js';
 export class MasterModule {
   static with(config: MasterConfig): DynamicModule {
     const log = createLog('master', config.HELIO_LOG_LEVEL);
-    const store = openStore(config.ARTIFACT_STORE, { s3: s3Of(config), create: true });
+    const store = (source: DataSource): ArtifactStore =>
+      openStore(config.ARTIFACT_STORE, { s3: s3Of(config), create: () => nothingStored(source, config) });
     return {
       module: MasterModule,
       imports: [
@@ -57,6 +59,23 @@ export class MasterModule {
         { provide: APP_INTERCEPTOR, useClass: PreferInterceptor },
       ],
     };
+  }
+}
+
+/**
+ * Whether no environment's chain was ever stored. Where one was, a store that is missing was not mounted or is lost, and an
+ * empty one in its place would hide that, and be filled below the mount. @throws StoreError while the database does not tell
+ */
+async function nothingStored(source: DataSource, { ARTIFACT_STORE: store }: MasterConfig): Promise<boolean> {
+  try {
+    const stored: unknown[] = await source.query('SELECT 1 FROM chain WHERE stored_revision > 0 LIMIT 1');
+    return stored.length === 0;
+  } catch (error) {
+    const { message } = error as Error;
+    throw new StoreError(
+      'store_unreachable',
+      `${store} is missing, and the database does not tell if it was there: ${message}`,
+    );
   }
 }
 

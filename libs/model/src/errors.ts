@@ -215,7 +215,7 @@ export const ERRORS = {
   behind_min_revision: entry(
     425,
     'This replica has not got that revision yet',
-    'Heliograph-Min-Revision, or min of /readyz, asks for a newer state than is loaded.',
+    'Heliograph-Min-Revision, or min of /readyz, asks for a newer state than is loaded. 425 at a gateway; /readyz answers 503.',
     'Send again after Retry-After.',
   ),
   rate_limited: entry(

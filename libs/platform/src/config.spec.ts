@@ -64,8 +64,18 @@ describe('loadConfig', () => {
     expect(loadConfig(schema, { HELIO_CONFIG: path, PORT: '82' })).toMatchObject({ HELIO_REGION: 'eu-west', PORT: 82 });
     writeFileSync(path, 'HELIO_REGION: eu-west\nPROT: 81\n');
     expect(faultsOf({ HELIO_CONFIG: path })).toEqual(['PROT: is not a setting; did you mean PORT?']);
+  });
+
+  it('reports a file without settings alone, not what may have been in it', () => {
+    const path = join(mkdtempSync(join(tmpdir(), 'helio-config-')), 'helio.yaml');
     writeFileSync(path, 'a: [');
-    expect(faultsOf({ HELIO_CONFIG: path, HELIO_REGION: 'x' })[0]).toMatch(/HELIO_CONFIG: the file .* is not YAML/);
-    expect(faultsOf({ HELIO_CONFIG: '/nowhere/x', HELIO_REGION: 'x' })[0]).toMatch(/cannot be read: ENOENT/);
+    expect(faultsOf({ HELIO_CONFIG: path })).toEqual([expect.stringMatching(/^HELIO_CONFIG: the file .* is not YAML/)]);
+    writeFileSync(path, '- PORT: 81');
+    expect(faultsOf({ HELIO_CONFIG: path })).toEqual([
+      expect.stringMatching(/^HELIO_CONFIG: the file .* is not a map/),
+    ]);
+    expect(faultsOf({ HELIO_CONFIG: '/nowhere/x', HELIO_WORKERS: 'many' })).toEqual([
+      expect.stringMatching(/^HELIO_CONFIG: the file \/nowhere\/x cannot be read: ENOENT/),
+    ]);
   });
 });

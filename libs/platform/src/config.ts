@@ -28,7 +28,8 @@ export interface ConfigChecks<T> {
 /**
  * Reads one app's settings from environment variables and, below them, from the YAML file that `HELIO_CONFIG` names
  * (a flat map with the same names). Every fault is reported together: wrong values, missing ones, names that begin
- * like ours (`HELIO_`, `S3_`) but mean nothing, and what does not go together.
+ * like ours (`HELIO_`, `S3_`) but mean nothing, and what does not go together. A file that cannot be read is reported alone:
+ * whatever seems to be missing may be in it.
  *
  * @param schema a zod object whose keys are the variables' names
  * @returns a frozen object
@@ -58,6 +59,7 @@ export function loadConfig<S extends z.ZodObject>(
   return Object.freeze(valid as z.infer<S>);
 }
 
+/** @throws ConfigError for a file without a map in it */
 function readFile(path: string | undefined, known: Set<string>, faults: FieldFault[]): Record<string, unknown> {
   if (!path) return {};
   let parsed: unknown;
@@ -68,17 +70,12 @@ function readFile(path: string | undefined, known: Set<string>, faults: FieldFau
       error instanceof YAMLParseError
         ? `is not YAML: ${error.message.split('\n')[0]}`
         : `cannot be read: ${String((error as Error).message)}`;
-    faults.push({ field: 'HELIO_CONFIG', problem: `the file ${path} ${why}` });
-    return {};
+    throw new ConfigError([{ field: 'HELIO_CONFIG', problem: `the file ${path} ${why}` }]);
   }
   if (parsed === null || parsed === undefined) return {};
   if (typeof parsed !== 'object' || Array.isArray(parsed)) {
-    faults.push({
-      field: 'HELIO_CONFIG',
-      problem: `the file ${path} is not a map`,
-      expected: 'lines of the form NAME: value',
-    });
-    return {};
+    const problem = `the file ${path} is not a map`;
+    throw new ConfigError([{ field: 'HELIO_CONFIG', problem, expected: 'lines of the form NAME: value' }]);
   }
   const settings: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(parsed)) {

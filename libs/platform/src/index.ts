@@ -6,4 +6,5 @@ export * from './log.js';
 export * from './make-directory.js';
 export * from './problem.js';
 export * from './process-lock.js';
+export * from './routed-methods.js';
 export * from './shutdown.js';

@@ -18,6 +18,11 @@ export const expiresAt = z.iso
 const futureExpiry = expiresAt.refine((text) => Date.parse(text) > Date.now(), 'must be in the future');
 const reason = lineOfText(500);
 
+/** When a key ends: at a whole second, rounded up, as the chain has it, so that answers and gateways say the same. */
+export function endOf(at: string | number): Date {
+  return new Date(Math.ceil(new Date(at).getTime() / 1000) * 1000);
+}
+
 export const keyView = z
   .object({
     id: z.uuid(),
@@ -90,15 +95,17 @@ export const rotateKey = endpoint({
   summary: 'Issue a successor; the old key works on for the overlap',
   access: WRITERS,
   params,
-  body: z.strictObject({
-    overlapSeconds: z
-      .int('must be a whole number of seconds')
-      .min(0)
-      .max(90 * 86_400, 'must be at most 90 days')
-      .default(86_400)
-      .meta({ description: 'How long the old key goes on working; default one day.' }),
-    expiresAt: futureExpiry.optional().meta({ description: 'Of the new key.' }),
-  }),
+  body: z
+    .strictObject({
+      overlapSeconds: z
+        .int('must be a whole number of seconds')
+        .min(0)
+        .max(90 * 86_400, 'must be at most 90 days')
+        .default(86_400)
+        .meta({ description: 'How long the old key goes on working, up to a whole second; default one day.' }),
+      expiresAt: futureExpiry.optional().meta({ description: 'Of the new key.' }),
+    })
+    .prefault({}),
   answers: { 201: issuedKeyView },
   errors: ['not_found', 'conflict'],
 });

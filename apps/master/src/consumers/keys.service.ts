@@ -10,7 +10,7 @@ import { type Entry, keyMark } from '../publishing/index.js';
 import { flushing, type WriteTx, XID } from '../writes/write-tx.js';
 import { type OnlyStatement, type Shared, type Together, Writes } from '../writes/writes.js';
 import { lockApplication, noSuchApplication } from './applications.service.js';
-import type { IssuedKeyView, KeyView } from './keys.endpoints.js';
+import { endOf, type IssuedKeyView, type KeyView } from './keys.endpoints.js';
 
 const HINT_LENGTH = 'hg_live_'.length + 4;
 
@@ -77,7 +77,7 @@ export class KeysService {
         throw fail('conflict', `the key ${id} is ${before.status}; only an active key can be rotated: issue a new one`);
       if (old.replacedBy) throw fail('conflict', `the key ${id} was rotated before: ${old.replacedBy} replaces it`);
       const issued = await insertSecret(tx, { application, environment: old.environment, name: old.name, expiresAt });
-      const end = new Date(Date.now() + overlapSeconds * 1000);
+      const end = endOf(Date.now() + overlapSeconds * 1000);
       if (!old.expiresAt || old.expiresAt > end) old.expiresAt = end;
       old.replacedBy = issued.id;
       await this.save(tx, old);
@@ -188,7 +188,7 @@ function newKey(caller: Caller, fields: KeyFields): { key: NewKey; secret: strin
     hash: secretHash(secret),
     hint: secret.slice(0, HINT_LENGTH),
     name: fields.name ?? null,
-    expiresAt: fields.expiresAt ? new Date(fields.expiresAt) : null,
+    expiresAt: fields.expiresAt ? endOf(fields.expiresAt) : null,
     revokedAt: null,
     revokedReason: null,
     replacedBy: null,

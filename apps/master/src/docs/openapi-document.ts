@@ -52,7 +52,7 @@ function operationOf(spec: EndpointSpec): ZodOpenApiOperationObject {
       ...queryOf(spec),
       ...(write && { header: writeHeaders(spec) }),
     },
-    requestBody: spec.body || spec.streamed ? { required: true, content: bodyOf(spec) } : undefined,
+    requestBody: spec.body || spec.streamed ? { required: needsBody(spec), content: bodyOf(spec) } : undefined,
     responses: { ...answersOf(spec, write), ...problemsOf(spec, isPublic) } as ZodOpenApiResponsesObject,
   };
 }
@@ -85,6 +85,10 @@ function writeHeaders(spec: EndpointSpec): z.ZodObject {
   else header['If-Match'] = z.string().optional().meta({ description: 'The ETag of the state that is changed.' });
   if (mayWait(spec)) header.Prefer = PREFER;
   return z.object(header);
+}
+
+function needsBody({ body, streamed }: EndpointSpec): boolean {
+  return streamed === true || !body?.safeParse(undefined).success;
 }
 
 function bodyOf(spec: EndpointSpec): Record<string, { schema?: z.ZodType }> {

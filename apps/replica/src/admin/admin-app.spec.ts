@@ -203,7 +203,17 @@ describe('the admin port', () => {
       type: 'application/problem+json; charset=utf-8',
       body: { code: 'not_found', instance: '/nope' },
     });
-    expect((await fetch(`http://127.0.0.1:${admin.port}/status`, { method: 'DELETE' })).status).toBe(404);
+  });
+
+  it.each([
+    ['POST', '/status?x=1', 'GET, HEAD'],
+    ['DELETE', '/chain/prod/head.json', 'GET, HEAD'],
+    ['GET', '/validate', 'POST'],
+  ])('says which methods a path is there for: %s %s', async (method, path, allow) => {
+    const response = await fetch(`http://127.0.0.1:${admin.port}${path}`, { method });
+    expect([response.status, response.headers.get('allow')]).toEqual([405, allow]);
+    expect(response.headers.get('content-type')).toBe('application/problem+json; charset=utf-8');
+    expect(await response.json()).toMatchObject({ code: 'method_not_allowed', instance: path.split('?')[0] });
   });
 
   it('answers a body that is not JSON with a problem document', async () => {

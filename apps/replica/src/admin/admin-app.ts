@@ -4,7 +4,7 @@ import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { fail } from '#model';
-import type { Logger } from '#platform';
+import { type Logger, RoutedMethods } from '#platform';
 import { BOUNDS } from '../gateway/engine/bounds.js';
 import { explainClientError, rawProblem } from '../gateway/engine/raw-problem.js';
 import { ReplicaModule } from '../replica.module.js';
@@ -44,6 +44,19 @@ function leaveBodies(adapter: FastifyAdapter): void {
   });
 }
 
+/** Says 405 and not 404 of a path that is there for other methods. */
+function refuseMethods(adapter: FastifyAdapter): void {
+  const instance = adapter.getInstance();
+  const routed = new RoutedMethods();
+  instance.addHook('onRoute', ({ url, method }) => routed.add(url, method));
+  instance.addHook('onRequest', (request, _reply, done) => {
+    const path = request.url.split('?')[0] ?? '';
+    const allow = request.is404 ? routed.allow(path) : null;
+    if (allow === null) return done();
+    done(fail('method_not_allowed', `${path} is there for ${allow} only`, { headers: { allow } }));
+  });
+}
+
 function refuseMalformed(error: NodeJS.ErrnoException, socket: Socket): void {
   if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy();
   const { status, detail } = explainClientError(error);
@@ -63,6 +76,7 @@ export async function listenAdmin({ node, ask, log, port, host }: AdminOptions):
     clientErrorHandler: refuseMalformed,
   });
   leaveBodies(adapter);
+  refuseMethods(adapter);
   const options = { logger: false, abortOnError: false } as const;
   const app = await NestFactory.create<NestFastifyApplication>(ReplicaModule.with(node, ask, log), adapter, options);
   try {

@@ -206,7 +206,12 @@ describe('replicaConfig', () => {
     expect(faults(given({ HELIO_STATE_DIR }))[0]).toMatch(
       /^HELIO_STATE_DIR: .*identity.json cannot be used: it is not an identity/,
     );
-    rmSync(join(HELIO_STATE_DIR, 'identity.json'));
+    const file = join(HELIO_STATE_DIR, 'identity.json');
+    for (const HELIO_STATE_DIR of [file, join(file, 'state')])
+      expect(faults(given({ HELIO_STATE_DIR }))).toEqual([
+        `HELIO_STATE_DIR: ${HELIO_STATE_DIR} cannot be a directory: it, or a part of its path, is a file; name a directory on a local disk`,
+      ]);
+    rmSync(file);
     mkdirSync(join(HELIO_STATE_DIR, 'identity.json'));
     expect(faults(given({ HELIO_STATE_DIR }))[0]).toMatch(/EISDIR/);
   });

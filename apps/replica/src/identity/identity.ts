@@ -32,10 +32,13 @@ export function readIdentity(directory: string): Identity | null {
   try {
     return identity.parse(JSON.parse(readFileSync(path, 'utf8')));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    const why = (error as NodeJS.ErrnoException).syscall
-      ? (error as Error).message
-      : 'it is not an identity that this build reads';
+    const { code, syscall } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return null;
+    if (code === 'ENOTDIR') {
+      const problem = `${directory} cannot be a directory: it, or a part of its path, is a file`;
+      throw new ConfigError([{ field: 'HELIO_STATE_DIR', problem, expected: 'name a directory on a local disk' }]);
+    }
+    const why = syscall ? (error as Error).message : 'it is not an identity that this build reads';
     const expected = 'let the replica join again by removing it';
     throw new ConfigError([{ field: 'HELIO_STATE_DIR', problem: `${path} cannot be used: ${why}`, expected }]);
   }

@@ -28,6 +28,18 @@ describe('directory store', () => {
     expect(await openStore(urlOf(base)).create('prod/head.json', X)).toBe('created');
   });
 
+  it('asks before it makes a directory, each time, and makes none that it may not', async () => {
+    const base = join(scratch(), 'store');
+    let may = false;
+    const store = openStore(urlOf(base), { create: () => Promise.resolve(may) });
+    for (const call of everyCall(store, 'prod/head.json')) {
+      await expect(call()).rejects.toMatchObject({ code: 'store_unreachable', retriable: true });
+    }
+    expect(existsSync(base)).toBe(false);
+    may = true;
+    expect(await store.create('prod/head.json', X)).toBe('created');
+  });
+
   it('takes a directory that was moved away for a store that is gone, makes no new one, and goes on when it is back', async () => {
     const base = join(scratch(), 'store');
     const store = openStore(urlOf(base), { create: true });

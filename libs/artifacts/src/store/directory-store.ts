@@ -45,7 +45,7 @@ export class DirectoryStore implements ArtifactStore {
 
   constructor(
     private readonly base: string,
-    private readonly options: { create: boolean; timeoutMs: number },
+    private readonly options: { mayMake: () => Promise<boolean>; timeoutMs: number },
   ) {
     this.description = pathToFileURL(base).href;
     this.#tmp = join(base, '.tmp');
@@ -245,7 +245,7 @@ export class DirectoryStore implements ArtifactStore {
     const stats = await unless(stat(this.base), 'ENOENT', 'ENOTDIR');
     if (stats?.isDirectory()) {
       this.#seen = true;
-    } else if (stats === undefined && this.options.create && !this.#seen) {
+    } else if (stats === undefined && !this.#seen && (await this.options.mayMake())) {
       const top = (await mkdir(this.base, { recursive: true })) ?? this.base;
       for (let path = this.base; path.length >= top.length; path = dirname(path)) await syncDirectory(dirname(path));
       this.#seen = true;

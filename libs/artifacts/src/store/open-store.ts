@@ -8,8 +8,11 @@ import { S3Store } from './s3-store.js';
 export interface StoreOptions {
   /** where an `s3://` store is; must be there for one */
   s3?: S3Settings;
-  /** Makes the directory or the bucket on first use if it is missing, and never again: for whoever writes first. */
-  create?: boolean;
+  /**
+   * Makes the directory or the bucket on first use if it is missing, and never again: for whoever writes first. A function is
+   * asked each time that it would be made: whoever knows that it was there before does not want an empty one in its place.
+   */
+  create?: boolean | (() => Promise<boolean>);
   /** bound of each call, in ms */
   timeoutMs?: number;
 }
@@ -27,6 +30,7 @@ const MAX_PREFIX = 500;
  */
 export function openStore(url: string, options: StoreOptions = {}): ArtifactStore {
   const { s3, create = false, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+  const mayMake = typeof create === 'function' ? create : () => Promise.resolve(create);
   // The URL itself is not shown: somebody may have put credentials into it.
   if (!URL.canParse(url)) throw badAddress('it is not a URL');
   const parsed = new URL(url);
@@ -35,9 +39,9 @@ export function openStore(url: string, options: StoreOptions = {}): ArtifactStor
   if (parsed.search || parsed.hash) throw badAddress('it has a "?" or "#" part');
   switch (parsed.protocol) {
     case 'file:':
-      return new DirectoryStore(directoryOf(parsed), { create, timeoutMs });
+      return new DirectoryStore(directoryOf(parsed), { mayMake, timeoutMs });
     case 's3:':
-      return new S3Store(bucketOf(parsed), prefixOf(parsed), checked(s3), { create, timeoutMs });
+      return new S3Store(bucketOf(parsed), prefixOf(parsed), checked(s3), { mayMake, timeoutMs });
     default:
       throw badAddress(`its scheme ${JSON.stringify(parsed.protocol)} is unknown`);
   }

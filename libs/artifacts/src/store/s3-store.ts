@@ -41,7 +41,7 @@ export class S3Store implements ArtifactStore {
     bucket: string,
     private readonly prefix: string,
     settings: S3Settings,
-    private readonly options: { create: boolean; timeoutMs: number },
+    private readonly options: { mayMake: () => Promise<boolean>; timeoutMs: number },
   ) {
     this.description = prefix === '' ? `s3://${bucket}` : `s3://${bucket}/${prefix}`;
     this.#client = new S3Client(bucket, settings);
@@ -141,7 +141,7 @@ export class S3Store implements ArtifactStore {
     try {
       return await work();
     } catch (error) {
-      if (!isAnswer(error, 'NoSuchBucket') || !this.options.create || this.#seen) throw error;
+      if (!isAnswer(error, 'NoSuchBucket') || this.#seen || !(await this.options.mayMake())) throw error;
     }
     try {
       await this.#client.makeBucket(signal);

@@ -48,6 +48,8 @@ for (const [need, start] of servers) {
         expect(error.message).toContain(`s3://${name} at ${s3.endpoint}`);
         expect(error.message).toContain('NoSuchBucket');
       }
+      const careful = store(`s3://${name}`, { create: () => Promise.resolve(false) });
+      await expect(careful.create('prod/head.json', X)).rejects.toThrow('NoSuchBucket');
       const makers = Array.from({ length: 4 }, () => store(`s3://${name}`, { create: true }));
       // versitygw answers 500 while another call makes the bucket: retriable, and retried as every caller of a store does.
       // Whoever repeats a create may find its own bytes there, so that nobody may be told 'created'.

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import { apiId, environmentId, fail, type HelioError, isWellFormedKey, planId, secretHash, lineOfText } from '#model';
 import { faultsOf } from '#platform';
 import { z } from 'zod';
-import { expiresAt } from '../keys.endpoints.js';
+import { endOf, expiresAt } from '../keys.endpoints.js';
 
 const SHA256 = /^[0-9a-fA-F]{64}$/;
 const BYTE_ORDER_MARK = 0xfeff;
@@ -132,7 +132,7 @@ export function parseImportLine(bytes: Buffer, known: KnownNames): ParsedLine {
       ...rest,
       hash: secret === undefined ? Buffer.from(sha256 ?? '', 'hex') : secretHash(secret),
       name: name ?? null,
-      expiresAt: end ? new Date(end) : null,
+      expiresAt: end ? endOf(end) : null,
     },
   };
 }
