@@ -28,7 +28,7 @@ describe('Home', () => {
     writeFileSync(join(root, 'thesis.txt'), '');
     expect(() => new Home(root)).toThrow(`HELIO_HOME: ${root} is not empty and was not made by npm start`);
     expect(readdirSync(root)).toEqual(['thesis.txt']);
-    expect(() => new Home(join(root, 'thesis.txt'))).toThrow(/HELIO_HOME: .*thesis.txt cannot be used: EEXIST/);
+    expect(() => new Home(join(root, 'thesis.txt'))).toThrow(/HELIO_HOME: .*thesis.txt cannot be used: ENOTDIR/);
   });
 
   it('clears what it has made and leaves the rest', () => {
