@@ -8,7 +8,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { decodeHeader, GENESIS_HASH, openStore, TrustedKeys } from '#artifacts';
 import type { ReplicaStatus } from '#model';
-import { createLog } from '#platform';
+import { createLog, sleep } from '#platform';
 import { MasterClient } from '../apps/replica/src/master/master-client.js';
 import { StateStore } from '../apps/replica/src/state/state-store.js';
 import { StoreSource } from '../apps/replica/src/sync/revision-source.js';
@@ -36,8 +36,15 @@ export interface FollowersReport {
   bytes: number;
 }
 
-export type ToFollowers = { kind: 'task'; task: FollowersTask } | { kind: 'end' };
-export type FromFollowers = { kind: 'following'; replicas: number } | { kind: 'report'; report: FollowersReport };
+export type ToFollowers =
+  | { kind: 'task'; task: FollowersTask }
+  /** answered when every replica has it */
+  | { kind: 'reach'; revision: number }
+  | { kind: 'end' };
+export type FromFollowers =
+  | { kind: 'following'; replicas: number }
+  | { kind: 'reached' }
+  | { kind: 'report'; report: FollowersReport };
 
 /** What every replica has of these, light or full. */
 interface Follower {
@@ -175,8 +182,18 @@ async function end(): Promise<void> {
   process.send?.({ kind: 'report', report } satisfies FromFollowers, () => process.disconnect()); // once it is out
 }
 
+async function reach(revision: number): Promise<void> {
+  while (followers.some(({ seen }) => (seen.at(-2) ?? 0) < revision)) await sleep(50, ending.signal);
+  say({ kind: 'reached' });
+}
+
+function perform(message: ToFollowers): Promise<void> {
+  if (message.kind === 'task') return begin(message.task);
+  return message.kind === 'reach' ? reach(message.revision) : end();
+}
+
 process.on('message', (message: ToFollowers) => {
-  const work = message.kind === 'task' ? begin(message.task) : end();
+  const work = perform(message);
   work.catch((error: unknown) => {
     process.stderr.write(`${(error as Error).stack}\n`);
     process.exit(1);

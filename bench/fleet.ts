@@ -42,11 +42,16 @@ interface Cost {
   revisions: Map<number, Written>;
 }
 
-async function writes(master: LoneMaster, calls: MasterCalls, application: string): Promise<Cost> {
+async function writes(
+  master: LoneMaster,
+  calls: MasterCalls,
+  application: string,
+  seconds = options.seconds,
+): Promise<Cost> {
   const revisions = new Map<number, Written>();
   const began = performance.now();
   const before = cpuTime(master.pid) ?? Number.NaN;
-  await paced(options.rate, options.seconds, async () => {
+  await paced(options.rate, seconds, async () => {
     const sent = steadyNow();
     const { headers } = await calls.call('POST', `/v1/applications/${application}/keys`, { environment: 'prod' });
     const revision = Number(String(headers['heliograph-revision']).split('@')[1]);
@@ -82,6 +87,20 @@ class Followers {
       if (ended) throw new Error('a process of followers has ended');
     }
     throw new Error(`not all replicas followed in ${FOLLOWING_WITHIN_MS} ms`);
+  }
+
+  /** Waits until every replica has it. */
+  async reach(revision: number): Promise<void> {
+    await Promise.all(
+      this.children.map(async ({ process: child }) => {
+        const reached = new Promise<void>((resolve, reject) => {
+          child.on('message', (message: FromFollowers) => message.kind === 'reached' && resolve());
+          child.once('exit', () => reject(new Error('a process of followers ended')));
+        });
+        child.send({ kind: 'reach', revision } satisfies ToFollowers);
+        await reached;
+      }),
+    );
   }
 
   async end(): Promise<FollowersReport[]> {
@@ -134,7 +153,7 @@ async function measure(master: LoneMaster, calls: MasterCalls, followers: Follow
   await calls.call('POST', '/v1/regions', { id: 'fleet', environment: 'prod' });
   const application = (await calls.call('POST', '/v1/applications', { name: 'bench' })).body.id;
   const floor = await notifyListen(master.databaseUrl, Math.min(replicas, MOST_LISTENERS), rate, seconds);
-  await writes(master, calls, application); // what is compiled and cached once
+  await writes(master, calls, application, 2); // what is compiled and cached once
   const without = await writes(master, calls, application);
   const memoryBefore = memoryOf(master.pid);
 
@@ -145,14 +164,14 @@ async function measure(master: LoneMaster, calls: MasterCalls, followers: Follow
   for (let left = replicas - full; left > 0; left -= A_PROCESS)
     followers.start({ ...task, light: Math.min(A_PROCESS, left), full: 0 });
   await followers.areFollowing();
-  await sleep(3_000); // until they have all there was before
+  await followers.reach(Math.max(...without.revisions.keys())); // all there was before
 
   const memoryIdle = memoryOf(master.pid);
   const cpuIdle = cpuTime(master.pid) ?? Number.NaN;
   await sleep(seconds * 500);
   const idleMs = ((cpuTime(master.pid) ?? Number.NaN) - cpuIdle) / (seconds / 2);
   const withAll = await writes(master, calls, application);
-  await sleep(3_000); // what is under way
+  await followers.reach(Math.max(...withAll.revisions.keys()));
   const memoryAfter = memoryOf(master.pid);
   const [ofFull, ...ofLight] = await followers.end();
   if (!ofFull) throw new Error('there is no report');
