@@ -225,7 +225,7 @@ describe('WorkerPool', () => {
     expect(pool.servedRevision()).toBe(4);
   });
 
-  it('goes over to the newest of all revisions that came while a worker loaded one, told once', async () => {
+  it('goes over to the newest of all revisions that came while a worker loaded one', async () => {
     await start({ workers: 1 });
     for (let i = 1; i <= 30; i++) {
       await state.apply(planOp(`plan-${i}`));
