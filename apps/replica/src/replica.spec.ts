@@ -8,7 +8,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { afterEach, describe, expect, it } from 'vitest';
 import { openStore } from '#artifacts';
 import { ChainMaker } from '#artifacts/testing';
-import { freePorts, type Replica, startApp, startReplica, until } from '#harness';
+import { freePorts, pauseProcess, type Replica, startApp, startReplica, until } from '#harness';
 import { newKeySecret, replicaStatus, type ReplicaStatus } from '#model';
 import { writeIdentity } from './identity/identity.js';
 import { FakeMaster } from './testing/fake-master.js';
@@ -261,7 +261,7 @@ describe('a replica that cannot start', () => {
     await until(() => connection.acked === 1, { what: 'the first revision to be acknowledged' });
     const { workers } = await s.status();
     const pid = workers[0]?.pid ?? 0;
-    process.kill(pid, 'SIGSTOP');
+    await pauseProcess(pid);
     connection.frame(s.chain.seal([keyOp(SECRET)]).bytes);
     await until(
       async () =>

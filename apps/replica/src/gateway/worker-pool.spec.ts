@@ -6,7 +6,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { build, freePorts, type RecordingUpstream, recordingUpstream, until } from '#harness';
+import { build, freePorts, pauseProcess, type RecordingUpstream, recordingUpstream, until } from '#harness';
 import type { Op } from '#model';
 import { createLog } from '#platform';
 import { planOp } from '../testing/sample-ops.js';
@@ -212,7 +212,7 @@ describe('WorkerPool', () => {
     pool.onServed = () => void told.push(pool.servedRevision());
     const [first] = listening();
     if (!first?.pid) throw new Error('two workers were expected');
-    process.kill(first.pid, 'SIGSTOP'); // it still has the port, and may answer what comes there by what it has
+    await pauseProcess(first.pid); // it still has the port, and may answer what comes there by what it has
     for (let i = 2; i <= 4; i++) {
       await state.apply(planOp(`plan-${i}`));
       pool.announce();

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { inspect } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest';
-import { describeWith, type S3Service, s3Client, startMinio, startVersityGw } from '#harness';
+import { describeWith, pauseProcess, type S3Service, s3Client, startMinio, startVersityGw } from '#harness';
 import { everyCall, failureOf, storeConformance } from '../testing/store-conformance.js';
 import { type ArtifactStore, StoreError } from './artifact-store.js';
 import { openStore, type StoreOptions } from './open-store.js';
@@ -92,7 +92,7 @@ for (const [need, start] of servers) {
       await store(url, { create: true }).create('prod/head.json', X);
       const hasty = store(url, { timeoutMs: 150 });
       const head = await store(url).get('prod/head.json', LIMIT);
-      process.kill(pid, 'SIGSTOP');
+      await pauseProcess(pid);
       try {
         // What was sent is done once the server goes on: not to the object that is looked at afterwards.
         for (const call of everyCall(hasty, 'prod/delta/1')) {
