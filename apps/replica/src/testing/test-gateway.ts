@@ -1,6 +1,7 @@
 import type { Op } from '#model';
 import { createLog } from '#platform';
 import { LeaseBook, LocalCounterStore, systemClock } from '#throttle';
+import { ResponseCache } from '../gateway/decide/cache/response-cache.js';
 import { CompiledState } from '../gateway/decide/compile/compiled-state.js';
 import type { AccessLog } from '../gateway/engine/access-log.js';
 import { Engine } from '../gateway/engine/engine.js';
@@ -15,6 +16,7 @@ export class TestGateway {
   readonly counters = new LocalCounterStore(systemClock);
   readonly leases = new LeaseBook(this.counters.holder('test'), systemClock.monotonicMs);
   readonly pools = new TargetPools(systemClock.monotonicMs);
+  readonly cache = new ResponseCache(1024 * 1024);
   readonly metrics = new GatewayMetrics('eu-west', '1', {
     revision: () => this.state.revision,
     upstreamInFlight: () => this.pools.outstanding,
@@ -23,12 +25,13 @@ export class TestGateway {
   port = 0;
 
   constructor(accessLog: AccessLog | null = null) {
-    const { state, leases, pools, metrics } = this;
+    const { state, leases, pools, cache, metrics } = this;
     const log = createLog('test', 'silent');
     this.engine = new Engine({
       state,
       leases,
       pools,
+      cache,
       metrics,
       log,
       accessLog,

@@ -60,10 +60,10 @@ export class ClientAnswer {
   }
 
   /** A whole answer of the gateway itself. */
-  send(status: number, headers: HeaderList, body: string): void {
+  send(status: number, headers: HeaderList, body: string | Buffer): void {
     const bodiless = status === 204 || status === 304;
     this.writeHead(status, bodiless ? headers : [...headers, 'Content-Length', String(Buffer.byteLength(body))]);
-    if (body !== '') this.response.write(body);
+    if (body.length > 0) this.response.write(body);
     this.end();
   }
 

@@ -1,5 +1,6 @@
 import type { Logger } from '#platform';
 import type { LeaseBook } from '#throttle';
+import type { ResponseCache } from '../decide/cache/response-cache.js';
 import type { CompiledState } from '../decide/compile/compiled-state.js';
 import type { TargetPools } from '../upstream/target-pools.js';
 import type { AccessLog } from './access-log.js';
@@ -10,6 +11,7 @@ export interface EngineParts {
   readonly state: CompiledState;
   readonly leases: LeaseBook;
   readonly pools: TargetPools;
+  readonly cache: ResponseCache;
   readonly metrics: GatewayMetrics;
   readonly log: Logger;
   readonly accessLog: AccessLog | null;

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ErrorCode } from '#model';
 import type { CompiledTarget } from '../decide/compile/compile-api.js';
+import type { Recording } from '../decide/cache/recording.js';
 import { bodyLimitText, decide } from '../decide/decide.js';
 import type { Forward, Respond } from '../decide/decision.js';
 import { problem } from '../decide/problems.js';
@@ -48,6 +49,7 @@ export class Exchange implements AttemptEvents {
   private attempts = 0;
   private readonly tried = new Set<CompiledTarget>();
   private upload: UploadBody | null = null;
+  private recording: Recording | null = null;
 
   /** @param expectsContinue the client sends its body when it is told to */
   constructor(
@@ -74,6 +76,7 @@ export class Exchange implements AttemptEvents {
   /** The client is gone. */
   abandon(): void {
     this.over = true;
+    this.recording?.abort();
     this.run(() => this.attempt?.abort());
   }
 
@@ -102,6 +105,7 @@ export class Exchange implements AttemptEvents {
       const passedOn = clientHeaders(headers, decision);
       try {
         this.answer.writeHead(status, passedOn);
+        if (decision.uri !== null) this.recording = this.record(decision, status, headers);
       } catch {
         // node refuses to write what its own parser would refuse to read
         this.attempt?.abort();
@@ -111,12 +115,18 @@ export class Exchange implements AttemptEvents {
   }
 
   onData(chunk: Buffer): boolean {
-    return this.run(() => this.answer.write(chunk)) ?? false;
+    return (
+      this.run(() => {
+        this.recording?.write(chunk);
+        return this.answer.write(chunk);
+      }) ?? false
+    );
   }
 
   onEnd(): void {
     this.run(() => {
       this.over = true;
+      this.recording?.end();
       this.answer.end();
     });
   }
@@ -124,6 +134,7 @@ export class Exchange implements AttemptEvents {
   onFailure(failure: UpstreamFailure): void {
     this.run(() => {
       if (this.over) return;
+      this.recording?.abort();
       this.parts.log.debug(
         { err: failure.error, kind: failure.kind, target: this.outcome.target?.origin, requestId: this.head.requestId },
         'an attempt failed',
@@ -168,8 +179,19 @@ export class Exchange implements AttemptEvents {
       this.send(decision.status, decision.headers, decision.body);
       return;
     }
+    const hit = decision.uri === null ? null : this.parts.cache.lookup(this.head, decision, this.parts.now());
+    if (hit) {
+      this.send(hit.status, clientHeaders(hit.headers, decision), hit.body);
+      return;
+    }
     const target = this.parts.pools.choose(decision.api.upstream, this.tried);
     if (target) this.forward(decision, target);
+  }
+
+  private record(decision: Forward, status: number, headers: HeaderList): Recording | null {
+    const { cache, now, wallMs } = this.parts;
+    const times = { sentAt: this.outcome.sentAt ?? now(), now: now(), wallMs: wallMs() };
+    return cache.record(this.head, decision, { status, headers }, times);
   }
 
   private forward(forward: Forward, target: CompiledTarget): void {
@@ -264,13 +286,15 @@ export class Exchange implements AttemptEvents {
   }
 
   /** An answer of the gateway itself. */
-  private send(status: number, headers: HeaderList, body: string): void {
+  private send(status: number, headers: HeaderList, body: string | Buffer): void {
     this.over = true;
+    this.recording?.abort();
     this.answer.send(status, headers, body);
   }
 
   private destroy(): void {
     this.over = true;
+    this.recording?.abort();
     this.attempt?.abort();
     this.answer.reset();
   }
