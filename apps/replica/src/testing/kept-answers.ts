@@ -16,6 +16,7 @@ export class KeptAnswers {
   readonly cache: ResponseCache;
   /** monotonic milliseconds */
   now = 1_000_000;
+  scheme: 'http' | 'https' = 'http';
 
   constructor(capacity = 1024 * 1024) {
     this.cache = new ResponseCache(capacity);
@@ -71,7 +72,8 @@ export class KeptAnswers {
   private decided(path: string, headers: Fields, method: string): [ReturnType<typeof headOf>, Forward] {
     const given = { host: 'api.example.com', ...headers };
     const target = `/weather/v1${path}`;
-    return [headOf(method, target, given), forwarded(this.decider.run(method, target, given))];
+    const head = { ...headOf(method, target, given), scheme: this.scheme };
+    return [head, forwarded(this.decider.run(method, target, given))];
   }
 }
 

@@ -36,6 +36,16 @@ describe('what is kept', () => {
     expect([upstream.kept('/a'), upstream.kept('/a', { host: 'evil.example.com' })]).toEqual([null, '200 /a']);
   });
 
+  it('is apart by scheme, for the same reason', () => {
+    upstream.answer('/a', {});
+    upstream.scheme = 'https';
+    expect(upstream.kept('/a')).toBeNull();
+    upstream.answer('/a', {}, { body: 'secure' });
+    expect(upstream.kept('/a')).toBe('200 secure');
+    upstream.scheme = 'http';
+    expect(upstream.kept('/a')).toBe('200 /a');
+  });
+
   it('is of one API, although another one has the same path below its context', () => {
     const other = definitionOf({
       name: 'maps',

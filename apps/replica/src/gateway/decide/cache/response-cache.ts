@@ -142,11 +142,11 @@ export class ResponseCache {
     return nameOf(uri, variants, head, forward);
   }
 
-  /** The Host is in it because upstreams write it into links: one caller's must not get into the answers of others. */
+  /** Host and scheme are in it because upstreams write them into links: one caller's must not get into others' answers. */
   private keyOf(head: RequestHead, forward: Forward): string {
     let name = this.names.get(forward.api);
     if (name === undefined) this.names.set(forward.api, (name = ++this.lastName));
-    return `${name} ${head.values('host')[0] ?? ''} ${forward.uri}`;
+    return `${name} ${head.scheme ?? 'http'} ${head.values('host')[0] ?? ''} ${forward.uri}`;
   }
 
   private forget(uri: string): void {
