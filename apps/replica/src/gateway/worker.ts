@@ -42,20 +42,9 @@ class Worker {
     const accessLog = options.accessLog ? new AccessLog(process.stdout, Date.now) : null;
     const cache = new ResponseCache(options.cacheBytes);
     const { state, leases, pools, metrics } = this;
-    this.engine = new Engine({
-      state,
-      leases,
-      pools,
-      cache,
-      metrics,
-      log,
-      accessLog,
-      now: monotonic,
-      wallMs: Date.now,
-    });
+    this.engine = new Engine({ state, leases, pools, cache, metrics, log, accessLog, now: monotonic, wallMs: Date.now });
     this.sweeper = setInterval(() => {
       this.leases.sweep();
-      this.pools.sweep();
     }, SWEEP_MS);
   }
 

@@ -58,7 +58,7 @@ export class TestGateway {
 
   async stop(): Promise<void> {
     await this.engine.drain(0);
-    await this.pools.close();
+    this.pools.close();
     this.metrics.close();
     this.state.close();
   }

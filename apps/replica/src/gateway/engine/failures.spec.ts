@@ -131,6 +131,16 @@ describe('G3 an upstream that', () => {
     ['a long field', `HTTP/1.1 200 OK\r\nX: ${'y'.repeat(100_000)}\r\n\r\n`],
     ['a switch of protocols', 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n'],
     ['a status that is none', 'HTTP/1.1 099 No\r\nContent-Length: 0\r\n\r\n'],
+    ['length and chunks', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
+    ['another transfer coding', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n'],
+    ['a list of lengths', 'HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nab'],
+    ['a folded field', 'HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 0\r\n\r\n'],
+    ['bare line feeds', 'HTTP/1.1 200 OK\nContent-Length: 0\n\n'],
+    [
+      'chunks that are none, in the same breath',
+      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nzz\r\n',
+    ],
+    ['interim answers without end', 'HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(100)],
   ])('answers with %s is answered for with 502', async (_, bytes) => {
     const server = await raw((socket) => socket.on('data', () => socket.end(bytes)));
     load([server.url]);
@@ -141,13 +151,15 @@ describe('G3 an upstream that', () => {
   it.each([
     ['by length', 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf'],
     ['in chunks', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n'],
-    ['in bad chunks', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nzz\r\n'],
-  ])('breaks in the middle of a body %s breaks the connection of the client: nothing looks whole', async (_, bytes) => {
-    const server = await raw((socket) => socket.on('data', () => socket.end(bytes)));
+    ['by garbage', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n', 'zz\r\n'],
+  ])('breaks in the middle of a body %s breaks the connection of the client: nothing looks whole', async (...row) => {
+    const [, bytes, more = ''] = row;
+    const server = await raw((socket) => socket.on('data', () => socket.write(bytes)));
     load([server.url]);
     const request = httpRequest({ port: gateway.port, path: '/weather/v1/a', agent: false }).end();
     const [response] = (await once(request, 'response')) as [IncomingMessage];
     request.on('error', () => undefined); // told to the response as well
+    server.sockets[0]?.end(more);
     await expect(response.toArray()).rejects.toThrow('aborted');
   });
 
@@ -201,7 +213,7 @@ describe('a client that goes away', () => {
     const server = await raw((socket) => socket.on('close', () => (broken = true)).resume());
     load([server.url]);
     const client = await RawClient.open(gateway.port);
-    client.write('POST /weather/v1/a HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nsome');
+    client.write('POST /weather/v1/a HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nsome');
     await until(() => server.sockets[0], { what: 'the upstream to be asked' });
     client.socket.destroy();
     await until(() => broken && gateway.pools.outstanding === 0, { what: 'the upload to be broken off' });
