@@ -42,7 +42,17 @@ class Worker {
     const accessLog = options.accessLog ? new AccessLog(process.stdout, Date.now) : null;
     const cache = new ResponseCache(options.cacheBytes);
     const { state, leases, pools, metrics } = this;
-    this.engine = new Engine({ state, leases, pools, cache, metrics, log, accessLog, now: monotonic, wallMs: Date.now });
+    this.engine = new Engine({
+      state,
+      leases,
+      pools,
+      cache,
+      metrics,
+      log,
+      accessLog,
+      now: monotonic,
+      wallMs: Date.now,
+    });
     this.sweeper = setInterval(() => {
       this.leases.sweep();
     }, SWEEP_MS);

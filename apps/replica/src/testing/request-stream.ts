@@ -16,15 +16,17 @@ export interface ReadRequest {
 
 export interface ReadStream {
   requests: ReadRequest[];
+  /** a request said that it is the last one: what follows was not looked at */
+  closed: boolean;
   /** why nothing more was read: a status and a detail; null: there was nothing more, or more is needed */
   refused: string | null;
 }
 
 /** Reads requests as a connection does, one after the other, from pieces of whatever size. */
 export function readRequests(pieces: readonly Buffer[]): ReadStream {
-  const head = new RequestParser('');
+  const head = new RequestParser('', 'http');
   const framing = new RequestFraming();
-  const result: ReadStream = { requests: [], refused: null };
+  const result: ReadStream = { requests: [], closed: false, refused: null };
   const body = new RequestBody(framing, {
     onBody: (bytes, from, end) => {
       const request = result.requests.at(-1);
@@ -35,6 +37,8 @@ export function readRequests(pieces: readonly Buffer[]): ReadStream {
   for (const piece of pieces) {
     let at = 0;
     while (at < piece.length && result.refused === null) {
+      result.closed = body.complete && framing.close;
+      if (result.closed) break;
       if (!body.complete) {
         at = body.read(piece, at);
       } else {

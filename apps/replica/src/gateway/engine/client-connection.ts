@@ -1,11 +1,12 @@
 import type { Socket } from 'node:net';
+import { Backlog } from './backlog.js';
 import { BOUNDS } from './bounds.js';
 import { ClientAnswer } from './client-answer.js';
+import type { ClientSide } from './client-side.js';
 import type { EngineView } from './engine-parts.js';
 import { Exchange } from './exchange.js';
 import { callerOf, type Caller } from './field-lines.js';
 import { Linger } from './linger.js';
-import { countHeadEnds } from './pipelining.js';
 import { RequestBody } from './request-body.js';
 import { FAULTY, type Fault, MORE } from './wire/head-parser.js';
 import { CHUNKED, RequestFraming } from './wire/request-framing.js';
@@ -34,7 +35,7 @@ const CLOSED = 6;
  *
  * Everything that is called from outside is guarded: a bug costs this connection, and nothing else.
  */
-export class ClientConnection {
+export class ClientConnection implements ClientSide {
   readonly head: RequestParser;
   readonly framing = new RequestFraming();
   readonly answer: ClientAnswer;
@@ -44,8 +45,7 @@ export class ClientConnection {
   private mode = HEAD;
   /** a loop over what came is running, and goes on by itself */
   private reading = false;
-  private pending: Buffer | null = null;
-  private paused = false;
+  private readonly backlog: Backlog;
   /** nobody takes more of the body for now */
   private blocked = false;
   private requests = 0;
@@ -56,15 +56,16 @@ export class ClientConnection {
 
   constructor(
     private readonly engine: EngineView,
-    readonly socket: Socket,
+    private readonly socket: Socket,
     scheme: 'http' | 'https',
     private readonly onClosed: (connection: ClientConnection) => void,
   ) {
     this.caller = callerOf(socket, scheme);
-    this.head = new RequestParser(this.caller.address);
+    this.head = new RequestParser(this.caller.address, scheme);
     this.answer = new ClientAnswer(engine, socket);
     this.exchange = new Exchange(engine, this);
     this.body = new RequestBody(this.framing, this.exchange);
+    this.backlog = new Backlog(socket);
     this.ending = new Linger(socket);
     this.movedAt = engine.sweptAt;
     socket.on('data', this.onData);
@@ -79,12 +80,10 @@ export class ClientConnection {
     return this.mode === HEAD && this.head.untouched;
   }
 
-  /** The worker waits for bytes of the body. */
   get starved(): boolean {
     return this.mode === BODY && !this.blocked;
   }
 
-  /** Has the body read whole before it goes anywhere. */
   collectBody(): void {
     this.body.collect();
     this.beginBody();
@@ -97,7 +96,7 @@ export class ClientConnection {
 
   blockBody(): void {
     this.blocked = true;
-    this.pause();
+    this.backlog.pause();
   }
 
   unblockBody(): void {
@@ -105,7 +104,6 @@ export class ClientConnection {
     this.goOn();
   }
 
-  /** Whether the connection has to end with an answer that begins now. */
   mustClose(): boolean {
     const { engine, framing, body } = this;
     if (engine.draining || framing.close || framing.expectsContinue || this.requests >= BOUNDS.requests) return true;
@@ -114,7 +112,6 @@ export class ClientConnection {
     return body.streaming || framing.length === CHUNKED || framing.length > BOUNDS.discardedBytes;
   }
 
-  /** The answer is complete, or on its way to a client that takes its time. */
   answered(): void {
     if (!this.answer.empty) return; // `onDrain` comes back here
     const { closing } = this.answer;
@@ -128,10 +125,14 @@ export class ClientConnection {
     this.next();
   }
 
-  /** What comes in the other direction from now on goes to `exchange.onTunnelData`. */
   tunnel(): void {
     this.mode = TUNNEL;
     this.goOn();
+  }
+
+  endTunnel(whole: boolean): void {
+    if (whole) this.socket.destroySoon();
+    else this.socket.end();
   }
 
   destroy(): void {
@@ -139,7 +140,6 @@ export class ClientConnection {
     this.socket.destroy();
   }
 
-  /** Breaks the connection. By a reset: without a length, an orderly end would pass for the end of the answer. */
   reset(): void {
     this.mode = CLOSED;
     this.socket.resetAndDestroy();
@@ -147,7 +147,11 @@ export class ClientConnection {
 
   /** @param now monotonic milliseconds */
   sweep(now: number): void {
-    this.guard(() => this.checkTimes(now));
+    try {
+      this.checkTimes(now);
+    } catch (error) {
+      this.crash(error);
+    }
   }
 
   private checkTimes(now: number): void {
@@ -224,10 +228,8 @@ export class ClientConnection {
       if (this.ending.take(bytes.length - at)) this.destroy();
       return;
     }
-    const rest = at === 0 ? bytes : bytes.subarray(at);
-    this.pending = this.pending ? Buffer.concat([this.pending, rest]) : rest;
-    this.pause();
-    if (this.mode === WAIT && countHeadEnds(this.pending) > BOUNDS.pipelined) this.destroy();
+    this.backlog.keep(bytes, at);
+    if (this.mode === WAIT && this.backlog.tooMany) this.destroy();
   }
 
   private next(): void {
@@ -241,20 +243,11 @@ export class ClientConnection {
   /** Bytes are wanted again, of those that wait first. */
   private goOn(): void {
     if (this.reading) return;
-    while (this.pending && !this.blocked && this.mode !== WAIT && this.mode !== HOLD) {
-      const { pending } = this;
-      this.pending = null;
-      this.take(pending);
+    while (!this.backlog.empty && !this.blocked && this.mode !== WAIT && this.mode !== HOLD) {
+      const bytes = this.backlog.take();
+      if (bytes) this.take(bytes);
     }
-    if (!this.paused || this.pending || this.blocked) return;
-    this.paused = false;
-    this.socket.resume();
-  }
-
-  private pause(): void {
-    if (this.paused) return;
-    this.paused = true;
-    this.socket.pause();
+    if (this.backlog.empty && !this.blocked) this.backlog.resume();
   }
 
   private beginBody(): void {
@@ -266,7 +259,7 @@ export class ClientConnection {
 
   private linger(): void {
     this.mode = LINGER;
-    this.pending = null;
+    this.backlog.take();
     this.blocked = false;
     this.ending.begin(this.engine.sweptAt);
     this.goOn();
@@ -290,7 +283,7 @@ export class ClientConnection {
 
   private readonly onClose = (): void => {
     this.mode = CLOSED;
-    this.pending = null;
+    this.backlog.take();
     this.onClosed(this);
     this.exchange.abandon();
   };

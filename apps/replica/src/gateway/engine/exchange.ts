@@ -5,11 +5,11 @@ import type { Forward } from '../decide/decision.js';
 import { problem } from '../decide/problems.js';
 import { requestIdOf } from '../decide/request-head.js';
 import { BOUNDS } from './bounds.js';
-import type { ClientConnection } from './client-connection.js';
+import type { ClientSide } from './client-side.js';
 import type { EngineView } from './engine-parts.js';
 import { type HeaderList, keptLines, linesOf } from './field-lines.js';
 import { Outcome } from './outcome.js';
-import { Relay } from './relay.js';
+import { Relay, type RelayOwner } from './relay.js';
 import type { BodyReader } from './request-body.js';
 import type { Fault } from './wire/head-parser.js';
 
@@ -22,7 +22,7 @@ import type { Fault } from './wire/head-parser.js';
  *      └──▶ forward ─▶ relay ─▶ head ─▶ data ─▶ end
  *                                └───────┴──────▶ the connection is reset: an answer is whole, or seen to be broken
  */
-export class Exchange implements BodyReader {
+export class Exchange implements BodyReader, RelayOwner {
   readonly outcome = new Outcome();
   private readonly relay: Relay;
   private active = false;
@@ -33,7 +33,7 @@ export class Exchange implements BodyReader {
 
   constructor(
     private readonly engine: EngineView,
-    private readonly client: ClientConnection,
+    private readonly client: ClientSide,
   ) {
     this.relay = new Relay(engine, client, this);
   }
@@ -90,6 +90,8 @@ export class Exchange implements BodyReader {
   crash(error: unknown): void {
     const { engine, client, relay } = this;
     engine.fault(error, this.active ? client.head.requestId : null);
+    // what was read with it may be lost: nothing that follows on this connection could be told apart any more
+    client.framing.close = true;
     try {
       relay.abort();
       if (!this.active) client.destroy();

@@ -259,6 +259,24 @@ describe('a fault of the gateway itself', () => {
     expect(gateway.metrics).toMatchObject({ faults: 1, inFlight: 0 });
   });
 
+  it('ends the connection with the answer that tells of it: what was read with the request is looked at by nobody', async () => {
+    load([upstream.url]);
+    const { pools } = gateway;
+    const right = pools.acquire.bind(pools);
+    pools.acquire = () => {
+      pools.acquire = right;
+      throw new Error('a bug');
+    };
+    const body = 'GET /weather/v1/smuggled HTTP/1.1\r\nHost: a\r\n\r\n';
+    const text = await exchange(
+      gateway.port,
+      `POST /weather/v1/a HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n${body}${body}`,
+    );
+    expect(text).toMatch(/^HTTP\/1.1 500 [\s\S]*Connection: close/);
+    expect(text.match(/HTTP\/1.1 /g)).toHaveLength(1);
+    expect(upstream.requests).toEqual([]);
+  });
+
   it('after the answer costs the connection', async () => {
     load([upstream.url]);
     const { metrics } = gateway;

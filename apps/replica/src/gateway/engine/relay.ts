@@ -6,10 +6,10 @@ import type { TargetPool } from '../upstream/target-pool.js';
 import type { UpstreamConnection, UpstreamUser } from '../upstream/upstream-connection.js';
 import { BOUNDS } from './bounds.js';
 import { UNKNOWN } from './client-answer.js';
-import type { ClientConnection } from './client-connection.js';
+import type { ClientSide } from './client-side.js';
 import type { EngineView } from './engine-parts.js';
-import type { Exchange } from './exchange.js';
 import { clientLines } from './field-lines.js';
+import type { Outcome } from './outcome.js';
 import { Upload } from './upload.js';
 import { upstreamHead } from './upstream-head.js';
 import { BY_LENGTH, NO_BODY, type ResponseParser } from './wire/response-parser.js';
@@ -19,6 +19,16 @@ const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
 
 /** `unsent`: no byte of the request left, so that it may be sent elsewhere whatever it is. */
 type FailureKind = 'unsent' | 'broken' | 'timeout';
+
+/** Whose request it is. */
+export interface RelayOwner {
+  readonly outcome: Outcome;
+  refuse(code: ErrorCode, detail: string): void;
+  onBodyTooLarge(maxBytes: number): void;
+  /** the whole answer was written */
+  answered(): void;
+  crash(error: unknown): void;
+}
 
 /** Takes a request to an upstream and its answer back: attempts, the answer as it comes, and tunnels. */
 export class Relay implements UpstreamUser {
@@ -37,8 +47,8 @@ export class Relay implements UpstreamUser {
 
   constructor(
     private readonly engine: EngineView,
-    private readonly client: ClientConnection,
-    private readonly exchange: Exchange,
+    private readonly client: ClientSide,
+    private readonly exchange: RelayOwner,
   ) {
     this.upload = new Upload(client);
   }
@@ -81,7 +91,8 @@ export class Relay implements UpstreamUser {
     if (client.answer.begun) {
       // the rest of the answer does not come, or is not taken, or nobody says anything in a tunnel
       this.abort();
-      client.reset();
+      if (this.tunnelling) client.destroy();
+      else client.reset();
     } else if (client.starved) {
       this.expectHead();
     } else {
@@ -163,7 +174,7 @@ export class Relay implements UpstreamUser {
 
   onEnd(): void {
     if (this.tunnelling) {
-      this.client.socket.end();
+      this.client.endTunnel(false);
       return;
     }
     this.recording?.end();
@@ -174,7 +185,7 @@ export class Relay implements UpstreamUser {
 
   onFailure(error: Error): void {
     this.settle(false);
-    if (this.tunnelling) this.client.socket.destroySoon();
+    if (this.tunnelling) this.client.endTunnel(true);
     else this.fail('broken', error, false);
   }
 

@@ -1,6 +1,6 @@
 import type { UpstreamConnection } from '../upstream/upstream-connection.js';
 import { BOUNDS } from './bounds.js';
-import type { ClientConnection } from './client-connection.js';
+import type { ClientSide } from './client-side.js';
 import { CHUNKED } from './wire/request-framing.js';
 
 /** Parts up to here are copied into one text with their chunk's frame. */
@@ -15,7 +15,7 @@ export class Upload {
   private collected: Buffer | null = null;
   private received = 0;
 
-  constructor(private readonly client: ClientConnection) {}
+  constructor(private readonly client: ClientSide) {}
 
   /** @returns whether an upstream can be asked at once; else `end` of the body comes first */
   begin(): boolean {

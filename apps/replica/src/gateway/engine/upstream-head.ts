@@ -1,7 +1,7 @@
 import type { CompiledTarget } from '../decide/compile/compile-api.js';
 import type { Forward } from '../decide/decision.js';
 import type { TargetPool } from '../upstream/target-pool.js';
-import type { ClientConnection } from './client-connection.js';
+import type { ClientSide } from './client-side.js';
 import { upstreamLines } from './field-lines.js';
 import { CHUNKED } from './wire/request-framing.js';
 
@@ -9,12 +9,7 @@ import { CHUNKED } from './wire/request-framing.js';
 const WITH_BODY = new Set(['POST', 'PUT', 'PATCH']);
 
 /** The head of a request as it goes to a target. */
-export function upstreamHead(
-  client: ClientConnection,
-  forward: Forward,
-  target: CompiledTarget,
-  pool: TargetPool,
-): string {
+export function upstreamHead(client: ClientSide, forward: Forward, target: CompiledTarget, pool: TargetPool): string {
   const { head, framing, caller } = client;
   const path = target.path + forward.path;
   const slash = path.charCodeAt(0) === 0x2f ? '' : '/';
@@ -23,7 +18,7 @@ export function upstreamHead(
   return `${head.method} ${slash}${path} HTTP/1.1\r\n${connection}${lines}${lengthLine(client)}\r\n`;
 }
 
-function lengthLine({ head, framing }: ClientConnection): string {
+function lengthLine({ head, framing }: ClientSide): string {
   const { length } = framing;
   if (length === CHUNKED) return 'Transfer-Encoding: chunked\r\n';
   return length > 0 || framing.lengthGiven || WITH_BODY.has(head.method) ? `Content-Length: ${length}\r\n` : '';

@@ -1,5 +1,5 @@
 import { BOUNDS } from '../engine/bounds.js';
-import { UpstreamConnection, type UpstreamUser } from './upstream-connection.js';
+import { type ConnectionOwner, UpstreamConnection, type UpstreamUser } from './upstream-connection.js';
 import { type Origin, originOf, type TlsMemory } from './upstream-socket.js';
 
 /** An upstream that says how long it keeps a connection may be a little faster than it says. */
@@ -9,7 +9,7 @@ const HINT_MARGIN_MS = 1000;
  * Connections to one origin: kept when idle, the one that was used last is used first, so that those that a quiet time
  * does not need grow old and are closed. Requests wait for one in the order in which they came.
  */
-export class TargetPool {
+export class TargetPool implements ConnectionOwner {
   readonly origin: Origin;
   readonly tls: TlsMemory = { session: undefined };
   /** the lines that each request to it begins its fields with */
@@ -60,7 +60,6 @@ export class TargetPool {
     if (index >= 0) this.waiting.splice(index, 1);
   }
 
-  /** A connection is free: it was made, or an answer on it is whole. */
   give(connection: UpstreamConnection): void {
     if (this.connecting.delete(connection)) connection.deadline = this.now() + BOUNDS.upstreamIdleMs;
     const user = this.waiting.shift();
@@ -68,14 +67,12 @@ export class TargetPool {
     else this.idle.push(connection);
   }
 
-  /** Whether a connection is worth keeping. @param seconds what the upstream says that it keeps one; -1: nothing */
   keeps(connection: UpstreamConnection, seconds: number): boolean {
     const idleMs = seconds < 0 ? BOUNDS.upstreamIdleMs : seconds * 1000 - HINT_MARGIN_MS;
     connection.deadline = this.now() + idleMs;
     return idleMs > 0;
   }
 
-  /** A connection could not be made. @param failure null: it is nobody's fault */
   fail(connection: UpstreamConnection, failure: Error | null, timedOut: boolean): void {
     this.connecting.delete(connection);
     const user = failure ? this.waiting.shift() : undefined;
@@ -87,7 +84,6 @@ export class TargetPool {
     this.forget(connection);
   }
 
-  /** A connection became a tunnel: it has its own end, and no longer counts. */
   letGo(connection: UpstreamConnection): void {
     this.connections.delete(connection);
     this.tunnels.add(connection);

@@ -2,8 +2,7 @@ import type { Socket } from 'node:net';
 import { ChunkedDecoder } from '../engine/wire/chunked-decoder.js';
 import { FAULTY, MORE } from '../engine/wire/head-parser.js';
 import { BY_CHUNKS, BY_CLOSE, BY_LENGTH, NO_BODY, ResponseParser } from '../engine/wire/response-parser.js';
-import type { TargetPool } from './target-pool.js';
-import { openSocket } from './upstream-socket.js';
+import { openSocket, type Origin, type TlsMemory } from './upstream-socket.js';
 
 /** Who sends a request and gets the answer. Bytes and heads are valid during a call only. What it throws, it is told. */
 export interface UpstreamUser {
@@ -23,6 +22,24 @@ export interface UpstreamUser {
   /** it takes more of the request */
   onDrain(): void;
   /** one of the others threw this: a bug, after which nothing more is told */
+  onFault(error: unknown): void;
+}
+
+/** Whose connection it is, and who gives it to users. */
+export interface ConnectionOwner {
+  readonly origin: Origin;
+  readonly tls: TlsMemory;
+  /** it is free: it was made, or an answer on it is whole */
+  give(connection: UpstreamConnection): void;
+  /** Whether it is worth keeping. @param seconds what the upstream says that it keeps one; -1: nothing */
+  keeps(connection: UpstreamConnection, seconds: number): boolean;
+  /** it could not be made. @param failure null: it is nobody's fault */
+  fail(connection: UpstreamConnection, failure: Error | null, timedOut: boolean): void;
+  /** it became a tunnel: it has its own end, and no longer counts */
+  letGo(connection: UpstreamConnection): void;
+  /** it is gone */
+  forget(connection: UpstreamConnection): void;
+  /** a bug was caught on one without a user */
   onFault(error: unknown): void;
 }
 
@@ -53,7 +70,7 @@ export class UpstreamConnection {
   private paused = false;
   private failure: Error | null = null;
 
-  constructor(private readonly pool: TargetPool) {
+  constructor(private readonly pool: ConnectionOwner) {
     this.socket = openSocket(
       pool.origin,
       pool.tls,

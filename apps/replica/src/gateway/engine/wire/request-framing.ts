@@ -6,6 +6,7 @@ import type { RequestParser } from './request-parser.js';
 /** Length of a body that comes in chunks. */
 export const CHUNKED = -1;
 
+const CLOSE = /(?:^|[,\s])close(?:[,\s]|$)/i;
 const DECIMAL = /^[0-9]{1,15}$/;
 
 /** What the fields of a request say about its framing and its connection. One for all requests of a connection. */
@@ -63,6 +64,10 @@ export class RequestFraming {
       case FIELD.connection:
         this.readConnection(head.value(index).toLowerCase());
         return null;
+      case FIELD.proxyConnection:
+        // old clients say it to whatever they take for a proxy, and node's parser goes by it
+        if (CLOSE.test(head.value(index))) this.close = true;
+        return null;
       case FIELD.expect:
         this.expectsContinue = !head.old && head.value(index).toLowerCase() === '100-continue';
         return null;
@@ -107,7 +112,6 @@ export class RequestFraming {
       this.length = CHUNKED;
     }
     this.lengthGiven = this.lengths > 0;
-    if (head.method === 'CONNECT') return CONNECT_FAULT;
     if (this.length === 0) this.expectsContinue = false;
     // h2c is an offer that may be passed over (RFC 9110, 7.8), and Java's client makes it with every request
     if (this.protocol === '' || this.protocol === 'h2c') return null;
@@ -137,6 +141,5 @@ const OLD_CHUNKED = fault('a request of HTTP/1.0 cannot have a Transfer-Encoding
 const UNDERSCORE_FAULT = fault(
   'Content_Length and Transfer_Encoding are taken for fields that frame the message by some servers',
 );
-const CONNECT_FAULT = fault('the gateway is no tunnel: CONNECT is not served', 501);
 const UPGRADE_FAULT = fault('the only upgrade that is served is to WebSocket');
 const WEBSOCKET_FAULT = fault('an upgrade to WebSocket must be a GET without a body');

@@ -9,7 +9,7 @@ const STREAMS: [string, string][] = [
     'fields of all kinds',
     'GET /a?b HTTP/1.1\r\nhOST:a\r\nX:  padded \t\r\nEmpty:\r\nBlank:   \r\nY: \xe9\ttab\r\n\r\n',
   ],
-  ['an empty line before it', '\r\nOPTIONS /a HTTP/1.0\r\n\r\n'],
+  ['an empty line before it', '\r\nOPTIONS /a HTTP/1.1\r\nHost: a\r\n\r\n'],
   ['a body by its length', 'POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhel\r\n'],
   [
     'a body in chunks',
@@ -19,6 +19,7 @@ const STREAMS: [string, string][] = [
     'several requests',
     'POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhiGET /b HTTP/1.1\r\nHost: b\r\n\r\nPOST /c HTTP/1.1\r\nHost: c\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n',
   ],
+  ['a last request', 'GET /a HTTP/1.0\r\n\r\nGET /b HTTP/1.0\r\n\r\n'],
   ['a request and garbage', 'GET /a HTTP/1.1\r\nHost: a\r\n\r\nwhat is this'],
   ['a bare LF', 'GET /a HTTP/1.1\r\nHost: a\nX: y\r\n\r\n'],
   ['a bare CR', 'GET /a HTTP/1.1\r\nHost: a\r\nX: a\rb\r\n\r\n'],
@@ -64,6 +65,7 @@ describe('G1 a stream of requests', () => {
   it('is read for what it says', () => {
     const [, , , length, chunks] = STREAMS.map(([, text]) => readRequests([Buffer.from(text, 'latin1')]));
     expect(readRequests([Buffer.from(STREAMS[1]?.[1] ?? '', 'latin1')])).toEqual({
+      closed: false,
       refused: null,
       requests: [
         {
@@ -110,7 +112,7 @@ describe('G4 a head', () => {
 
 describe('RequestParser', () => {
   const parsed = (text: string): RequestParser => {
-    const parser = new RequestParser('192.0.2.7');
+    const parser = new RequestParser('192.0.2.7', 'http');
     const bytes = Buffer.from(text, 'latin1');
     expect(parser.feed(bytes, 0, bytes.length)).toBe(bytes.length);
     parser.finish();

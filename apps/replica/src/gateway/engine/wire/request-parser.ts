@@ -12,6 +12,7 @@ const VERSION = -4;
 
 /** Longer than any method is. */
 const METHOD_BYTES = 24;
+const SLASH = 0x2f;
 const PROTOCOL = Buffer.from('HTTP/');
 
 /** By length, so that few have to be compared. What node's parser does not know, upstreams of node would refuse. */
@@ -31,7 +32,10 @@ export class RequestParser extends HeadParser implements RequestHead {
   private targetEnd = 0;
   private major = 0;
 
-  constructor(readonly remoteAddress: string) {
+  constructor(
+    readonly remoteAddress: string,
+    readonly scheme: 'http' | 'https',
+  ) {
     super();
   }
 
@@ -72,14 +76,17 @@ export class RequestParser extends HeadParser implements RequestHead {
           if (byte !== SP) return this.refuse(at, LINE_FAULT);
           const method = methodOf(bytes, base + this.lineAt, at);
           if (method === null) return this.refuse(at, METHOD_FAULT);
+          if (method === 'CONNECT') return this.refuse(at, CONNECT_FAULT);
           this.method = method;
           this.targetAt = at + 1 - base;
           this.state = IN_TARGET;
           break;
         }
         case IN_TARGET:
+          // nothing but paths is served: no absolute form, no asterisk
+          if (at === base + this.targetAt && byte !== SLASH) return this.refuse(at, TARGET_FAULT);
           if (TARGET[byte]) break;
-          if (byte !== SP || at === base + this.targetAt) return this.refuse(at, TARGET_FAULT);
+          if (byte !== SP) return this.refuse(at, TARGET_FAULT);
           this.targetEnd = at - base;
           this.state = VERSION;
           break;
@@ -131,8 +138,9 @@ const LINE_FAULT: Fault = { status: 400, detail: 'the request does not begin wit
 const METHOD_FAULT: Fault = { status: 501, detail: 'the method of the request is not known' };
 const TARGET_FAULT: Fault = {
   status: 400,
-  detail: 'the request target is empty or has a character that must be percent-encoded',
+  detail: 'the request target must be a path that begins with /, all other characters percent-encoded',
 };
+const CONNECT_FAULT: Fault = { status: 501, detail: 'the gateway is no tunnel: CONNECT is not served' };
 const VERSION_FAULT: Fault = { status: 505, detail: 'the version of the request must be HTTP/1.1 or HTTP/1.0' };
 const TARGET_TOO_LONG: Fault = {
   status: 414,
