@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http';
-import type { Socket } from 'node:net';
 import type { EngineView } from './engine-parts.js';
+import type { Outlet } from './outlet.js';
 
 /** Length of a body that is not known beforehand. */
 export const UNKNOWN = -1;
@@ -23,39 +23,28 @@ export class ClientAnswer {
   private chunked = false;
   private bodiless = false;
   private text = '';
-  private full = false;
   /** something has left */
   private away = false;
 
   constructor(
     private readonly engine: EngineView,
-    private readonly socket: Socket,
+    private readonly outlet: Outlet,
   ) {}
 
   reset(): void {
     this.status = 0;
-    this.begun = this.closing = this.chunked = this.bodiless = this.full = this.away = false;
+    this.begun = this.closing = this.chunked = this.bodiless = this.away = false;
     this.text = '';
   }
 
   /** The client does not take it fast enough. */
   get blocked(): boolean {
-    return this.full;
-  }
-
-  /** The client has taken what was written. */
-  onDrain(): void {
-    this.full = false;
-  }
-
-  /** Everything is on its way that was told. */
-  get empty(): boolean {
-    return !this.socket.writableNeedDrain;
+    return this.outlet.full;
   }
 
   /** Before the answer: the client may send its body. */
   sayContinue(): void {
-    this.socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
+    this.outlet.say('HTTP/1.1 100 Continue\r\n\r\n');
   }
 
   /**
@@ -107,13 +96,10 @@ export class ClientAnswer {
       this.text += size + bytes.toString('latin1', from, end) + tail;
       return;
     }
-    this.socket.cork();
     this.text += size;
     this.flush();
-    if (!this.socket.write(Buffer.from(bytes.subarray(from, end)))) this.full = true;
+    this.outlet.pass(Buffer.from(bytes.subarray(from, end)));
     this.text = tail;
-    this.flush();
-    this.socket.uncork();
   }
 
   /** Undoes `begin` while nothing has left yet. @returns whether it could */
@@ -125,13 +111,13 @@ export class ClientAnswer {
 
   /** Bytes of a tunnel, which are copied. */
   pass(bytes: Buffer, from: number, end: number): void {
-    if (!this.socket.write(Buffer.from(bytes.subarray(from, end)))) this.full = true;
+    this.outlet.pass(Buffer.from(bytes.subarray(from, end)));
   }
 
   flush(): void {
     if (this.text === '') return;
     this.away = true;
-    if (!this.socket.write(this.text, 'latin1')) this.full = true;
+    this.outlet.say(this.text);
     this.text = '';
   }
 

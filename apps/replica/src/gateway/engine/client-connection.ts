@@ -7,6 +7,7 @@ import type { EngineView } from './engine-parts.js';
 import { Exchange } from './exchange.js';
 import { callerOf, type Caller } from './field-lines.js';
 import { Linger } from './linger.js';
+import { Outlet } from './outlet.js';
 import { RequestBody } from './request-body.js';
 import { FAULTY, type Fault, MORE } from './wire/head-parser.js';
 import { CHUNKED, RequestFraming } from './wire/request-framing.js';
@@ -40,6 +41,7 @@ export class ClientConnection implements ClientSide {
   readonly framing = new RequestFraming();
   readonly answer: ClientAnswer;
   readonly caller: Caller;
+  private readonly outlet: Outlet;
   private readonly exchange: Exchange;
   private readonly body: RequestBody;
   private mode = HEAD;
@@ -62,7 +64,8 @@ export class ClientConnection implements ClientSide {
   ) {
     this.caller = callerOf(socket, scheme);
     this.head = new RequestParser(this.caller.address, scheme);
-    this.answer = new ClientAnswer(engine, socket);
+    this.outlet = new Outlet(socket);
+    this.answer = new ClientAnswer(engine, this.outlet);
     this.exchange = new Exchange(engine, this);
     this.body = new RequestBody(this.framing, this.exchange);
     this.backlog = new Backlog(socket);
@@ -70,7 +73,7 @@ export class ClientConnection implements ClientSide {
     this.movedAt = engine.sweptAt;
     socket.on('data', this.onData);
     socket.on('end', () => this.guard(this.onEnd));
-    socket.on('drain', () => this.guard(this.onDrain));
+    socket.on('drain', () => this.guard(() => this.exchange.onClientDrain()));
     socket.on('error', () => undefined); // 'close' follows
     socket.on('close', () => this.guard(this.onClose));
   }
@@ -113,7 +116,7 @@ export class ClientConnection implements ClientSide {
   }
 
   answered(): void {
-    if (!this.answer.empty) return; // `onDrain` comes back here
+    if (this.answer.blocked) return; // the exchange comes back when it has drained
     const { closing } = this.answer;
     this.exchange.finish();
     if (closing) return this.linger();
@@ -131,17 +134,19 @@ export class ClientConnection implements ClientSide {
   }
 
   endTunnel(whole: boolean): void {
+    this.outlet.end();
     if (whole) this.socket.destroySoon();
-    else this.socket.end();
   }
 
   destroy(): void {
     this.mode = CLOSED;
+    this.outlet.flush();
     this.socket.destroy();
   }
 
   reset(): void {
     this.mode = CLOSED;
+    this.outlet.flush();
     this.socket.resetAndDestroy();
   }
 
@@ -262,6 +267,7 @@ export class ClientConnection implements ClientSide {
     this.backlog.take();
     this.blocked = false;
     this.ending.begin(this.engine.sweptAt);
+    this.outlet.end();
     this.goOn();
   }
 
@@ -274,11 +280,6 @@ export class ClientConnection implements ClientSide {
   private readonly onEnd = (): void => {
     if (this.mode === TUNNEL) this.exchange.onTunnelEnd();
     else this.destroy(); // nobody is there to be answered; the upstream is told by `onClose`
-  };
-
-  private readonly onDrain = (): void => {
-    this.answer.onDrain();
-    this.exchange.onClientDrain();
   };
 
   private readonly onClose = (): void => {

@@ -82,7 +82,7 @@ export class Exchange implements BodyReader, RelayOwner {
 
   /** The whole answer was written. */
   answered(): void {
-    if (!this.client.answer.empty) this.takenBy = this.engine.sweptAt + BOUNDS.stallMs;
+    if (this.client.answer.blocked) this.takenBy = this.engine.sweptAt + BOUNDS.stallMs;
     this.client.answered();
   }
 

@@ -15,7 +15,6 @@ export class Linger {
 
   begin(now: number): void {
     this.startedAt = now;
-    this.socket.end();
   }
 
   /** @returns whether the client has sent more than is read */

@@ -75,11 +75,8 @@ export class Upload {
     if (!chunked) return connection.write(bytes.subarray(from, end));
     const size = `${(end - from).toString(16)}\r\n`;
     if (end - from <= SMALL_BYTES) return connection.write(`${size}${bytes.toString('latin1', from, end)}\r\n`);
-    connection.cork();
     connection.write(size);
     connection.write(bytes.subarray(from, end));
-    const ready = connection.write('\r\n');
-    connection.uncork();
-    return ready;
+    return connection.write('\r\n');
   }
 }

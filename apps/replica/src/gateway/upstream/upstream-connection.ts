@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { Outlet } from '../engine/outlet.js';
 import { ChunkedDecoder } from '../engine/wire/chunked-decoder.js';
 import { FAULTY, MORE } from '../engine/wire/head-parser.js';
 import { BY_CHUNKS, BY_CLOSE, BY_LENGTH, NO_BODY, ResponseParser } from '../engine/wire/response-parser.js';
@@ -60,6 +61,7 @@ export class UpstreamConnection {
   user: UpstreamUser | null = null;
   readonly head = new ResponseParser();
   private readonly socket: Socket;
+  private readonly outlet: Outlet;
   private readonly decoder = new ChunkedDecoder();
   private state = CONNECTING;
   private left = 0;
@@ -77,6 +79,7 @@ export class UpstreamConnection {
       () => this.guard(() => this.onReady()),
       (length, bytes) => this.onRead(length, bytes),
     );
+    this.outlet = new Outlet(this.socket);
     this.socket.on('error', (error) => (this.failure ??= error)); // 'close' follows
     this.socket.on('end', () => this.guard(() => this.onFinish()));
     this.socket.on('close', () => this.guard(() => this.close(this.failure ?? new Error('the connection was closed'))));
@@ -99,21 +102,15 @@ export class UpstreamConnection {
     this.requestComplete = complete;
     this.interim = 0;
     this.state = HEAD;
-    return this.socket.write(text, 'latin1');
+    this.outlet.say(text);
+    return !this.outlet.full;
   }
 
   /** More of a body, as it is framed. @returns false when it is not taken fast enough: `onDrain` follows */
   write(part: string | Buffer): boolean {
-    return typeof part === 'string' ? this.socket.write(part, 'latin1') : this.socket.write(part);
-  }
-
-  /** Keeps the parts that are written until `uncork` together. */
-  cork(): void {
-    this.socket.cork();
-  }
-
-  uncork(): void {
-    this.socket.uncork();
+    if (typeof part === 'string') this.outlet.say(part);
+    else this.outlet.pass(part);
+    return !this.outlet.full;
   }
 
   completeRequest(): void {
@@ -122,7 +119,7 @@ export class UpstreamConnection {
 
   /** Of a tunnel: nothing more goes that way. */
   endWriting(): void {
-    this.socket.end();
+    this.outlet.end();
   }
 
   pause(): void {
