@@ -23,6 +23,11 @@ export class Outlet {
     return this.socket.writableNeedDrain;
   }
 
+  /** Text was said that has not left. */
+  get pending(): boolean {
+    return this.text !== '';
+  }
+
   /** @param text one character per byte */
   say(text: string): void {
     this.text += text;

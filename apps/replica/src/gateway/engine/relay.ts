@@ -135,6 +135,14 @@ export class Relay implements UpstreamUser {
     this.fail('unsent', error, timedOut);
   }
 
+  /** It may be sent anywhere, and as often as it takes: each of the connections that can end so does it once. */
+  onUnsent(): void {
+    this.settle(false);
+    this.attempts -= 1;
+    this.tried.clear();
+    this.attempt();
+  }
+
   onHead(response: ResponseParser): void {
     const { client, forward, engine } = this;
     const { answer, head } = client;

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { until } from '#harness';
-import { type Answered, call, type RawServer, rawServer } from '../../testing/clients.js';
+import { type Answered, call, RawClient, type RawServer, rawServer } from '../../testing/clients.js';
 import { definitionOf, placed } from '../../testing/gateway-ops.js';
 import { TestGateway } from '../../testing/test-gateway.js';
 
@@ -70,6 +70,35 @@ describe('connections to an upstream', () => {
     const server = await upstream((socket) => socket.write(answer));
     for (let i = 0; i < 3; i++) expect((await get()).text).toBe('ok');
     expect(server.sockets).toHaveLength(3);
+  });
+
+  it('that end just when they are to be used cost no request, whatever its method', async () => {
+    const server = await upstream((socket) => socket.write(ok()));
+    const client = await RawClient.open(gateway.port);
+    for (let i = 1; i <= 100; i++) {
+      // both in one turn of the event loop: the gateway finds them in whatever order
+      const closes = (): unknown => server.sockets.at(-1)?.end();
+      if (i % 2) closes();
+      client.write('POST /weather/v1/a HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi');
+      if (i % 2 === 0) closes();
+      await client.until(() => client.received.match(/HTTP\/1.1 /g)?.length === i, `answer ${i}`);
+    }
+    expect(client.received.match(/HTTP\/1.1 200/g)).toHaveLength(100);
+    expect(server.sockets.length).toBeGreaterThan(50);
+    client.socket.destroy();
+  });
+
+  it('that are closed as soon as they are made are not made for ever', async () => {
+    let made = 0;
+    servers.push(
+      await rawServer((socket) => {
+        made += 1;
+        socket.end();
+      }),
+    );
+    load(servers[0]?.url ?? '');
+    expect(await get()).toMatchObject({ status: 502, code: 'upstream_failed' });
+    expect(made).toBe(2);
   });
 
   it('are as many as there may be; who finds none waits for one', async () => {

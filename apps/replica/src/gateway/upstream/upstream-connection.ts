@@ -11,6 +11,11 @@ export interface UpstreamUser {
   onConnection(connection: UpstreamConnection): void;
   /** there is no connection for it, and nothing was sent */
   onUnreachable(error: Error, timedOut: boolean): void;
+  /**
+   * The connection was one that was kept, and ended before a byte of the request had left. Not told of requests whose body
+   * comes piece by piece.
+   */
+  onUnsent(): void;
   /** the final head */
   onHead(head: ResponseParser): void;
   onData(bytes: Buffer, from: number, end: number): void;
@@ -70,6 +75,8 @@ export class UpstreamConnection {
   private requestComplete = false;
   private interim = 0;
   private paused = false;
+  /** it has carried a request before */
+  private used = false;
   private failure: Error | null = null;
 
   constructor(private readonly pool: ConnectionOwner) {
@@ -144,6 +151,9 @@ export class UpstreamConnection {
   close(error: Error | null, timedOut = false): void {
     if (this.state === CLOSED) return;
     const { state, user } = this;
+    // The upstream closed an idle connection just when it was to be used: nobody has seen a byte of the request. Not so for
+    // a new one: an upstream that closes whatever it accepts would be asked for ever.
+    const unsent = this.used && state === HEAD && this.requestComplete && this.outlet.pending;
     this.state = CLOSED;
     this.user = null;
     this.socket.destroy();
@@ -151,7 +161,8 @@ export class UpstreamConnection {
     else this.pool.forget(this);
     if (!error || !user) return;
     try {
-      user.onFailure(error);
+      if (unsent) user.onUnsent();
+      else user.onFailure(error);
     } catch (bug) {
       user.onFault(bug);
     }
@@ -248,6 +259,7 @@ export class UpstreamConnection {
     this.user = null;
     head.reset();
     if (reusable) {
+      this.used = true;
       this.state = IDLE;
       this.pool.give(this);
     } else {
