@@ -13,6 +13,7 @@ const SCRIPTS: Record<string, string> = {
   'replica-start': 'a replica with a million keys on its own disk; memory',
   'many-apis': 'what 2,000 APIs of 20 routes do to one write and one request',
   'key-bytes': 'what a new key costs on the wire',
+  gateway: 'the whole job of a gateway, beside nginx, nginx + Lua, haproxy, node:http + undici',
 };
 
 const [name, ...rest] = process.argv.slice(2);

@@ -13,17 +13,10 @@ const config = await loadOrExit('helio-replica', () => withUsableSources(replica
 if (process.argv.includes('--check')) process.stdout.write('helio-replica: the configuration is valid\n');
 else await start(config);
 
-async function start({
-  accessLog,
-  bind,
-  gatewayPort,
-  logLevel,
-  region,
-  stateDir,
-  workers: count,
-}: Readonly<ReplicaConfig>): Promise<void> {
+async function start(given: Readonly<ReplicaConfig>): Promise<void> {
+  const { accessLog, bind: host, cacheBytes, gatewayPort: port, logLevel, region, stateDir, workers: count } = given;
   const log = createLog('replica', logLevel);
-  const workers = new WorkerPool({ workers: count, port: gatewayPort, host: bind, stateDir, region, accessLog, log });
+  const workers = new WorkerPool({ workers: count, port, host, stateDir, region, accessLog, cacheBytes, log });
   let replica: Replica | null = null;
   let stopping = false;
   const stop = (): Promise<void> => {
@@ -36,12 +29,12 @@ async function start({
   try {
     const { Replica } = await import('./replica.js');
     if (stopping) return;
-    replica = new Replica(config, workers, log);
+    replica = new Replica(given, workers, log);
     await replica.start();
   } catch (error) {
     if (stopping) return; // that it did not start is no fault then
     const { explainStart } = await import('./explain-start.js');
-    process.stderr.write(`helio-replica: ${explainStart(error, config)}\n`);
+    process.stderr.write(`helio-replica: ${explainStart(error, given)}\n`);
     await stop();
     process.exit(2);
   }

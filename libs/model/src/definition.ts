@@ -1,25 +1,13 @@
-import { isIP } from 'node:net';
 import { z } from 'zod';
 import { apiName, apiVersion, planId, regionId } from './ids.js';
+import { METHODS } from './methods.js';
 import { parseTemplate, templateShape } from './path-template.js';
+import { headerName, policies } from './policies.js';
 
-export const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE'] as const;
 /** What a route without a method of its own says. */
 export const ANY_METHOD = '*';
 
 export const MAX_ROUTES = 5000;
-const HOP_BY_HOP = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-  'content-length',
-  'host',
-]);
-
 const pathTemplate = z
   .string()
   .max(2048, 'a path has at most 2048 characters')
@@ -36,93 +24,6 @@ export const contextPath = z
     /^(\/[A-Za-z0-9][A-Za-z0-9._~-]*)+$/,
     'a context is one or more segments of letters, digits, dots, dashes, underscores and tildes, like /weather/v1',
   );
-
-const headerName = z
-  .string()
-  .max(256)
-  .regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/, 'must be a header name')
-  .refine(
-    (name) => !HOP_BY_HOP.has(name.toLowerCase()),
-    'must not be a header that frames the message or belongs to one connection',
-  );
-const headerValue = z
-  .string()
-  .max(8192)
-  .regex(/^[\t\x20-\x7e\x80-\xff]*$/, 'must be printable text without line breaks');
-
-const requestHeaderName = headerName.refine(
-  (name) => name.toLowerCase() !== 'expect',
-  'must not be Expect: the gateway answers it itself, and upstreams are never asked to',
-);
-const responseHeaderName = headerName.refine(
-  (name) => name.toLowerCase() !== 'x-request-id',
-  'must not be X-Request-Id: the gateway puts the id of the request there',
-);
-
-/** `set` replaces, `add` appends, `remove` drops; applied in the order remove, set, add. */
-const headerEdits = (name: typeof headerName) =>
-  z.strictObject({
-    set: z.record(name, headerValue).optional(),
-    add: z.record(name, headerValue).optional(),
-    remove: z.array(name).max(64).optional(),
-  });
-
-const cidr = z.string().refine((text) => {
-  const [address = '', bits, ...rest] = text.split('/');
-  const family = isIP(address);
-  if (family === 0 || rest.length > 0) return false;
-  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
-}, 'must be an IP address or a CIDR block, like 10.0.0.0/8');
-
-const origin = z
-  .string()
-  .refine(
-    (text) => text === '*' || (URL.canParse(text) && new URL(text).origin === text),
-    'must be * or an origin like https://app.example.com',
-  );
-
-const cors = z
-  .strictObject({
-    origins: z.array(origin).min(1).max(64),
-    methods: z.array(z.enum(METHODS)).max(8).optional(),
-    headers: z.array(headerName).max(64).optional(),
-    exposeHeaders: z.array(headerName).max(64).optional(),
-    credentials: z.boolean().optional(),
-    maxAgeSeconds: z.int().min(0).max(86_400).optional(),
-  })
-  .refine((value) => !(value.credentials && value.origins.includes('*')), {
-    path: ['origins'],
-    message: 'must name origins when credentials are allowed; * is refused by browsers',
-  });
-
-/** Replaces the beginning of what goes upstream; both are paths below the context. */
-const rewrite = z.strictObject({
-  prefix: z.string().regex(/^\//, 'must begin with /').max(1024),
-  with: z
-    .string()
-    .regex(/^\/?([A-Za-z0-9\-._~!$&'()+,;=:@/]|%[0-9A-Fa-f]{2})*$/, 'must be a path')
-    .max(1024),
-});
-
-const mock = z.strictObject({
-  status: z.int().min(200).max(599),
-  headers: z.record(responseHeaderName, headerValue).optional(),
-  body: z.string().max(65_536).optional(),
-});
-
-export const policies = z.strictObject({
-  requestHeaders: headerEdits(requestHeaderName).optional(),
-  responseHeaders: headerEdits(responseHeaderName).optional(),
-  rewrite: rewrite.optional(),
-  cors: cors.optional(),
-  /** bytes; a larger body is answered 413 */
-  maxBodyBytes: z.int().min(0).max(10_737_418_240).optional(),
-  ip: z
-    .strictObject({ allow: z.array(cidr).max(1000).optional(), deny: z.array(cidr).max(1000).optional() })
-    .optional(),
-  mock: mock.optional(),
-});
-export type Policies = z.infer<typeof policies>;
 
 export const SECURITY = ['key', 'open'] as const;
 const security = z.enum(SECURITY, 'must be key or open');
@@ -200,6 +101,11 @@ export const definition = z
     /** plans that it may be subscribed on */
     plans: z.array(planId).max(64),
     policies: policies.optional(),
+    /**
+     * what becomes of `%2F` in a path; default `refuse`. With `pass` it is a part of the segment that it stands in, and goes
+     * upstream as it came: only for upstreams that do not take it for a slash, or they would find another route
+     */
+    encodedSlashes: z.enum(['refuse', 'pass'], 'must be refuse or pass').optional(),
     maxStaleness: maxStaleness.optional(),
   })
   .superRefine((value, ctx) => {

@@ -32,6 +32,40 @@ describe('definition', () => {
     expect(faultsIn(weather)).toEqual([]);
   });
 
+  it('takes one with every policy and setting', () => {
+    const policies = {
+      requestHeaders: { set: { 'X-A': '1' }, add: { 'X-B': '2', 'x-b': '3' }, remove: ['Cookie'] },
+      responseHeaders: { set: { 'X-A': '1' }, remove: ['Server'] },
+      rewrite: { prefix: '/old', with: '' },
+      cors: {
+        origins: ['https://app.example.com'],
+        exposeHeaders: ['Content-Length'],
+        credentials: true,
+        maxAgeSeconds: 9,
+      },
+      maxBodyBytes: 0,
+      ip: { allow: ['10.0.0.0/8', '::ffff:0:0/96'], deny: ['2001:db8::1'] },
+      mock: { status: 204 },
+      cache: { ttlSeconds: 0 },
+    };
+    const whole = {
+      ...weather,
+      routes: [{ method: '*', path: '/*', id: 'all', security: 'open', policies }],
+      upstream: {
+        targets: [{ url: 'http://a:1/base', weight: 3 }],
+        regions: { 'eu-west': { targets: [{ url: 'https://b' }] } },
+        connectTimeoutMs: 1,
+        responseTimeoutMs: 600_000,
+        retries: 0,
+      },
+      credential: { header: 'X-Our-Key', query: 'key', forward: true },
+      policies,
+      encodedSlashes: 'pass',
+      maxStaleness: { seconds: 1, past: 'refuse' },
+    };
+    expect(faultsIn(whole)).toEqual([]);
+  });
+
   it.each([
     ['an unknown field', { ...weather, upstrem: {} }, /upstrem: is not a known field/],
     [
@@ -83,6 +117,47 @@ describe('definition', () => {
       'a CIDR of 33 bits',
       { ...weather, policies: { ip: { allow: ['10.0.0.0/33'] } } },
       /must be an IP address or a CIDR block/,
+    ],
+    [
+      'an address with a zone',
+      { ...weather, policies: { ip: { deny: ['fe80::1%eth0'] } } },
+      /must be an IP address or a CIDR block/,
+    ],
+    [
+      'one header that is set twice',
+      { ...weather, policies: { requestHeaders: { set: { 'X-A': '1', 'x-a': '2' } } } },
+      /requestHeaders.set.x-a: is the same header as X-A; name it once/,
+    ],
+    [
+      "a rewrite that leaves the upstream's path",
+      { ...weather, policies: { rewrite: { prefix: '/a', with: '/%2E./b' } } },
+      /rewrite.with: must not have a \. or \.\. segment/,
+    ],
+    [
+      'a rewrite of what no request can have',
+      { ...weather, policies: { rewrite: { prefix: '//a b', with: '/' } } },
+      /rewrite.prefix: must be a path; percent-encode[^]*rewrite.prefix: must not have an empty segment/,
+    ],
+    [
+      'a rewrite prefix that is no path',
+      { ...weather, policies: { rewrite: { prefix: 'a', with: '/' } } },
+      /rewrite.prefix: must begin with \//,
+    ],
+    [
+      'a mock with a body that its status cannot have',
+      { ...weather, policies: { mock: { status: 204, body: 'x' } } },
+      /mock.body: must be left out/,
+    ],
+    ['a cache without a time', { ...weather, policies: { cache: {} } }, /cache.ttlSeconds: /],
+    [
+      'a cache for more than a year',
+      { ...weather, policies: { cache: { ttlSeconds: 31_536_001 } } },
+      /cache.ttlSeconds: /,
+    ],
+    [
+      'another word for encoded slashes',
+      { ...weather, encodedSlashes: 'allow' },
+      /encodedSlashes: must be refuse or pass/,
     ],
     [
       'credentials for any origin',

@@ -6,7 +6,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { fail } from '#model';
 import { type Logger, RoutedMethods } from '#platform';
 import { BOUNDS } from '../gateway/engine/bounds.js';
-import { explainClientError, rawProblem } from '../gateway/engine/raw-problem.js';
+import { explainClientError, rawProblem } from './raw-problem.js';
 import { ReplicaModule } from '../replica.module.js';
 import type { Ask } from './ask.service.js';
 import type { Node } from './node.js';

@@ -18,7 +18,7 @@ Settings are environment variables, or lines NAME: value of the YAML file that H
   HELIO_TRUSTED_KEYS                public keys in base64 with commas between them, or file:///path [what the master tells]
   GATEWAY_PORT [9080]  ADMIN_PORT [9180]  HELIO_BIND [0.0.0.0]  HELIO_ADMIN_BIND [HELIO_BIND]
   HELIO_POLL_SECONDS [2]  HELIO_STREAM_POLL_SECONDS [60]   between looks at the store, without and with the master's stream
-  HELIO_WORKERS [cores]  HELIO_LOG_LEVEL [info]  HELIO_ACCESS_LOG [off]
+  HELIO_WORKERS [cores]  HELIO_CACHE_MB [64, each worker]  HELIO_LOG_LEVEL [info]  HELIO_ACCESS_LOG [off]
 `;
 
 /** Answers --help and --version and ends the process; refuses what it does not know. */

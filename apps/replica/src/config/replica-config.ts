@@ -26,6 +26,8 @@ export interface ReplicaConfig {
   /** beside those that the chain names; null: what the master answers to the join, until the chain names some */
   trustedKeys: string[] | null;
   workers: number;
+  /** answers of upstreams that one worker may keep */
+  cacheBytes: number;
   gatewayPort: number;
   adminPort: number;
   bind: string;
@@ -82,6 +84,7 @@ function configOf(given: Settings, identity: Identity | null): ReplicaConfig {
     s3: s3Of(given),
     trustedKeys: trustedKeysOf(given.HELIO_TRUSTED_KEYS),
     workers: given.HELIO_WORKERS,
+    cacheBytes: given.HELIO_CACHE_MB * 1024 * 1024,
     gatewayPort: given.GATEWAY_PORT,
     adminPort: given.ADMIN_PORT,
     bind: given.HELIO_BIND,

@@ -42,6 +42,7 @@ export const settings = z.strictObject({
   S3_REGION: z.string().optional(),
   HELIO_TRUSTED_KEYS: z.string().optional(),
   HELIO_WORKERS: intSetting(1, 256).default(availableParallelism()),
+  HELIO_CACHE_MB: intSetting(0, 65_536).default(64),
   GATEWAY_PORT: portSetting.default(9080),
   ADMIN_PORT: portSetting.default(9180),
   HELIO_BIND: address.default('0.0.0.0'),

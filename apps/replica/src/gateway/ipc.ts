@@ -10,6 +10,7 @@ export interface WorkerOptions {
   region: string;
   logLevel: string;
   accessLog: boolean;
+  cacheBytes: number;
 }
 
 export type ToWorker =

@@ -49,6 +49,7 @@ function newPool(more: Partial<WorkerPoolOptions> = {}): WorkerPool {
     stateDir: state.directory,
     region: 'eu-west',
     accessLog: false,
+    cacheBytes: 0,
     log: createLog('test', 'silent'),
     ...more,
   });
@@ -337,7 +338,7 @@ describe('WorkerPool', () => {
       script,
       `import { WorkerPool } from ${JSON.stringify(pathToFileURL(COMPILED).href)};
       const log = { level: 'silent', error() {}, warn() {} };
-      const pool = new WorkerPool({ workers: 2, port: 0, host: '127.0.0.1', stateDir: ${JSON.stringify(state.directory)}, region: 'eu-west', accessLog: false, log });
+      const pool = new WorkerPool({ workers: 2, port: 0, host: '127.0.0.1', stateDir: ${JSON.stringify(state.directory)}, region: 'eu-west', accessLog: false, cacheBytes: 0, log });
       await pool.start();
       console.log(JSON.stringify(pool.status().map(({ pid }) => pid)));`,
     );

@@ -16,6 +16,8 @@ export interface WorkerPoolOptions {
   region: string;
   /** one JSON line per request on standard output */
   accessLog: boolean;
+  /** answers of upstreams that one worker may keep */
+  cacheBytes: number;
   log: Logger;
 }
 
@@ -207,8 +209,8 @@ export class WorkerPool {
   }
 
   private optionsOf({ name }: Slot): WorkerOptions {
-    const { host, stateDir, region, accessLog, log } = this.options;
-    return { name, port: this.port, host, stateDir, region, logLevel: log.level, accessLog };
+    const { host, stateDir, region, accessLog, cacheBytes, log } = this.options;
+    return { name, port: this.port, host, stateDir, region, logLevel: log.level, accessLog, cacheBytes };
   }
 
   private letServe(slot: Slot): void {

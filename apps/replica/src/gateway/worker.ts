@@ -3,6 +3,7 @@ import { LeaseBook } from '#throttle';
 import { openStateReader } from '../state/state-reader.js';
 import type { StateReader } from '../state/state-snapshot.js';
 import { ChannelCounterStore } from './channel-counter-store.js';
+import { ResponseCache } from './decide/cache/response-cache.js';
 import { CompiledState } from './decide/compile/compiled-state.js';
 import { AccessLog } from './engine/access-log.js';
 import { Engine } from './engine/engine.js';
@@ -40,11 +41,21 @@ class Worker {
       upstreamInFlight: () => this.pools.outstanding,
     });
     const accessLog = options.accessLog ? new AccessLog(process.stdout, Date.now) : null;
+    const cache = new ResponseCache(options.cacheBytes);
     const { state, leases, pools, metrics } = this;
-    this.engine = new Engine({ state, leases, pools, metrics, log, accessLog, now: monotonic, wallMs: Date.now });
+    this.engine = new Engine({
+      state,
+      leases,
+      pools,
+      cache,
+      metrics,
+      log,
+      accessLog,
+      now: monotonic,
+      wallMs: Date.now,
+    });
     this.sweeper = setInterval(() => {
       this.leases.sweep();
-      this.pools.sweep();
     }, SWEEP_MS);
   }
 

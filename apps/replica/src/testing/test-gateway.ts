@@ -1,6 +1,7 @@
 import type { Op } from '#model';
 import { createLog } from '#platform';
 import { type Clock, LeaseBook, LocalCounterStore, systemClock } from '#throttle';
+import { ResponseCache } from '../gateway/decide/cache/response-cache.js';
 import { CompiledState } from '../gateway/decide/compile/compiled-state.js';
 import type { AccessLog } from '../gateway/engine/access-log.js';
 import { Engine } from '../gateway/engine/engine.js';
@@ -15,6 +16,7 @@ export class TestGateway {
   readonly counters: LocalCounterStore;
   readonly leases: LeaseBook;
   readonly pools: TargetPools;
+  readonly cache = new ResponseCache(1024 * 1024);
   readonly metrics = new GatewayMetrics('eu-west', '1', {
     revision: () => this.state.revision,
     upstreamInFlight: () => this.pools.outstanding,
@@ -27,12 +29,13 @@ export class TestGateway {
     this.counters = new LocalCounterStore(clock);
     this.leases = new LeaseBook(this.counters.holder('test'), clock.monotonicMs);
     this.pools = new TargetPools(clock.monotonicMs);
-    const { state, leases, pools, metrics } = this;
+    const { state, leases, pools, cache, metrics } = this;
     const log = createLog('test', 'silent');
     this.engine = new Engine({
       state,
       leases,
       pools,
+      cache,
       metrics,
       log,
       accessLog,
@@ -59,7 +62,7 @@ export class TestGateway {
 
   async stop(): Promise<void> {
     await this.engine.drain(0);
-    await this.pools.close();
+    this.pools.close();
     this.metrics.close();
     this.state.close();
   }

@@ -76,6 +76,23 @@ describe('where a request goes', () => {
     }
   });
 
+  it('refuses an encoded slash, but for APIs whose upstreams expect it', () => {
+    const routes: Definition['routes'] = [
+      { method: 'GET', path: '/{id}' },
+      { method: 'PUT', path: '/a%2Fb' },
+    ];
+    decider.load({ routes });
+    for (const path of ['/weather/v1/a%2Fb', '/nowhere/a%2Fb'])
+      expect(refusal(decider.run('GET', path, withKey()))).toBe('400 bad_request: the path has an encoded slash');
+    decider.load({ routes, encodedSlashes: 'pass' });
+    const decision = forwarded(decider.run('GET', '/weather/v1/group%2Fproject', withKey()));
+    expect([decision.path, decision.route.name]).toEqual(['/group%2Fproject', 'GET /{id}']);
+    expect(forwarded(decider.run('PUT', '/weather/v1/a%2fb', withKey())).path).toBe('/a%2fb');
+    // it is no way into another context, and none out of this one
+    expect(refusal(decider.run('GET', '/weather%2Fv1/a', withKey()))).toMatch(/^400 .*encoded slash/);
+    expect(refusal(decider.run('GET', '/weather/v1/..%2Fx', withKey()))).toMatch(/^400 .*segment/);
+  });
+
   it('matches an encoded letter like the letter, in contexts and routes', () => {
     decider.load({});
     expect(forwarded(decider.run('GET', '/we%61ther/v1/%74oday', withKey())).path).toBe('/%74oday');
@@ -133,11 +150,29 @@ describe('policies', () => {
     const from = (address: string): string => decider.run('GET', '/weather/v1/today', {}, UNLIMITED, address).kind;
     for (const address of ['10.1.2.3', '::ffff:10.1.2.3', '192.0.2.1', '2001:db8::1', '2001:db8::1%eth0'])
       expect(from(address)).toBe('forward');
-    for (const address of ['10.9.0.1', '::ffff:10.9.0.1', '192.0.2.2', '2001:db8:bad::1', '2001:db9::1', 'unknown', ''])
+    for (const address of [
+      '10.9.0.1',
+      '::ffff:10.9.0.1',
+      '192.0.2.2',
+      '2001:db8:bad::1',
+      '2001:db9::1',
+      '::ffff:a09:1',
+    ])
       expect(from(address)).toBe('respond');
     expect(refusal(decider.run('GET', '/weather/v1/today', {}, UNLIMITED, '192.0.2.2'))).toBe(
       '403 ip_denied: the address 192.0.2.2 may not call this API',
     );
+  });
+
+  it('let nobody in whose address cannot be read, where there is any list', () => {
+    const kinds = (address: string | null): string[] =>
+      [{ deny: ['10.0.0.0/8'] }, { allow: ['0.0.0.0/0', '::/0'] }, { deny: [] }, {}].map((ip) => {
+        decider.load({ security: 'open', policies: { ip } });
+        return decider.run('GET', '/weather/v1/today', {}, UNLIMITED, address).kind;
+      });
+    for (const address of ['', 'unknown', '10.0.0.1:80', '[::1]'])
+      expect(kinds(address)).toEqual(['respond', 'respond', 'respond', 'forward']);
+    expect(kinds(null)).toEqual(['forward', 'forward', 'forward', 'forward']);
   });
 
   it('read a block of mapped addresses as one of IPv4', () => {
@@ -179,6 +214,20 @@ describe('policies', () => {
       headers: ['Content-Type', 'text/plain', 'x-a', '2'],
     });
     expect(refusal(decider.run('GET', '/weather/v1/today'))).toMatch(/^401/);
+  });
+
+  it('keep answers where one route says so, and then name every request by what was sent, without its credential', () => {
+    const uri = (method: string, target: string): string | null =>
+      forwarded(decider.run(method, target, withKey())).uri;
+    const routes: Definition['routes'] = [
+      { method: 'GET', path: '/*', policies: { cache: { ttlSeconds: 5 } } },
+      { method: 'PUT', path: '/*', policies: { rewrite: { prefix: '/a', with: '/b' } } },
+    ];
+    decider.load({ routes, credential: { query: 'k' } });
+    expect(uri('GET', '/weather/v1/a?x=1&k=hg_live_test')).toBe('/weather/v1/a?x=1');
+    expect(uri('PUT', '/weather/v1/a?x=1')).toBe('/weather/v1/a?x=1');
+    decider.load({ routes: routes.slice(1) });
+    expect(uri('PUT', '/weather/v1/a')).toBeNull();
   });
 
   it('refuse a state that is older than the API allows, or whose age nobody knows', () => {

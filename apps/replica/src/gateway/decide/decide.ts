@@ -6,6 +6,7 @@ import type { CompiledPlan } from './compile/records.js';
 import { corsHeaders, preflightHeaders, preflightMethod } from './cors.js';
 import { type FoundCredential, findCredentials } from './credential.js';
 import type { Decision, Respond, Wait } from './decision.js';
+import { parseIpAddress } from './ip-address.js';
 import { limitHeader, limitText } from './limit-headers.js';
 import { minRevision } from './min-revision.js';
 import { Reply } from './reply.js';
@@ -38,6 +39,8 @@ export function decide(head: RequestHead, state: CompiledState, limiter: Limiter
   if (!parsed.ok) return reply.refuse('bad_request', parsed.detail);
   const { target } = parsed;
   const place = state.apiAt(target.segments);
+  if (target.encodedSlash && place?.api.encodedSlashes !== true)
+    return reply.refuse('bad_request', 'the path has an encoded slash');
   if (!place)
     return reply.refuse('no_such_api', `no API in the region ${state.region} has a context that this path begins with`);
   const { api, depth } = place;
@@ -65,12 +68,14 @@ export function decide(head: RequestHead, state: CompiledState, limiter: Limiter
   const { mock } = policies;
   if (mock) return reply.answer(mock.status, mock.headers, mock.body);
   const withheld = found && !api.credential?.forward ? found : null;
+  const query = withheld?.query ?? target.query;
   return {
     kind: 'forward',
     api,
     route,
     consumer: reply.consumer,
-    path: pathBelow(target, depth, policies.rewrite) + (withheld?.query ?? target.query),
+    path: pathBelow(target, depth, policies.rewrite) + query,
+    uri: api.caches ? target.path + query : null,
     withheld: withheld?.headers ?? [],
     headers: reply.headers,
   };
@@ -118,8 +123,10 @@ function findRoute(
 
 function checkAddress(head: RequestHead, { ipAllow, ipDeny }: CompiledPolicies, reply: Reply): Respond | null {
   const { remoteAddress } = head;
-  if (remoteAddress === null) return null;
-  if (!ipDeny?.has(remoteAddress) && (ipAllow?.has(remoteAddress) ?? true)) return null;
+  if (remoteAddress === null || (ipAllow === null && ipDeny === null)) return null;
+  // what is no address may be one that is denied
+  const address = parseIpAddress(remoteAddress);
+  if (address !== null && ipDeny?.has(address) !== true && ipAllow?.has(address) !== false) return null;
   return reply.refuse('ip_denied', `the address ${remoteAddress} may not call this API`);
 }
 

@@ -37,6 +37,11 @@ export interface Forward extends Subject {
   route: CompiledRoute;
   /** what follows the target's own path: empty, or a path, and the query; as it was sent, credential taken out */
   path: string;
+  /**
+   * path and query as they were sent, credential taken out: what kept answers are found by, and what writes outdate; null
+   * where the API keeps none
+   */
+  uri: string | null;
   /** fields that carried the credential and stay here, in lower case */
   withheld: readonly string[];
   /** what the answer gets besides the upstream's, names and values in turn */

@@ -7,6 +7,8 @@ export interface RequestHead {
   values(name: string): readonly string[];
   /** of the client; null where nobody knows it, and then IP lists are not asked */
   remoteAddress: string | null;
+  /** absent: http */
+  scheme?: 'http' | 'https';
   /** names the request in answers and logs */
   requestId: string;
 }

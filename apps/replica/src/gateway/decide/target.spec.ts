@@ -45,9 +45,12 @@ describe('parseTarget', () => {
     ['/%', 'hexadecimal'],
     ['/%g0', 'hexadecimal'],
     ['/a%2', 'hexadecimal'],
-    ['/a%2Fb', 'encoded slash'],
-    ['/a%2fb', 'encoded slash'],
-    ['/a%5Cb', 'encoded slash or backslash'],
+    ['/a%5Cb', 'encoded backslash'],
+    ['/a%2F..%5cb', 'encoded backslash'],
+    ['/a%2F../b', '. or .. segment'],
+    ['/a%2f%2e%2e', '. or .. segment'],
+    ['/.%2Fa', '. or .. segment'],
+    ['/a%2f.%2Fb', '. or .. segment'],
     ['/a%00b', 'NUL'],
     ['/a/../b', '. or .. segment'],
     ['/..', '. or .. segment'],
@@ -71,6 +74,15 @@ describe('parseTarget', () => {
     ['/%c3/%a9', 'UTF-8'],
   ])('refuses %j', (text, why) => {
     expect(refusal(text)).toContain(why);
+  });
+
+  it('takes an encoded slash for a part of its segment, and tells of it', () => {
+    expect(parseTarget('/a%2Fb/c%2f%2F..d?%2F')).toMatchObject({
+      ok: true,
+      target: { segments: ['a/b', 'c//..d'], encodedSlash: true },
+    });
+    for (const text of ['/a?b=%2F', '/a%252Fb', '/a%20b'])
+      expect(parseTarget(text)).toMatchObject({ ok: true, target: { encodedSlash: false } });
   });
 
   it('has nothing against dots that are no dot segment', () => {

@@ -8,6 +8,8 @@ export interface Target {
   query: string;
   /** decoded, one character per byte; only the last one may be empty: `/a/` has two, `/` has one */
   segments: string[];
+  /** a segment has a slash in it, which was encoded: for APIs that expect that */
+  encodedSlash: boolean;
   /** where in `path` the slash before each segment stands */
   offsets: number[];
 }
@@ -20,6 +22,9 @@ const refused = (detail: string): TargetResult => ({ ok: false, detail });
 const NOT_IN_TARGET = /[^\x21-\x7e]|#/;
 const BROKEN_ESCAPE = /%(?![0-9A-Fa-f]{2})/;
 const ABOVE_ASCII = /[\x80-\xff]/;
+const DOTS = 'the path has a . or .. segment';
+// servers that know path parameters cut them off before they look for a route: `admin;x` is `admin` to them
+const SEMICOLON = 'the path has a semicolon, plain or encoded';
 const ESCAPE = /%([0-9A-Fa-f]{2})/g;
 
 /**
@@ -33,11 +38,13 @@ export function parseTarget(text: string): TargetResult {
   const mark = text.indexOf('?');
   const path = mark < 0 ? text : text.slice(0, mark);
   if (path.includes('\\')) return refused('the path has a backslash');
+  if (path.includes(';')) return refused(SEMICOLON);
   const escaped = path.includes('%');
   if (escaped && BROKEN_ESCAPE.test(path)) return refused('the path has a % that no two hexadecimal digits follow');
 
   const segments: string[] = [];
   const offsets: number[] = [];
+  let encodedSlash = false;
   for (let start = 0; start >= 0 && start < path.length; ) {
     const next = path.indexOf('/', start + 1);
     const raw = path.slice(start + 1, next < 0 ? path.length : next);
@@ -45,21 +52,25 @@ export function parseTarget(text: string): TargetResult {
       ? raw.replace(ESCAPE, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
       : raw;
     if (segment === '' && next >= 0) return refused('the path has an empty segment: two slashes in a row');
-    const fault = faultOfSegment(segment);
-    if (fault !== null) return refused(fault);
+    if (segment === '.' || segment === '..') return refused(DOTS);
+    if (escaped) {
+      const fault = faultOfDecoded(segment);
+      if (fault !== null) return refused(fault);
+      encodedSlash ||= segment.includes('/');
+    }
     segments.push(segment);
     offsets.push(start);
     start = next;
   }
-  return { ok: true, target: { path, query: mark < 0 ? '' : text.slice(mark), segments, offsets } };
+  return { ok: true, target: { path, query: mark < 0 ? '' : text.slice(mark), segments, offsets, encodedSlash } };
 }
 
-function faultOfSegment(segment: string): string | null {
-  if (segment.includes('/') || segment.includes('\\')) return 'the path has an encoded slash or backslash';
+function faultOfDecoded(segment: string): string | null {
+  if (segment.includes('\\')) return 'the path has an encoded backslash';
   if (segment.includes('\0')) return 'the path has an encoded NUL';
-  if (segment === '.' || segment === '..') return 'the path has a . or .. segment';
-  // servers that know path parameters cut them off before they look for a route: `admin;x` is `admin` to them
-  if (segment.includes(';')) return 'the path has a semicolon, plain or encoded';
+  if (segment.includes(';')) return SEMICOLON;
+  // what decodes slashes before it resolves dots would get out of the API
+  if (segment.includes('/') && segment.split('/').some((part) => part === '.' || part === '..')) return DOTS;
   // lenient decoders make ASCII of overlong forms: %c0%ae is a dot to them
   if (ABOVE_ASCII.test(segment) && !isUtf8(Buffer.from(segment, 'latin1')))
     return 'the path has percent-encoded bytes that are not valid UTF-8';

@@ -10,7 +10,7 @@ import {
 import type { AddressInfo } from 'node:net';
 import type { Writable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { until } from '#harness';
+import { freePorts, until } from '#harness';
 import type { Definition } from '#model';
 import { call, exchange, RawClient } from '../../testing/clients.js';
 import { TestGateway } from '../../testing/test-gateway.js';
@@ -137,7 +137,7 @@ describe('a body on its way up', () => {
     expect(String(await response.toArray())).toBe(sha256(LARGE));
   });
 
-  it('is asked for with 100-continue only when the upstream is there for it', async () => {
+  it('is asked for with 100-continue when its head was admitted', async () => {
     serve = answerWithHash;
     const client = await RawClient.open(gateway.port);
     client.write('POST /weather/v1/a HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n');
@@ -145,6 +145,33 @@ describe('a body on its way up', () => {
     client.write('hello');
     await client.has(sha256('hello'));
     expect(client.received.match(/HTTP\/1.1 /g)).toHaveLength(2);
+    client.socket.destroy();
+  });
+
+  it('that is large is not asked for when no upstream is there for it', async () => {
+    load({ upstream: { targets: [{ url: `http://127.0.0.1:${(await freePorts(1))[0]}` }] } });
+    const text = await exchange(
+      gateway.port,
+      'POST /weather/v1/a HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 100000\r\n\r\n',
+    );
+    expect(text).toMatch(/^HTTP\/1.1 503 [\s\S]*Connection: close/);
+  });
+
+  it('that is small is there before an upstream is asked, in whatever pieces it comes', async () => {
+    let asked = 0;
+    serve = (request, response) => {
+      asked += 1;
+      answerWithHash(request, response);
+    };
+    const client = await RawClient.open(gateway.port);
+    client.write('POST /weather/v1/a HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n\xff');
+    for (const byte of ['h', 'e', 'l', 'l']) {
+      client.write(byte);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(asked).toBe(0);
+    client.write('o');
+    await client.has(`${createHash('sha256').update('\xffhello', 'latin1').digest('hex')} 6`);
     client.socket.destroy();
   });
 

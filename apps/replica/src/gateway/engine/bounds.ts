@@ -1,12 +1,14 @@
 /** What one client, or one upstream, may cost. */
 export const BOUNDS = {
-  /** request line and fields of one request, and of one answer of an upstream */
+  /** first line and fields of one request, and of one answer of an upstream; trailers, too */
   headBytes: 16 * 1024,
-  /** fields of one request */
+  /** fields of one request, and of one answer of an upstream */
   fields: 100,
   /** connections of one worker; more are closed at once */
   connections: 10_000,
-  /** requests that were sent on a connection before earlier ones were answered; one with more is broken off */
+  /** requests that are answered on one connection, before it is closed and the next one may find another worker */
+  requests: 100_000,
+  /** requests that were sent on a connection before an earlier one was answered; one with more is broken off */
   pipelined: 64,
   /** from the first byte of a head to its last */
   headMs: 10_000,
@@ -14,15 +16,23 @@ export const BOUNDS = {
   stallMs: 60_000,
   /** between two requests on a connection; more than load balancers wait, so that they are the ones to close */
   idleMs: 65_000,
+  /** ... when the gateway drains: less, but longer than the next request of a busy client takes to come */
+  drainIdleMs: 300,
+  /** a body of this length is read before an upstream is asked: slow clients hold none of its connections */
+  collectedBytes: 16 * 1024,
   /** a body that nobody wants is read up to here, so that the connection can be kept */
   discardedBytes: 64 * 1024,
   /** ... or up to here and so long, so that a client that still sends gets to see the answer before a reset */
   lingerBytes: 1024 * 1024,
   lingerMs: 1000,
-  /** connections of one worker to one target; further requests wait for one, within their timeout */
+  /** a tunnel in which nothing moves either way */
+  tunnelIdleMs: 300_000,
+  /** connections of one worker to one target, tunnels not counted; further requests wait for one, within their timeout */
   upstreamConnections: 256,
   /** between two parts of an upstream's body */
   upstreamStallMs: 300_000,
-  /** a pool that nobody used for so long is closed */
-  upstreamIdleMs: 120_000,
+  /** an idle connection to an upstream that does not say how long it keeps one; less than servers usually do */
+  upstreamIdleMs: 4000,
+  /** a target that nobody asked anything for so long is forgotten */
+  poolIdleMs: 120_000,
 } as const;

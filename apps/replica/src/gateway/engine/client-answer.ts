@@ -1,106 +1,134 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import { BOUNDS } from './bounds.js';
-import type { HeaderList } from './header-lists.js';
-import { bodyLength } from './request-reading.js';
+import { STATUS_CODES } from 'node:http';
+import type { EngineView } from './engine-parts.js';
+import type { Outlet } from './outlet.js';
 
-/** The answer to one request, and what becomes of the connection afterwards. */
+/** Length of a body that is not known beforehand. */
+export const UNKNOWN = -1;
+
+/** Parts of a body up to here are copied into one text with what stands before and after them. */
+const SMALL_BYTES = 12 * 1024;
+
+const STATUS_LINES = Array.from(
+  { length: 600 },
+  (_, status) => `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Unknown'}\r\n`,
+);
+
+/** The answer to one request on its way to the client; what is told in one go leaves in one write. */
 export class ClientAnswer {
-  /** the connection ends with this answer */
+  status = 0;
+  /** its head was made */
+  begun = false;
+  /** the connection ends with it */
   closing = false;
-  private bodyTaken = false;
-  private legible = true;
-  /** ends an answer that is complete, and only reads on a while */
-  private linger: (() => void) | null = null;
+  private chunked = false;
+  private bodiless = false;
+  private text = '';
+  /** something has left */
+  private away = false;
 
-  /**
-   * @param expectsContinue the client sends its body when it is told to
-   * @param draining whether connections are to be closed after their next answer
-   */
   constructor(
-    private readonly request: IncomingMessage,
-    private readonly response: ServerResponse,
-    private readonly requestId: string,
-    private expectsContinue: boolean,
-    private readonly draining: () => boolean,
+    private readonly engine: EngineView,
+    private readonly outlet: Outlet,
   ) {}
 
-  get begun(): boolean {
-    return this.response.headersSent;
+  reset(): void {
+    this.status = 0;
+    this.begun = this.closing = this.chunked = this.bodiless = this.away = false;
+    this.text = '';
   }
 
-  /** Somebody wants the body. */
-  takeBody(): void {
-    this.bodyTaken = true;
-    if (this.expectsContinue) this.response.writeContinue();
-    this.expectsContinue = false;
+  /** The client does not take it fast enough. */
+  get blocked(): boolean {
+    return this.outlet.full;
   }
 
-  /** Nobody can tell any more what the client sends. */
-  giveUpReading(): void {
-    this.legible = false;
-    this.closing = true;
+  /** Before the answer: the client may send its body. */
+  sayContinue(): void {
+    this.outlet.say('HTTP/1.1 100 Continue\r\n\r\n');
   }
 
-  /** The rest of what the client sends is of no use. @returns whether the connection ends with an answer that is complete */
-  finish(): boolean {
-    this.linger?.();
-    return this.closing && this.response.writableEnded;
+  /**
+   * @param fields lines, without those that frame the message
+   * @param length of the body; UNKNOWN
+   * @param bodiless no body follows, whatever the length
+   * @param old the client speaks HTTP/1.0 and knows no chunks
+   */
+  begin(
+    status: number,
+    fields: string,
+    requestId: string,
+    length: number,
+    bodiless: boolean,
+    old: boolean,
+    dated: boolean,
+  ): void {
+    this.begun = true;
+    this.status = status;
+    this.bodiless = bodiless;
+    let framing = '';
+    if (length !== UNKNOWN) {
+      if (status !== 204) framing = `Content-Length: ${length}\r\n`;
+    } else if (!bodiless && old) {
+      this.closing = true;
+    } else if (!bodiless) {
+      this.chunked = true;
+      framing = 'Transfer-Encoding: chunked\r\n';
+    }
+    const date = dated ? '' : this.engine.dateLine;
+    const end = this.closing ? 'Connection: close\r\n\r\n' : '\r\n';
+    this.text = `${STATUS_LINES[status]}${fields}${framing}X-Request-Id: ${requestId}\r\n${date}${end}`;
   }
 
-  /** @throws Error of node:http for a name, value or status that must not be written */
-  writeHead(status: number, headers: HeaderList): void {
-    this.closing ||= this.mustClose();
-    const connection = this.closing ? ['Connection', 'close'] : [];
-    this.response.writeHead(status, [...headers, 'X-Request-Id', this.requestId, ...connection]);
+  /** The connection speaks another protocol from now on. */
+  switchProtocols(fields: string, requestId: string): void {
+    this.begun = true;
+    this.status = 101;
+    this.text = `${STATUS_LINES[101]}${fields}Connection: Upgrade\r\nUpgrade: websocket\r\nX-Request-Id: ${requestId}\r\n\r\n`;
+    this.flush();
   }
 
-  /** @returns false when the client does not take it fast enough: 'drain' of the response follows */
-  write(chunk: Buffer): boolean {
-    return this.response.write(chunk);
-  }
-
-  /** A whole answer of the gateway itself. */
-  send(status: number, headers: HeaderList, body: string): void {
-    const bodiless = status === 204 || status === 304;
-    this.writeHead(status, bodiless ? headers : [...headers, 'Content-Length', String(Buffer.byteLength(body))]);
-    if (body !== '') this.response.write(body);
-    this.end();
-  }
-
-  /** Ends the answer; before that reads on a while: a reset would overtake the answer to a client that still sends. */
-  end(): void {
-    const { request, response } = this;
-    if (request.complete || !this.closing || !this.legible || this.expectsContinue) {
-      response.end();
+  /** A part of the body, which is copied. */
+  data(bytes: Buffer, from: number, end: number): void {
+    if (this.bodiless) return;
+    const size = this.chunked ? `${(end - from).toString(16)}\r\n` : '';
+    const tail = this.chunked ? '\r\n' : '';
+    if (end - from <= SMALL_BYTES) {
+      this.text += size + bytes.toString('latin1', from, end) + tail;
       return;
     }
-    let left: number = BOUNDS.lingerBytes;
-    const finish = (): void => {
-      this.linger = null;
-      clearTimeout(timer);
-      request.off('data', count).off('end', finish);
-      response.end();
-    };
-    const count = (chunk: Buffer): void => {
-      left -= chunk.length;
-      if (left < 0) finish();
-    };
-    const timer = setTimeout(finish, BOUNDS.lingerMs);
-    this.linger = finish;
-    response.once('close', () => clearTimeout(timer));
-    request.on('data', count).on('end', finish).resume();
+    this.text += size;
+    this.flush();
+    this.outlet.pass(Buffer.from(bytes.subarray(from, end)));
+    this.text = tail;
   }
 
-  /** Breaks the connection. By a reset: without a length, an orderly end would pass for the end of the answer. */
-  reset(): void {
-    this.request.socket.resetAndDestroy();
+  /** Undoes `begin` while nothing has left yet. @returns whether it could */
+  takeBack(): boolean {
+    if (this.away) return false;
+    this.reset();
+    return true;
   }
 
-  /** A connection is not used again where the rest of a body would stand before the next request. */
-  private mustClose(): boolean {
-    if (this.draining() || this.expectsContinue) return true;
-    if (this.request.complete) return false;
-    const length = bodyLength(this.request);
-    return this.bodyTaken || length === null || length > BOUNDS.discardedBytes;
+  /** Bytes of a tunnel, which are copied. */
+  pass(bytes: Buffer, from: number, end: number): void {
+    this.outlet.pass(Buffer.from(bytes.subarray(from, end)));
+  }
+
+  flush(): void {
+    if (this.text === '') return;
+    this.away = true;
+    this.outlet.say(this.text);
+    this.text = '';
+  }
+
+  end(): void {
+    if (this.chunked) this.text += '0\r\n\r\n';
+    this.flush();
+  }
+
+  /** The whole body of an answer of the gateway's own. @param body one character per byte */
+  endWith(body: string): void {
+    if (!this.bodiless) this.text += body;
+    this.flush();
   }
 }

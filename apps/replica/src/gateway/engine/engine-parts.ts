@@ -1,5 +1,6 @@
 import type { Logger } from '#platform';
 import type { LeaseBook } from '#throttle';
+import type { ResponseCache } from '../decide/cache/response-cache.js';
 import type { CompiledState } from '../decide/compile/compiled-state.js';
 import type { TargetPools } from '../upstream/target-pools.js';
 import type { AccessLog } from './access-log.js';
@@ -10,6 +11,7 @@ export interface EngineParts {
   readonly state: CompiledState;
   readonly leases: LeaseBook;
   readonly pools: TargetPools;
+  readonly cache: ResponseCache;
   readonly metrics: GatewayMetrics;
   readonly log: Logger;
   readonly accessLog: AccessLog | null;
@@ -17,8 +19,16 @@ export interface EngineParts {
   readonly now: () => number;
   /** milliseconds since 1970 */
   readonly wallMs: () => number;
-  /** whether connections are to be closed after their next answer */
-  readonly draining: () => boolean;
+}
+
+/** What all connections of an engine share and only the engine changes. */
+export interface EngineView extends EngineParts {
+  /** monotonic milliseconds of the last sweep: exact enough for everything that is counted in seconds, and free */
+  readonly sweptAt: number;
+  /** `Date: ...` with its line end */
+  readonly dateLine: string;
+  /** connections are closed after their next answer */
+  readonly draining: boolean;
   /** a bug was caught */
-  readonly fault: (error: unknown, requestId: string | null) => void;
+  fault(error: unknown, requestId: string | null): void;
 }

@@ -1,277 +1,218 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { randomUUID } from 'node:crypto';
 import type { ErrorCode } from '#model';
-import type { CompiledTarget } from '../decide/compile/compile-api.js';
 import { bodyLimitText, decide } from '../decide/decide.js';
-import type { Forward, Respond } from '../decide/decision.js';
+import type { Forward } from '../decide/decision.js';
 import { problem } from '../decide/problems.js';
-import { Attempt, type AttemptEvents, type UpstreamFailure } from '../upstream/attempt.js';
-import { ClientAnswer } from './client-answer.js';
-import type { EngineParts } from './engine-parts.js';
-import { clientHeaders, type HeaderList, upstreamHeaders } from './header-lists.js';
-import { bodyLength, faultOfHead, NodeHead } from './request-reading.js';
-import { UploadBody } from './upload-body.js';
-
-/** Methods that may be sent twice (RFC 9110, 9.2.2). */
-const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
-
-/** What numbers and log get to know of a request. */
-export interface Outcome {
-  decision: Forward | Respond | null;
-  /** of a refusal, the upstream's failures included */
-  code: ErrorCode | null;
-  target: CompiledTarget | null;
-  /** monotonic milliseconds */
-  startedAt: number;
-  sentAt: number | null;
-  answeredAt: number | null;
-}
+import { requestIdOf } from '../decide/request-head.js';
+import { BOUNDS } from './bounds.js';
+import type { ClientSide } from './client-side.js';
+import type { EngineView } from './engine-parts.js';
+import { type HeaderList, keptLines, linesOf } from './field-lines.js';
+import { Outcome } from './outcome.js';
+import { Relay, type RelayOwner } from './relay.js';
+import type { BodyReader } from './request-body.js';
+import type { Fault } from './wire/head-parser.js';
 
 /**
- * One request and its answer, from the parsed head to the last byte.
+ * One request after the other and its answer, from the parsed head to the last byte.
  *
  *   decide ─▶ respond ─────────────────────────▶ answer
  *      │ ▲                                         ▲
  *      │ └─ wait: tokens are fetched               │ refused before a head was passed on
- *      └──▶ forward ─▶ attempt ─▶ head ─▶ data ─▶ end
- *                       │  ▲        └───────┴────▶ the connection is reset: an answer is whole, or seen to be broken
- *                       └──┘ another target
- *
- * Whatever calls in from outside goes through `run`: a bug ends this request, and nothing else.
+ *      └──▶ forward ─▶ relay ─▶ head ─▶ data ─▶ end
+ *                                └───────┴──────▶ the connection is reset: an answer is whole, or seen to be broken
  */
-export class Exchange implements AttemptEvents {
-  readonly head: NodeHead;
-  readonly answer: ClientAnswer;
-  readonly outcome: Outcome;
-  /** nothing more is passed on: the client is gone, or its answer is complete */
-  private over = false;
-  private attempt: Attempt | null = null;
-  private attempts = 0;
-  private readonly tried = new Set<CompiledTarget>();
-  private upload: UploadBody | null = null;
+export class Exchange implements BodyReader, RelayOwner {
+  readonly outcome = new Outcome();
+  private readonly relay: Relay;
+  private active = false;
+  /** counts the requests, so that what one of them waited for is not taken for another */
+  private turn = 0;
+  /** monotonic milliseconds: until when the client has to have taken the rest of the answer; 0: it has */
+  private takenBy = 0;
 
-  /** @param expectsContinue the client sends its body when it is told to */
   constructor(
-    private readonly parts: EngineParts,
-    readonly request: IncomingMessage,
-    readonly response: ServerResponse,
-    requestId: string,
-    expectsContinue: boolean,
+    private readonly engine: EngineView,
+    private readonly client: ClientSide,
   ) {
-    this.head = new NodeHead(request, requestId);
-    this.answer = new ClientAnswer(request, response, requestId, expectsContinue, parts.draining);
-    this.outcome = { decision: null, code: null, target: null, startedAt: parts.now(), sentAt: null, answeredAt: null };
+    this.relay = new Relay(engine, client, this);
   }
 
   begin(): void {
-    this.run(() => {
-      this.response.on('drain', () => this.run(() => this.attempt?.resume()));
-      const fault = faultOfHead(this.request);
-      if (fault) this.refuse('bad_request', fault.detail, fault.status);
-      else this.decide();
-    });
+    const { engine, client } = this;
+    const { head } = client;
+    this.active = true;
+    this.turn += 1;
+    this.outcome.begin(engine.now());
+    engine.metrics.inFlight += 1;
+    head.requestId = requestIdOf(head.values('x-request-id'), randomUUID);
+    this.decide();
   }
 
-  /** The client is gone. */
+  /** The client is gone, or has to go. */
   abandon(): void {
-    this.over = true;
-    this.run(() => this.attempt?.abort());
+    if (!this.active) return;
+    const status = this.relay.tunnelling ? this.client.answer.status : 0;
+    this.relay.abort();
+    this.conclude(status);
   }
 
-  /** What the client sends for this request is not HTTP any more. @returns whether it is told so */
-  malformed(detail: string): boolean {
-    if (this.over && this.answer.finish()) return true; // what was wrong with the head was told before the body came
-    if (this.over || this.answer.begun || this.request.complete) return false;
-    this.run(() => {
-      this.attempt?.abort();
-      this.answer.giveUpReading();
-      this.refuse('bad_request', detail);
-    });
-    return true;
+  /** The answer is complete, and taken. */
+  finish(): void {
+    this.conclude(this.client.answer.status);
   }
 
-  /** Whether the worker waits for the client: for its body, or for it to take the answer. */
-  get stalled(): boolean {
-    return this.over || this.upload?.starved === true || this.response.writableNeedDrain;
+  /** A head that is no HTTP, or did not come in time: there is no request that could be told of. */
+  refuseHead({ status, detail }: Fault): void {
+    const { client, engine } = this;
+    client.head.requestId = randomUUID();
+    client.answer.closing = true;
+    engine.metrics.count(null, status, 'bad_request');
+    const { headers, body } = problem('bad_request', detail, client.head.requestId, [], status);
+    this.respond(status, linesOf(headers), bytesOf(body), false);
   }
 
-  onHead(status: number, headers: HeaderList): void {
-    this.run(() => {
-      const { decision } = this.outcome;
-      if (decision?.kind !== 'forward') return;
-      this.outcome.answeredAt = this.parts.now();
-      const passedOn = clientHeaders(headers, decision);
-      try {
-        this.answer.writeHead(status, passedOn);
-      } catch {
-        // node refuses to write what its own parser would refuse to read
-        this.attempt?.abort();
-        this.refuse('upstream_failed', 'the upstream answered with a header field or status that is not valid');
-      }
-    });
+  refuse(code: ErrorCode, detail: string, status?: number): void {
+    const { decision } = this.outcome;
+    this.outcome.code = code;
+    const headers = decision?.kind === 'forward' ? decision.headers : [];
+    const refusal = problem(code, detail, this.client.head.requestId, headers, status);
+    this.respond(refusal.status, linesOf(refusal.headers), bytesOf(refusal.body), false);
   }
 
-  onData(chunk: Buffer): boolean {
-    return this.run(() => this.answer.write(chunk)) ?? false;
+  /** The whole answer was written. */
+  answered(): void {
+    if (this.client.answer.blocked) this.takenBy = this.engine.sweptAt + BOUNDS.stallMs;
+    this.client.answered();
   }
 
-  onEnd(): void {
-    this.run(() => {
-      this.over = true;
-      this.answer.end();
-    });
-  }
-
-  onFailure(failure: UpstreamFailure): void {
-    this.run(() => {
-      if (this.over) return;
-      this.parts.log.debug(
-        { err: failure.error, kind: failure.kind, target: this.outcome.target?.origin, requestId: this.head.requestId },
-        'an attempt failed',
-      );
-      if (this.answer.begun) this.destroy();
-      else if (!this.retry(failure)) this.giveUp(failure);
-    });
-  }
-
-  private run<T>(step: () => T): T | undefined {
+  /** A bug costs the request that met it, or the connection if that was answered already. */
+  crash(error: unknown): void {
+    const { engine, client, relay } = this;
+    engine.fault(error, this.active ? client.head.requestId : null);
+    // what was read with it may be lost: nothing that follows on this connection could be told apart any more
+    client.framing.close = true;
     try {
-      return step();
-    } catch (error) {
-      this.parts.fault(error, this.head.requestId);
-      this.fail();
-      return undefined;
+      relay.abort();
+      if (!this.active) client.destroy();
+      else if (!client.answer.begun)
+        this.refuse('internal', 'a fault of the gateway; its log says more under the request id');
+      else client.reset();
+    } catch (another) {
+      engine.fault(another, null);
+      client.reset();
     }
   }
 
-  private fail(): void {
-    try {
-      this.attempt?.abort();
-      if (this.over || this.answer.begun) this.destroy();
-      else this.refuse('internal', 'a fault of the gateway; its log says more under the request id');
-    } catch (error) {
-      this.parts.fault(error, this.head.requestId);
-      this.request.socket.destroy();
-    }
+  /** @param now monotonic milliseconds */
+  checkTimes(now: number): void {
+    if (!this.active) return;
+    if (this.takenBy !== 0 && this.takenBy < now) this.client.reset();
+    else this.relay.checkTimes(now);
+  }
+
+  onClientDrain(): void {
+    if (this.takenBy !== 0) this.client.answered();
+    else this.relay.onClientDrain();
+  }
+
+  onBody(bytes: Buffer, from: number, end: number): void {
+    this.relay.onBody(bytes, from, end);
+  }
+
+  onBodyEnd(): void {
+    this.relay.onBodyEnd();
+  }
+
+  onBodyFault(detail: string): void {
+    this.relay.abort();
+    if (this.client.answer.begun) return this.client.reset();
+    this.client.framing.close = true;
+    this.refuse('bad_request', detail);
+  }
+
+  onBodyTooLarge(maxBytes: number): void {
+    this.relay.abort();
+    if (this.client.answer.begun) this.client.reset();
+    else this.refuse('body_too_large', bodyLimitText(maxBytes));
+  }
+
+  onTunnelData(bytes: Buffer): void {
+    this.relay.onTunnelData(bytes);
+  }
+
+  onTunnelEnd(): void {
+    this.relay.onTunnelEnd();
   }
 
   private decide(): void {
-    if (this.over) return;
-    const { state, leases, wallMs } = this.parts;
-    const decision = decide(this.head, state, leases, wallMs());
+    const { state, leases, wallMs } = this.engine;
+    const decision = decide(this.client.head, state, leases, wallMs());
     if (decision.kind === 'wait') {
-      void leases.fetch(decision.subscription, decision.limits).then(() => this.run(() => this.decide()));
+      this.fetch(leases.fetch(decision.subscription, decision.limits));
       return;
     }
     this.outcome.decision = decision;
-    if (decision.kind === 'respond') {
-      this.outcome.code = decision.code;
-      this.send(decision.status, decision.headers, decision.body);
+    if (decision.kind === 'forward') {
+      if (decision.uri === null || !this.answerKept(decision)) this.relay.start(decision);
       return;
     }
-    const target = this.parts.pools.choose(decision.api.upstream, this.tried);
-    if (target) this.forward(decision, target);
+    this.outcome.code = decision.code;
+    this.respond(decision.status, linesOf(decision.headers), bytesOf(decision.body), isDated(decision.headers));
   }
 
-  private forward(forward: Forward, target: CompiledTarget): void {
-    const { pools, now } = this.parts;
-    const { upstream } = forward.api;
-    const length = bodyLength(this.request);
-    this.tried.add(target);
-    this.attempts += 1;
-    this.outcome.target = target;
-    this.outcome.sentAt = now();
-    const upload = length === 0 ? null : new UploadBody(this.request, forward.route.policies.maxBodyBytes, this);
-    this.upload = upload;
-    const path = target.path + forward.path;
-    const caller = {
-      address: this.head.remoteAddress,
-      host: this.request.headers.host ?? '',
-      requestId: this.head.requestId,
+  /** @returns whether an answer is kept that will do */
+  private answerKept(forward: Forward): boolean {
+    const { cache, now } = this.engine;
+    const hit = cache.lookup(this.client.head, forward, now());
+    if (!hit) return false;
+    this.respond(hit.status, keptLines(hit.headers, forward), hit.body.toString('latin1'), true);
+    return true;
+  }
+
+  /** Decides again when the tokens are there, or cannot be had. */
+  private fetch(tokens: Promise<void>): void {
+    const { turn } = this;
+    const goOn = (): void => {
+      if (!this.active || this.turn !== turn) return;
+      try {
+        this.decide();
+      } catch (error) {
+        this.crash(error);
+      }
     };
-    const outgoing = {
-      method: this.head.method,
-      path: path.startsWith('/') ? path : `/${path}`,
-      headers: upstreamHeaders(this.request.rawHeaders, forward, caller, length === 0 ? null : length),
-      body: upload,
-      timeoutMs: upstream.connectTimeoutMs + upstream.responseTimeoutMs,
-      excused: () => upload?.starved === true,
-    };
-    const pool = pools.acquire(target, upstream);
-    this.attempt = new Attempt(outgoing, this, (unreachable) => pools.release(pool, unreachable));
-    this.attempt.start(pool);
-  }
-
-  onWanted(): void {
-    this.run(() => this.answer.takeBody());
-  }
-
-  onProgress(): void {
-    this.run(() => this.attempt?.refresh());
-  }
-
-  onTooLarge(maxBytes: number): void {
-    this.run(() => {
-      if (this.over) return;
-      this.attempt?.abort();
-      if (this.answer.begun) this.destroy();
-      else this.refuse('body_too_large', bodyLimitText(maxBytes));
+    tokens.then(goOn, (error: unknown) => {
+      if (this.active && this.turn === turn) this.crash(error);
     });
   }
 
-  /**
-   * Another target for what was not sent; any for what may be sent twice. What took too long is not sent again: that
-   * would double the load of an upstream that has too much already.
-   */
-  private retry({ kind }: UpstreamFailure): boolean {
-    const { decision } = this.outcome;
-    if (decision?.kind !== 'forward' || kind === 'timeout') return false;
-    const { upstream } = decision.api;
-    if (this.attempts > upstream.retries) return false;
-    if (kind === 'broken') {
-      if (!IDEMPOTENT.has(this.head.method) || this.upload !== null) return false;
-      if (this.tried.size === upstream.targets.length) this.tried.clear();
-    }
-    const target = this.parts.pools.choose(upstream, this.tried);
-    if (target) this.forward(decision, target);
-    return target !== null;
+  /** An answer that no upstream is asked for. @param body one character per byte @param dated Date is among the fields */
+  private respond(status: number, fields: string, body: string, dated: boolean): void {
+    const { answer, head } = this.client;
+    answer.closing ||= this.client.mustClose();
+    const bodiless = head.method === 'HEAD' || status === 204 || status === 304;
+    answer.begin(status, fields, head.requestId, body.length, bodiless, head.old, dated);
+    answer.endWith(body);
+    if (this.active) this.answered();
   }
 
-  private giveUp({ kind, error }: UpstreamFailure): void {
-    const { decision } = this.outcome;
-    const upstream = decision?.api?.upstream;
-    if (kind === 'timeout')
-      this.refuse('upstream_timeout', `the upstream did not answer within ${upstream?.responseTimeoutMs} ms`);
-    else if ((error as { code?: string }).code === 'UND_ERR_CONNECT_TIMEOUT')
-      this.refuse('upstream_timeout', `the upstream could not be reached within ${upstream?.connectTimeoutMs} ms`);
-    else if (kind === 'broken')
-      this.refuse('upstream_failed', 'the upstream broke the connection, or answered with something that is not HTTP');
-    else if (this.tried.size === upstream?.targets.length)
-      this.refuse('no_healthy_upstream', 'no target of the API can be connected to from this region');
-    else this.refuse('upstream_failed', 'the upstream refused the connection');
+  private conclude(status: number): void {
+    this.active = false;
+    this.takenBy = 0;
+    this.engine.metrics.inFlight -= 1;
+    this.outcome.report(this.engine, this.client.head, status);
+    // an idle connection keeps no release alive that was replaced, and no body
+    this.outcome.begin(0);
+    this.relay.clear();
   }
+}
 
-  private refuse(code: ErrorCode, detail: string, status?: number): void {
-    this.outcome.code = code;
-    const { decision } = this.outcome;
-    const refusal = problem(
-      code,
-      detail,
-      this.head.requestId,
-      decision?.kind === 'forward' ? decision.headers : [],
-      status,
-    );
-    this.send(refusal.status, refusal.headers, refusal.body);
-  }
+/** A text as one character per byte of its UTF-8, which is how heads and bodies leave together. */
+function bytesOf(text: string): string {
+  return Buffer.byteLength(text) === text.length ? text : Buffer.from(text).toString('latin1');
+}
 
-  /** An answer of the gateway itself. */
-  private send(status: number, headers: HeaderList, body: string): void {
-    this.over = true;
-    this.answer.send(status, headers, body);
-  }
-
-  private destroy(): void {
-    this.over = true;
-    this.attempt?.abort();
-    this.answer.reset();
-  }
+/** A mock may say when it is of. */
+function isDated(headers: HeaderList): boolean {
+  return headers.some((name, i) => i % 2 === 0 && name.toLowerCase() === 'date');
 }

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type IncomingMessage, request as httpRequest } from 'node:http';
 import type { Socket } from 'node:net';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { freePorts, type RecordingUpstream, recordingUpstream, until } from '#harness';
 import type { Definition } from '#model';
 import { call, exchange, RawClient, type RawServer, rawServer } from '../../testing/clients.js';
@@ -106,21 +106,18 @@ describe('G3 an upstream that', () => {
     expect(await get()).toMatchObject({ status: 200, text: 'ok' });
   });
 
-  it('waits for a slow body is given the time that the client takes', async () => {
-    load([upstream.url], { connectTimeoutMs: 100, responseTimeoutMs: 100 });
-    const client = await RawClient.open(gateway.port);
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-    try {
-      client.write('POST /weather/v1/a HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello');
-      await until(() => gateway.pools.outstanding === 1, { what: 'the request to be on its way' });
-      vi.advanceTimersByTime(700); // longer than all timeouts of the API together
-      client.write('world');
-      await client.has('"body":"helloworld"');
-    } finally {
-      vi.useRealTimers();
-    }
-    client.socket.destroy();
-  });
+  it.each([10, 100_000])(
+    'waits for a slow body of %d bytes is given the time that the client takes',
+    async (length) => {
+      load([upstream.url], { connectTimeoutMs: 100, responseTimeoutMs: 100 });
+      const client = await RawClient.open(gateway.port);
+      client.write(`POST /weather/v1/a HTTP/1.1\r\nHost: a\r\nContent-Length: ${length}\r\n\r\nhello`);
+      await new Promise((resolve) => setTimeout(resolve, 700)); // longer than all timeouts of the API together
+      client.write('w'.repeat(length - 5));
+      await client.has('HTTP/1.1 200');
+      client.socket.destroy();
+    },
+  );
 
   it('breaks before it answers is asked once more for GET, and never for POST or with a body', async () => {
     upstream.fault = { kind: 'reset', at: 'head' };
@@ -148,6 +145,16 @@ describe('G3 an upstream that', () => {
     ['a long field', `HTTP/1.1 200 OK\r\nX: ${'y'.repeat(100_000)}\r\n\r\n`],
     ['a switch of protocols', 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n'],
     ['a status that is none', 'HTTP/1.1 099 No\r\nContent-Length: 0\r\n\r\n'],
+    ['length and chunks', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
+    ['another transfer coding', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n'],
+    ['a list of lengths', 'HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nab'],
+    ['a folded field', 'HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 0\r\n\r\n'],
+    ['bare line feeds', 'HTTP/1.1 200 OK\nContent-Length: 0\n\n'],
+    [
+      'chunks that are none, in the same breath',
+      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nzz\r\n',
+    ],
+    ['interim answers without end', 'HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(100)],
   ])('answers with %s is answered for with 502', async (_, bytes) => {
     const server = await raw((socket) => socket.on('data', () => socket.end(bytes)));
     load([server.url]);
@@ -158,13 +165,15 @@ describe('G3 an upstream that', () => {
   it.each([
     ['by length', 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf'],
     ['in chunks', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n'],
-    ['in bad chunks', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nzz\r\n'],
-  ])('breaks in the middle of a body %s breaks the connection of the client: nothing looks whole', async (_, bytes) => {
-    const server = await raw((socket) => socket.on('data', () => socket.end(bytes)));
+    ['by garbage', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n', 'zz\r\n'],
+  ])('breaks in the middle of a body %s breaks the connection of the client: nothing looks whole', async (...row) => {
+    const [, bytes, more = ''] = row;
+    const server = await raw((socket) => socket.on('data', () => socket.write(bytes)));
     load([server.url]);
     const request = httpRequest({ port: gateway.port, path: '/weather/v1/a', agent: false }).end();
     const [response] = (await once(request, 'response')) as [IncomingMessage];
     request.on('error', () => undefined); // told to the response as well
+    server.sockets[0]?.end(more);
     await expect(response.toArray()).rejects.toThrow('aborted');
   });
 
@@ -218,7 +227,7 @@ describe('a client that goes away', () => {
     const server = await raw((socket) => socket.on('close', () => (broken = true)).resume());
     load([server.url]);
     const client = await RawClient.open(gateway.port);
-    client.write('POST /weather/v1/a HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nsome');
+    client.write('POST /weather/v1/a HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nsome');
     await until(() => server.sockets[0], { what: 'the upstream to be asked' });
     client.socket.destroy();
     await until(() => broken && gateway.pools.outstanding === 0, { what: 'the upload to be broken off' });
@@ -262,6 +271,24 @@ describe('a fault of the gateway itself', () => {
     pools[method] = right as never;
     expect((await get()).status).toBe(200);
     expect(gateway.metrics).toMatchObject({ faults: 1, inFlight: 0 });
+  });
+
+  it('ends the connection with the answer that tells of it: what was read with the request is looked at by nobody', async () => {
+    load([upstream.url]);
+    const { pools } = gateway;
+    const right = pools.acquire.bind(pools);
+    pools.acquire = () => {
+      pools.acquire = right;
+      throw new Error('a bug');
+    };
+    const body = 'GET /weather/v1/smuggled HTTP/1.1\r\nHost: a\r\n\r\n';
+    const text = await exchange(
+      gateway.port,
+      `POST /weather/v1/a HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n${body}${body}`,
+    );
+    expect(text).toMatch(/^HTTP\/1.1 500 [\s\S]*Connection: close/);
+    expect(text.match(/HTTP\/1.1 /g)).toHaveLength(1);
+    expect(upstream.requests).toEqual([]);
   });
 
   it('after the answer costs the connection', async () => {

@@ -1,8 +1,8 @@
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Registry } from 'prom-client';
 import type { ErrorCode } from '#model';
+import { LatencyHistogram } from './latency-histogram.js';
 
-const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 /** What a request that fits no API is counted under. */
 const NO_API = 'none';
 
@@ -99,8 +99,8 @@ export class GatewayMetrics {
     });
   }
 
-  private histogram(name: string, help: string): Histogram {
-    return new Histogram({ name, help, buckets: SECONDS, registers: [this.registry] });
+  private histogram(name: string, help: string): LatencyHistogram {
+    return new LatencyHistogram(name, help, this.registry);
   }
 
   private gauge(name: string, help: string, value: () => number, worker?: string): void {

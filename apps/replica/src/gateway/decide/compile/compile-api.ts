@@ -1,4 +1,13 @@
-import { type ApiId, apiIdOf, type Definition, parseTemplate, type Policies, type Route, type Target } from '#model';
+import {
+  ANY_METHOD,
+  type ApiId,
+  apiIdOf,
+  type Definition,
+  parseTemplate,
+  type Policies,
+  type Route,
+  type Target,
+} from '#model';
 import { type Cors, compileCors } from '../cors.js';
 import { type CredentialPlaces, compileCredential } from '../credential.js';
 import { applyEdits, compileEdits, type HeaderEdits } from '../header-edits.js';
@@ -46,6 +55,8 @@ export interface CompiledRoute {
   /** `GET /forecast/{city}` */
   name: string;
   secured: boolean;
+  /** null: answers are not kept. HEAD is answered by what is kept for GET, not on a route of its own */
+  cache: { ttlMs: number } | null;
   policies: CompiledPolicies;
 }
 
@@ -61,6 +72,10 @@ export interface CompiledApi {
   /** null where no route takes a credential: then nothing in a request is one */
   credential: CredentialPlaces | null;
   upstream: CompiledUpstream;
+  /** a segment of a path may have an encoded slash in it */
+  encodedSlashes: boolean;
+  /** some route keeps answers */
+  caches: boolean;
   /** an older state must not answer; null: any may */
   refuseOlderThanMs: number | null;
 }
@@ -79,9 +94,11 @@ export function compileApi(definition: Definition, digest: string, region: strin
   const policies = compilePolicies(definition.policies ?? {});
   const routes = new RouteTree<CompiledRoute>();
   let anySecured = false;
+  let caches = false;
   for (const route of definition.routes) {
     const compiled = compileRoute(route, definition, policies);
     anySecured ||= compiled.secured;
+    caches ||= compiled.cache !== null;
     const template = parseTemplate(route.path);
     if (!template.ok) throw new Error(`the route ${route.method} ${route.path} ${template.problem}`);
     routes.add(route.method, template.parts, compiled);
@@ -97,14 +114,19 @@ export function compileApi(definition: Definition, digest: string, region: strin
     policies,
     credential: anySecured ? compileCredential(definition.credential) : null,
     upstream: compileUpstream(definition.upstream, region),
+    encodedSlashes: definition.encodedSlashes === 'pass',
+    caches,
     refuseOlderThanMs: maxStaleness?.past === 'refuse' ? maxStaleness.seconds * 1000 : null,
   };
 }
 
 function compileRoute(route: Route, definition: Definition, inherited: CompiledPolicies): CompiledRoute {
+  const cache = route.policies?.cache ?? definition.policies?.cache;
+  const cacheable = route.method === 'GET' || route.method === ANY_METHOD;
   return {
     name: `${route.method} ${route.path}`,
     secured: (route.security ?? definition.security) !== 'open',
+    cache: cache && cacheable ? { ttlMs: cache.ttlSeconds * 1000 } : null,
     // a policy that a route names takes the place of the API's policy of that name, as a whole
     policies: route.policies ? compilePolicies({ ...definition.policies, ...route.policies }) : inherited,
   };

@@ -41,6 +41,33 @@ describe('CompiledState', () => {
     expect(state.revision).toBe(3);
   });
 
+  it('compiles one release for a revision that changes one, whatever else there is, and none for any other', () => {
+    const many = Array.from({ length: 500 }, (_, i) => placed(api(`api-${i}`))).flat();
+    /** Definitions that are read while a revision is loaded: what is compiled is read first. */
+    const compiled = (whole: boolean, ...ops: Parameters<MemoryState['apply']>): number => {
+      memory.apply(...ops);
+      const snapshot = memory.snapshot();
+      let count = 0;
+      state.refresh({
+        ...snapshot,
+        get: (table, key) => {
+          if (table === TABLE.release) count += 1;
+          return snapshot.get(table, key);
+        },
+        changesSince: (revision, repairs) => (whole ? null : snapshot.changesSince(revision, repairs)),
+      });
+      return count;
+    };
+    expect(compiled(false, many, planOp('gold'))).toBe(500);
+    expect(compiled(false, placed(api('api-7', { security: 'open' })))).toBe(1);
+    expect(compiled(false, planOp('gold'), planOp('silver'), keyOp(KEY), applicationOp({}))).toBe(0);
+    expect(compiled(false, placed(api('api-7', { security: 'open' })), placed(api('api-8')))).toBe(0);
+    expect(compiled(false, placed(api('api-9', { security: 'open' }), 'us-east'))).toBe(0);
+    // also when nobody can tell any more what has changed
+    expect(compiled(true, placed(api('api-9', { security: 'open' })))).toBe(1);
+    expect(state.apiCount).toBe(500);
+  });
+
   it('follows placements: of its region before the default, and of no other region', () => {
     const [everywhere, here, elsewhere] = [
       api('a'),

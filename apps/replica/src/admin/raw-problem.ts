@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
-import { problem } from '../decide/problems.js';
-import { BOUNDS } from './bounds.js';
+import { problem } from '../gateway/decide/problems.js';
+import { BOUNDS } from '../gateway/engine/bounds.js';
 
 /** What a client did that node's parser refused, for 'clientError'. */
 export function explainClientError(error: NodeJS.ErrnoException): { status: number; detail: string } {

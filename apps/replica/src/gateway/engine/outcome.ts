@@ -1,0 +1,49 @@
+import type { ErrorCode } from '#model';
+import type { CompiledTarget } from '../decide/compile/compile-api.js';
+import type { Forward, Respond } from '../decide/decision.js';
+import type { EngineView } from './engine-parts.js';
+import type { RequestParser } from './wire/request-parser.js';
+
+/** What numbers and log get to know of a request. One for all requests of a connection. */
+export class Outcome {
+  decision: Forward | Respond | null = null;
+  /** of a refusal, the upstream's failures included */
+  code: ErrorCode | null = null;
+  target: CompiledTarget | null = null;
+  /** monotonic milliseconds; the last two are below 0 where it did not come to that */
+  startedAt = 0;
+  sentAt = -1;
+  answeredAt = -1;
+
+  begin(now: number): void {
+    this.decision = this.code = this.target = null;
+    this.startedAt = now;
+    this.sentAt = this.answeredAt = -1;
+  }
+
+  /** @param status 0: the client broke it off */
+  report({ metrics, accessLog, now }: EngineView, head: RequestParser, status: number): void {
+    const { decision, code, startedAt, sentAt, answeredAt } = this;
+    const api = decision?.api?.id ?? null;
+    const end = now();
+    const upstreamMs = sentAt < 0 ? null : (answeredAt < 0 ? end : answeredAt) - sentAt;
+    metrics.count(api, status, code);
+    if (upstreamMs !== null) metrics.upstream.observe(upstreamMs / 1000);
+    // of an answer that is passed on only the time before it was asked for is the gateway's own
+    metrics.own.observe((sentAt < 0 ? end - startedAt : sentAt - startedAt) / 1000);
+    accessLog?.write({
+      requestId: head.requestId,
+      method: head.method,
+      path: head.target.split('?', 1)[0] ?? '',
+      status,
+      code,
+      api,
+      route: decision?.route?.name ?? null,
+      application: decision?.consumer?.application ?? null,
+      target: this.target?.origin ?? null,
+      address: head.remoteAddress,
+      totalMs: end - startedAt,
+      upstreamMs,
+    });
+  }
+}

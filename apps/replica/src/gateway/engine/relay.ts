@@ -1,0 +1,293 @@
+import type { ErrorCode } from '#model';
+import type { Recording } from '../decide/cache/recording.js';
+import type { CompiledTarget } from '../decide/compile/compile-api.js';
+import type { Forward } from '../decide/decision.js';
+import type { TargetPool } from '../upstream/target-pool.js';
+import type { UpstreamConnection, UpstreamUser } from '../upstream/upstream-connection.js';
+import { BOUNDS } from './bounds.js';
+import { UNKNOWN } from './client-answer.js';
+import type { ClientSide } from './client-side.js';
+import type { EngineView } from './engine-parts.js';
+import { clientLines } from './field-lines.js';
+import type { Outcome } from './outcome.js';
+import { Upload } from './upload.js';
+import { upstreamHead } from './upstream-head.js';
+import { BY_LENGTH, NO_BODY, type ResponseParser } from './wire/response-parser.js';
+
+/** Methods that may be sent twice (RFC 9110, 9.2.2). */
+const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
+
+/** `unsent`: no byte of the request left, so that it may be sent elsewhere whatever it is. */
+type FailureKind = 'unsent' | 'broken' | 'timeout';
+
+/** Whose request it is. */
+export interface RelayOwner {
+  readonly outcome: Outcome;
+  refuse(code: ErrorCode, detail: string): void;
+  onBodyTooLarge(maxBytes: number): void;
+  /** the whole answer was written */
+  answered(): void;
+  crash(error: unknown): void;
+}
+
+/** Takes a request to an upstream and its answer back: attempts, the answer as it comes, and tunnels. */
+export class Relay implements UpstreamUser {
+  tunnelling = false;
+  private forward: Forward | null = null;
+  private readonly upload: Upload;
+  private readonly tried = new Set<CompiledTarget>();
+  private attempts = 0;
+  /** from when it is asked for a connection until all is over */
+  private pool: TargetPool | null = null;
+  private connection: UpstreamConnection | null = null;
+  /** writes the answer down, to be kept */
+  private recording: Recording | null = null;
+  /** monotonic milliseconds: until when something has to move */
+  private deadline = 0;
+
+  constructor(
+    private readonly engine: EngineView,
+    private readonly client: ClientSide,
+    private readonly exchange: RelayOwner,
+  ) {
+    this.upload = new Upload(client);
+  }
+
+  start(forward: Forward): void {
+    this.forward = forward;
+    this.tunnelling = false;
+    this.attempts = 0;
+    if (this.upload.begin()) this.attempt();
+  }
+
+  /** All is over. */
+  clear(): void {
+    this.forward = null;
+    this.upload.clear();
+    if (this.tried.size > 0) this.tried.clear();
+  }
+
+  abort(): void {
+    if (this.connection) this.connection.abort();
+    else this.pool?.cancel(this);
+    this.settle(false);
+  }
+
+  onBody(bytes: Buffer, from: number, end: number): void {
+    const maxBytes = this.forward?.route.policies.maxBodyBytes ?? null;
+    if (!this.upload.take(bytes, from, end, maxBytes, this.connection)) this.exchange.onBodyTooLarge(maxBytes ?? 0);
+    else if (this.connection && !this.client.answer.begun) this.expectHead();
+  }
+
+  onBodyEnd(): void {
+    if (this.upload.streaming) this.upload.end(this.connection);
+    else this.attempt();
+  }
+
+  /** @param now monotonic milliseconds */
+  checkTimes(now: number): void {
+    if (!this.pool || this.deadline >= now) return;
+    const { client } = this;
+    if (client.answer.begun) {
+      // the rest of the answer does not come, or is not taken, or nobody says anything in a tunnel
+      this.abort();
+      if (this.tunnelling) client.destroy();
+      else client.reset();
+    } else if (client.starved) {
+      this.expectHead();
+    } else {
+      this.abort();
+      this.giveUp('timeout', null, false);
+    }
+  }
+
+  onClientDrain(): void {
+    this.connection?.resume();
+    this.expectMore();
+  }
+
+  onTunnelData(bytes: Buffer): void {
+    this.expectMore();
+    if (this.connection && !this.connection.write(bytes)) this.client.blockBody();
+  }
+
+  onTunnelEnd(): void {
+    this.connection?.endWriting();
+  }
+
+  onConnection(connection: UpstreamConnection): void {
+    const { forward, pool, upload, client } = this;
+    const { target } = this.exchange.outcome;
+    this.connection = connection;
+    if (!forward || !pool || !target) throw new Error('a connection came without a request');
+    const head = upstreamHead(client, forward, target, pool);
+    if (upload.streaming) {
+      connection.send(head, false, false, false);
+      client.streamBody();
+    } else {
+      const { method } = client.head;
+      connection.send(head + upload.text, method === 'HEAD', client.framing.upgrade, true);
+    }
+  }
+
+  onUnreachable(error: Error, timedOut: boolean): void {
+    this.settle(true);
+    this.fail('unsent', error, timedOut);
+  }
+
+  /** It may be sent anywhere, and as often as it takes: each of the connections that can end so does it once. */
+  onUnsent(): void {
+    this.settle(false);
+    this.attempts -= 1;
+    this.tried.clear();
+    this.attempt();
+  }
+
+  onHead(response: ResponseParser): void {
+    const { client, forward, engine } = this;
+    const { answer, head } = client;
+    if (!forward) throw new Error('an answer came without a request');
+    const { outcome } = this.exchange;
+    outcome.answeredAt = engine.now();
+    if (forward.uri !== null) this.record(response, forward);
+    const lines = clientLines(response, forward);
+    if (response.status === 101) {
+      this.tunnelling = true;
+      answer.switchProtocols(lines, head.requestId);
+      client.tunnel();
+    } else {
+      answer.closing = client.mustClose();
+      const { status, framing, hasDate } = response;
+      const length = framing === BY_LENGTH || framing === NO_BODY ? response.length : UNKNOWN;
+      const bodiless = head.method === 'HEAD' || status === 204 || status === 304;
+      answer.begin(status, lines, head.requestId, length, bodiless, head.old, hasDate);
+    }
+    this.expectMore();
+  }
+
+  onData(bytes: Buffer, from: number, end: number): void {
+    this.expectMore();
+    this.recording?.write(bytes.subarray(from, end));
+    if (this.tunnelling) this.client.answer.pass(bytes, from, end);
+    else this.client.answer.data(bytes, from, end);
+  }
+
+  onPause(): void {
+    const { answer } = this.client;
+    answer.flush();
+    if (!answer.blocked) return;
+    this.connection?.pause();
+    this.deadline = this.engine.sweptAt + BOUNDS.stallMs;
+  }
+
+  onEnd(): void {
+    if (this.tunnelling) {
+      this.client.endTunnel(false);
+      return;
+    }
+    this.recording?.end();
+    this.settle(false);
+    this.client.answer.end();
+    this.exchange.answered();
+  }
+
+  onFailure(error: Error): void {
+    this.settle(false);
+    if (this.tunnelling) this.client.endTunnel(true);
+    else this.fail('broken', error, false);
+  }
+
+  onFault(error: unknown): void {
+    this.exchange.crash(error);
+  }
+
+  onDrain(): void {
+    this.client.unblockBody();
+  }
+
+  private attempt(): void {
+    const { engine, forward, tried } = this;
+    const { outcome } = this.exchange;
+    if (!forward) throw new Error('there is nothing to be forwarded');
+    const { upstream } = forward.api;
+    const target = engine.pools.choose(upstream, tried);
+    if (!target) return this.exchange.refuse('no_healthy_upstream', 'the API has no target in this region');
+    tried.add(target);
+    this.attempts += 1;
+    outcome.target = target;
+    outcome.sentAt = engine.now();
+    this.deadline = outcome.sentAt + upstream.connectTimeoutMs + upstream.responseTimeoutMs;
+    this.pool = engine.pools.acquire(target, upstream);
+    this.pool.request(this);
+  }
+
+  private record(response: ResponseParser, forward: Forward): void {
+    const { cache, wallMs } = this.engine;
+    const { sentAt, answeredAt } = this.exchange.outcome;
+    const answer = { status: response.status, headers: response.list() };
+    this.recording = cache.record(this.client.head, forward, answer, { sentAt, now: answeredAt, wallMs: wallMs() });
+  }
+
+  private settle(unreachable: boolean): void {
+    this.connection = null;
+    // of an answer that is whole nothing is left to be broken off
+    this.recording?.abort();
+    this.recording = null;
+    const { pool } = this;
+    this.pool = null;
+    if (pool) this.engine.pools.release(pool, unreachable);
+  }
+
+  /** The time to the head begins anew: bytes of the body go on, or the client takes its time with them. */
+  private expectHead(): void {
+    const upstream = this.forward?.api.upstream;
+    if (upstream) this.deadline = this.engine.sweptAt + upstream.connectTimeoutMs + upstream.responseTimeoutMs;
+  }
+
+  private expectMore(): void {
+    this.deadline = this.engine.sweptAt + (this.tunnelling ? BOUNDS.tunnelIdleMs : BOUNDS.upstreamStallMs);
+  }
+
+  private fail(kind: FailureKind, error: Error, timedOut: boolean): void {
+    const { client, engine } = this;
+    const { requestId } = client.head;
+    engine.log.debug(
+      { err: error, kind, target: this.exchange.outcome.target?.origin, requestId },
+      'an attempt failed',
+    );
+    if (client.answer.begun && !client.answer.takeBack()) client.reset();
+    else if (!this.retry(kind)) this.giveUp(kind, error, timedOut);
+  }
+
+  /**
+   * Another target for what was not sent; any for what may be sent twice. What took too long is not sent again: that
+   * would double the load of an upstream that has too much already.
+   */
+  private retry(kind: FailureKind): boolean {
+    const { forward, tried } = this;
+    if (!forward || kind === 'timeout') return false;
+    const { targets, retries } = forward.api.upstream;
+    if (this.attempts > retries) return false;
+    if (kind === 'broken') {
+      if (!IDEMPOTENT.has(this.client.head.method) || this.client.framing.length !== 0) return false;
+      if (tried.size === targets.length) tried.clear();
+    }
+    if (tried.size === targets.length) return false;
+    this.attempt();
+    return true;
+  }
+
+  private giveUp(kind: FailureKind, error: Error | null, timedOut: boolean): void {
+    const upstream = this.forward?.api.upstream;
+    const refuse = (code: ErrorCode, detail: string): void => this.exchange.refuse(code, detail);
+    if (kind === 'timeout')
+      refuse('upstream_timeout', `the upstream did not answer within ${upstream?.responseTimeoutMs} ms`);
+    else if (timedOut || (error as { code?: string } | null)?.code === 'ETIMEDOUT')
+      refuse('upstream_timeout', `the upstream could not be reached within ${upstream?.connectTimeoutMs} ms`);
+    else if (kind === 'broken')
+      refuse('upstream_failed', 'the upstream broke the connection, or answered with something that is not HTTP');
+    else if (this.tried.size === upstream?.targets.length)
+      refuse('no_healthy_upstream', 'no target of the API can be connected to from this region');
+    else refuse('upstream_failed', 'the upstream refused the connection');
+  }
+}

@@ -1,0 +1,78 @@
+import { ChunkedDecoder } from './wire/chunked-decoder.js';
+import { CHUNKED, type RequestFraming } from './wire/request-framing.js';
+
+/** Who wants a body, part by part. Bytes are valid during the call only. */
+export interface BodyReader {
+  /** @param from, end of the part in `bytes` */
+  onBody(bytes: Buffer, from: number, end: number): void;
+  onBodyFault(detail: string): void;
+}
+
+const COLLECTING = 1;
+const STREAMING = 2;
+const SKIPPING = 3;
+
+/** The body of one request after the other, as its framing says. */
+export class RequestBody {
+  complete = true;
+  private use = 0;
+  private left = 0;
+  private readonly decoder = new ChunkedDecoder();
+
+  constructor(
+    private readonly framing: RequestFraming,
+    private readonly reader: BodyReader,
+  ) {}
+
+  begin(): void {
+    const { length } = this.framing;
+    this.use = 0;
+    this.left = length;
+    this.complete = length === 0;
+    if (length === CHUNKED) this.decoder.reset();
+  }
+
+  /** It goes on as it comes. */
+  get streaming(): boolean {
+    return this.use === STREAMING;
+  }
+
+  /** It is read only to find its end. */
+  get unwanted(): boolean {
+    return this.use === SKIPPING;
+  }
+
+  collect(): void {
+    this.use = COLLECTING;
+  }
+
+  stream(): void {
+    this.use = STREAMING;
+  }
+
+  skip(): void {
+    this.use = SKIPPING;
+  }
+
+  /** @returns where to read on; after a fault, the end of `bytes` */
+  read(bytes: Buffer, from: number): number {
+    if (this.framing.length === CHUNKED) return this.readChunks(bytes, from);
+    const at = Math.min(bytes.length, from + this.left);
+    this.left -= at - from;
+    this.complete = this.left === 0;
+    if (this.use !== SKIPPING) this.reader.onBody(bytes, from, at);
+    return at;
+  }
+
+  private readChunks(bytes: Buffer, from: number): number {
+    const { decoder } = this;
+    const at = decoder.read(bytes, from, bytes.length);
+    if (decoder.faulty) {
+      this.reader.onBodyFault('the body has chunks that are not valid');
+      return bytes.length;
+    }
+    this.complete = decoder.done;
+    if (decoder.end > decoder.from && this.use !== SKIPPING) this.reader.onBody(bytes, decoder.from, decoder.end);
+    return at;
+  }
+}
