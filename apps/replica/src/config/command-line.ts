@@ -18,6 +18,8 @@ Settings are environment variables, or lines NAME: value of the YAML file that H
   HELIO_TRUSTED_KEYS                public keys in base64 with commas between them, or file:///path [what the master tells]
   GATEWAY_PORT [9080]  ADMIN_PORT [9180]  HELIO_BIND [0.0.0.0]  HELIO_ADMIN_BIND [HELIO_BIND]
   HELIO_POLL_SECONDS [2]  HELIO_STREAM_POLL_SECONDS [60]   between looks at the store, without and with the master's stream
+  HELIO_MAX_CONNECTIONS [10000]  HELIO_MAX_HEAD_BYTES [16384]  HELIO_MAX_BODY_MB [1024]  HELIO_MAX_REQUESTS [100000]
+  HELIO_MAX_PIPELINED [64]  HELIO_HEAD_SECONDS [10]  HELIO_BODY_SECONDS [60]  HELIO_BODY_RATE [500]  HELIO_IDLE_SECONDS [65]   what clients may cost
   HELIO_WORKERS [cores]  HELIO_CACHE_MB [64, each worker]  HELIO_LOG_LEVEL [info]  HELIO_ACCESS_LOG [off]
 `;
 

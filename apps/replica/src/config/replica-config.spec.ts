@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { newSigningKeyPem, signerFromPem } from '#artifacts';
 import { ConfigError } from '#platform';
+import { LIMITS } from '../gateway/engine/limits.js';
 import { writeIdentity } from '../identity/identity.js';
 import { temporaryDirectory } from '../testing/state-fixture.js';
 import { VERSION } from '../version.js';
@@ -135,6 +136,39 @@ describe('replicaConfig', () => {
       given({ HELIO_STATE_DIR, ARTIFACT_STORE: 'file:///other', HELIO_TRUSTED_KEYS: other }),
     );
     expect(configured).toMatchObject({ storeUrl: 'file:///other', trustedKeys: [other] });
+  });
+
+  it('takes what clients may cost from settings, each with a default', () => {
+    const enough = { ARTIFACT_STORE: 'file:///s', HELIO_TRUSTED_KEYS: KEY };
+    expect(replicaConfig(given(enough)).limits).toEqual(LIMITS);
+    const env = {
+      HELIO_MAX_CONNECTIONS: '5',
+      HELIO_MAX_HEAD_BYTES: '2048',
+      HELIO_MAX_BODY_MB: '7',
+      HELIO_MAX_REQUESTS: '3',
+      HELIO_MAX_PIPELINED: '2',
+      HELIO_HEAD_SECONDS: '1',
+      HELIO_BODY_SECONDS: '2',
+      HELIO_BODY_RATE: '0',
+      HELIO_IDLE_SECONDS: '4',
+    };
+    expect(replicaConfig(given({ ...enough, ...env })).limits).toEqual({
+      connections: 5,
+      headBytes: 2048,
+      bodyBytes: 7 * 1024 * 1024,
+      requests: 3,
+      pipelined: 2,
+      headMs: 1000,
+      stallMs: 2000,
+      bodyRate: 0,
+      idleMs: 4000,
+    });
+    const wrong = { HELIO_MAX_CONNECTIONS: '0', HELIO_MAX_BODY_MB: '1.5', HELIO_HEAD_SECONDS: '10s' };
+    expect(faults(given({ ...enough, ...wrong }))).toEqual([
+      'HELIO_MAX_CONNECTIONS: must be a whole number from 1 to 1000000',
+      'HELIO_MAX_BODY_MB: must be a whole number from 1 to 1048576',
+      'HELIO_HEAD_SECONDS: must be a whole number from 1 to 600',
+    ]);
   });
 
   it('names every fault in one message, of single settings and of what they mean together', () => {

@@ -3,7 +3,9 @@ import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openStore, type S3Settings, StoreError, TrustedKeys } from '#artifacts';
 import { ConfigError, type FieldFault, type LogLevel, loadConfig } from '#platform';
+import type { Limits } from '../gateway/engine/limits.js';
 import { type Identity, readIdentity } from '../identity/identity.js';
+import { limitsOf } from './limit-settings.js';
 import { SETTINGS_OF_OTHERS, type Settings, settings } from './settings.js';
 
 /** Everything that this process was told, checked and frozen. */
@@ -28,6 +30,8 @@ export interface ReplicaConfig {
   workers: number;
   /** answers of upstreams that one worker may keep */
   cacheBytes: number;
+  /** what clients may cost each worker */
+  limits: Limits;
   gatewayPort: number;
   adminPort: number;
   bind: string;
@@ -85,6 +89,7 @@ function configOf(given: Settings, identity: Identity | null): ReplicaConfig {
     trustedKeys: trustedKeysOf(given.HELIO_TRUSTED_KEYS),
     workers: given.HELIO_WORKERS,
     cacheBytes: given.HELIO_CACHE_MB * 1024 * 1024,
+    limits: limitsOf(given),
     gatewayPort: given.GATEWAY_PORT,
     adminPort: given.ADMIN_PORT,
     bind: given.HELIO_BIND,

@@ -1,4 +1,5 @@
 import type { BucketSpec, Grant } from '#throttle';
+import type { Limits } from './engine/limits.js';
 
 /** What process 1 and a gateway worker say to each other, over the channel that node:cluster gives them. */
 export interface WorkerOptions {
@@ -11,6 +12,7 @@ export interface WorkerOptions {
   logLevel: string;
   accessLog: boolean;
   cacheBytes: number;
+  limits: Limits;
 }
 
 export type ToWorker =

@@ -13,6 +13,7 @@ import { planOp } from '../testing/sample-ops.js';
 import { StateFixture } from '../testing/state-fixture.js';
 import { call } from '../testing/clients.js';
 import { applicationOp, definitionOf, keyOp, placed, SUBSCRIPTION } from '../testing/gateway-ops.js';
+import { LIMITS } from './engine/limits.js';
 import type { WorkerPool, WorkerPoolOptions } from './worker-pool.js';
 
 // Workers are processes of compiled files: the pool has to come from where these are.
@@ -50,6 +51,7 @@ function newPool(more: Partial<WorkerPoolOptions> = {}): WorkerPool {
     region: 'eu-west',
     accessLog: false,
     cacheBytes: 0,
+    limits: LIMITS,
     log: createLog('test', 'silent'),
     ...more,
   });
@@ -338,7 +340,7 @@ describe('WorkerPool', () => {
       script,
       `import { WorkerPool } from ${JSON.stringify(pathToFileURL(COMPILED).href)};
       const log = { level: 'silent', error() {}, warn() {} };
-      const pool = new WorkerPool({ workers: 2, port: 0, host: '127.0.0.1', stateDir: ${JSON.stringify(state.directory)}, region: 'eu-west', accessLog: false, cacheBytes: 0, log });
+      const pool = new WorkerPool({ workers: 2, port: 0, host: '127.0.0.1', stateDir: ${JSON.stringify(state.directory)}, region: 'eu-west', accessLog: false, cacheBytes: 0, limits: ${JSON.stringify(LIMITS)}, log });
       await pool.start();
       console.log(JSON.stringify(pool.status().map(({ pid }) => pid)));`,
     );

@@ -2,6 +2,7 @@ import cluster, { type Worker as ClusterWorker } from 'node:cluster';
 import { fileURLToPath } from 'node:url';
 import { backoffMs, deferred, type Deferred, type Logger } from '#platform';
 import { LocalCounterStore, systemClock } from '#throttle';
+import type { Limits } from './engine/limits.js';
 import { freePort, startError } from './gateway-port.js';
 import type { FromWorker, ToWorker, WorkerOptions } from './ipc.js';
 
@@ -18,6 +19,8 @@ export interface WorkerPoolOptions {
   accessLog: boolean;
   /** answers of upstreams that one worker may keep */
   cacheBytes: number;
+  /** what clients may cost each worker */
+  limits: Limits;
   log: Logger;
 }
 
@@ -209,8 +212,8 @@ export class WorkerPool {
   }
 
   private optionsOf({ name }: Slot): WorkerOptions {
-    const { host, stateDir, region, accessLog, cacheBytes, log } = this.options;
-    return { name, port: this.port, host, stateDir, region, logLevel: log.level, accessLog, cacheBytes };
+    const { host, stateDir, region, accessLog, cacheBytes, limits, log } = this.options;
+    return { name, port: this.port, host, stateDir, region, logLevel: log.level, accessLog, cacheBytes, limits };
   }
 
   private letServe(slot: Slot): void {

@@ -51,6 +51,7 @@ class Worker {
       metrics,
       log,
       accessLog,
+      limits: options.limits,
       now: monotonic,
       wallMs: Date.now,
     });

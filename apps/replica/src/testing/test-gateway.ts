@@ -5,6 +5,7 @@ import { ResponseCache } from '../gateway/decide/cache/response-cache.js';
 import { CompiledState } from '../gateway/decide/compile/compiled-state.js';
 import type { AccessLog } from '../gateway/engine/access-log.js';
 import { Engine } from '../gateway/engine/engine.js';
+import { type Limits, LIMITS } from '../gateway/engine/limits.js';
 import { GatewayMetrics } from '../gateway/engine/metrics.js';
 import { TargetPools } from '../gateway/upstream/target-pools.js';
 import { MemoryState } from './memory-state.js';
@@ -24,8 +25,8 @@ export class TestGateway {
   readonly engine: Engine;
   port = 0;
 
-  /** @param clock of limits and targets */
-  constructor(accessLog: AccessLog | null = null, clock: Clock = systemClock) {
+  /** @param clock of limits and targets @param limits other ones than without settings */
+  constructor(accessLog: AccessLog | null = null, clock: Clock = systemClock, limits: Partial<Limits> = {}) {
     this.counters = new LocalCounterStore(clock);
     this.leases = new LeaseBook(this.counters.holder('test'), clock.monotonicMs);
     this.pools = new TargetPools(clock.monotonicMs);
@@ -39,6 +40,7 @@ export class TestGateway {
       metrics,
       log,
       accessLog,
+      limits: { ...LIMITS, ...limits },
       now: clock.monotonicMs,
       wallMs: clock.wallMs,
     });

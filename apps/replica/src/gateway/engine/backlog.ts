@@ -1,5 +1,4 @@
 import type { Socket } from 'node:net';
-import { BOUNDS } from './bounds.js';
 
 const HEAD_END = Buffer.from('\r\n\r\n');
 
@@ -8,7 +7,10 @@ export class Backlog {
   private bytes: Buffer | null = null;
   private paused = false;
 
-  constructor(private readonly socket: Socket) {}
+  constructor(
+    private readonly socket: Socket,
+    private readonly maxRequests: number,
+  ) {}
 
   get empty(): boolean {
     return this.bytes === null;
@@ -48,6 +50,6 @@ export class Backlog {
     if (!bytes) return false;
     let count = 0;
     for (let at = bytes.indexOf(HEAD_END); at >= 0; at = bytes.indexOf(HEAD_END, at + HEAD_END.length)) count += 1;
-    return count > BOUNDS.pipelined;
+    return count > this.maxRequests;
   }
 }

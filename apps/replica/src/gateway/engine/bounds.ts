@@ -1,22 +1,14 @@
-/** What one client, or one upstream, may cost. */
+/** What one client, or one upstream, may cost where no setting says it; `limits.ts` has what settings say. */
 export const BOUNDS = {
-  /** first line and fields of one request, and of one answer of an upstream; trailers, too */
+  /** between two looks at all connections: how exact every time limit is */
+  sweepMs: 100,
+  /** first line and fields of one answer of an upstream, and of a request on the admin port; trailers of both sides */
   headBytes: 16 * 1024,
   /** fields of one request, and of one answer of an upstream */
   fields: 100,
-  /** connections of one worker; more are closed at once */
-  connections: 10_000,
-  /** requests that are answered on one connection, before it is closed and the next one may find another worker */
-  requests: 100_000,
-  /** requests that were sent on a connection before an earlier one was answered; one with more is broken off */
-  pipelined: 64,
-  /** from the first byte of a head to its last */
+  /** from the first byte of a head on the admin port to its last */
   headMs: 10_000,
-  /** without a byte of a body that is being sent, or taken */
-  stallMs: 60_000,
-  /** between two requests on a connection; more than load balancers wait, so that they are the ones to close */
-  idleMs: 65_000,
-  /** ... when the gateway drains: less, but longer than the next request of a busy client takes to come */
+  /** between two requests on a connection when the gateway drains: longer than the next one of a busy client takes to come */
   drainIdleMs: 300,
   /** a body of this length is read before an upstream is asked: slow clients hold none of its connections */
   collectedBytes: 16 * 1024,

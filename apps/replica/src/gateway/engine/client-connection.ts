@@ -63,13 +63,13 @@ export class ClientConnection implements ClientSide {
     private readonly onClosed: (connection: ClientConnection) => void,
   ) {
     this.caller = callerOf(socket, scheme);
-    this.head = new RequestParser(this.caller.address, scheme);
+    this.head = new RequestParser(this.caller.address, scheme, engine.limits.headBytes);
     this.outlet = new Outlet(socket);
     this.answer = new ClientAnswer(engine, this.outlet);
     this.exchange = new Exchange(engine, this);
     this.body = new RequestBody(this.framing, this.exchange);
-    this.backlog = new Backlog(socket);
-    this.ending = new Linger(socket);
+    this.backlog = new Backlog(socket, engine.limits.pipelined);
+    this.ending = new Linger(socket, engine.limits.stallMs);
     this.movedAt = engine.sweptAt;
     socket.on('data', this.onData);
     socket.on('end', () => this.guard(this.onEnd));
@@ -109,7 +109,8 @@ export class ClientConnection implements ClientSide {
 
   mustClose(): boolean {
     const { engine, framing, body } = this;
-    if (engine.draining || framing.close || framing.expectsContinue || this.requests >= BOUNDS.requests) return true;
+    if (engine.draining || framing.close || framing.expectsContinue || this.requests >= engine.limits.requests)
+      return true;
     if (body.complete) return false;
     // where the rest of a body would stand before the next request
     return body.streaming || framing.length === CHUNKED || framing.length > BOUNDS.discardedBytes;
@@ -160,15 +161,16 @@ export class ClientConnection implements ClientSide {
   }
 
   private checkTimes(now: number): void {
-    const { mode, movedAt, engine } = this;
+    const { body, mode, movedAt, engine } = this;
     if (mode === LINGER) {
       if (this.ending.isOver(now)) this.destroy();
     } else if (this.idle) {
-      if (movedAt + (engine.draining ? BOUNDS.drainIdleMs : BOUNDS.idleMs) < now) this.linger();
+      if (movedAt + (engine.draining ? BOUNDS.drainIdleMs : engine.limits.idleMs) < now) this.linger();
     } else if (mode === HEAD) {
-      if (this.headAt + BOUNDS.headMs < now) this.refuse(TOO_SLOW);
-    } else if (mode === BODY && this.starved && movedAt + BOUNDS.stallMs < now) {
-      this.destroy();
+      if (this.headAt + engine.limits.headMs < now) this.refuse(this.head.tooSlow(engine.limits.headMs));
+    } else if (this.starved && body.tooSlow(now - movedAt, this.answer.begun, engine.limits)) {
+      if (body.unwanted) this.destroy();
+      else this.exchange.onBodyFault('the body of the request comes too slowly', 408);
     } else {
       this.exchange.checkTimes(now);
     }
@@ -241,12 +243,12 @@ export class ClientConnection implements ClientSide {
     this.head.reset();
     this.answer.reset();
     this.mode = HEAD;
-    this.movedAt = this.engine.sweptAt;
     this.goOn();
   }
 
   /** Bytes are wanted again, of those that wait first. */
   private goOn(): void {
+    this.movedAt = this.engine.sweptAt; // whoever was not listened to has all his time
     if (this.reading) return;
     while (!this.backlog.empty && !this.blocked && this.mode !== WAIT && this.mode !== HOLD) {
       const bytes = this.backlog.take();
@@ -302,5 +304,3 @@ export class ClientConnection implements ClientSide {
     this.exchange.crash(error);
   }
 }
-
-const TOO_SLOW: Fault = { status: 408, detail: `the head of the request took longer than ${BOUNDS.headMs} ms` };

@@ -4,6 +4,7 @@ import type { ResponseCache } from '../decide/cache/response-cache.js';
 import type { CompiledState } from '../decide/compile/compiled-state.js';
 import type { TargetPools } from '../upstream/target-pools.js';
 import type { AccessLog } from './access-log.js';
+import type { Limits } from './limits.js';
 import type { GatewayMetrics } from './metrics.js';
 
 /** What an engine works with. */
@@ -15,6 +16,7 @@ export interface EngineParts {
   readonly metrics: GatewayMetrics;
   readonly log: Logger;
   readonly accessLog: AccessLog | null;
+  readonly limits: Limits;
   /** monotonic milliseconds */
   readonly now: () => number;
   /** milliseconds since 1970 */

@@ -3,9 +3,6 @@ import { BOUNDS } from './bounds.js';
 import { ClientConnection } from './client-connection.js';
 import type { EngineParts, EngineView } from './engine-parts.js';
 
-/** How often all connections are looked at: how exact every time limit is. */
-const SWEEP_MS = 100;
-
 /** Serves HTTP/1.1 on sockets: parses and frames, and leaves what is to be done to `decide`. */
 export class Engine implements EngineView {
   readonly state: EngineParts['state'];
@@ -15,6 +12,7 @@ export class Engine implements EngineView {
   readonly metrics: EngineParts['metrics'];
   readonly log: EngineParts['log'];
   readonly accessLog: EngineParts['accessLog'];
+  readonly limits: EngineParts['limits'];
   readonly now: EngineParts['now'];
   readonly wallMs: EngineParts['wallMs'];
   sweptAt = 0;
@@ -33,12 +31,13 @@ export class Engine implements EngineView {
     this.metrics = parts.metrics;
     this.log = parts.log;
     this.accessLog = parts.accessLog;
+    this.limits = parts.limits;
     this.now = parts.now;
     this.wallMs = parts.wallMs;
     this.pools.onFault = (error) => this.fault(error, null);
     // the end of what a client sends is not the end of what it gets
     this.server = createServer({ allowHalfOpen: true, noDelay: true, highWaterMark: 64 * 1024 });
-    this.server.maxConnections = BOUNDS.connections;
+    this.server.maxConnections = parts.limits.connections;
     this.server.on('connection', (socket: Socket) => this.serve(socket, 'http'));
   }
 
@@ -58,7 +57,7 @@ export class Engine implements EngineView {
         this.sweeper = setInterval(() => {
           this.tick();
           setImmediate(() => this.sweep());
-        }, SWEEP_MS);
+        }, BOUNDS.sweepMs);
         resolve((this.server.address() as AddressInfo).port);
       });
     });

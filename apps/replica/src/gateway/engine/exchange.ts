@@ -4,7 +4,6 @@ import { bodyLimitText, decide } from '../decide/decide.js';
 import type { Forward } from '../decide/decision.js';
 import { problem } from '../decide/problems.js';
 import { requestIdOf } from '../decide/request-head.js';
-import { BOUNDS } from './bounds.js';
 import type { ClientSide } from './client-side.js';
 import type { EngineView } from './engine-parts.js';
 import { type HeaderList, keptLines, linesOf } from './field-lines.js';
@@ -46,7 +45,9 @@ export class Exchange implements BodyReader, RelayOwner {
     this.outcome.begin(engine.now());
     engine.metrics.inFlight += 1;
     head.requestId = requestIdOf(head.values('x-request-id'), randomUUID);
-    this.decide();
+    const { bodyBytes } = engine.limits;
+    if (client.framing.length > bodyBytes) this.refuse('body_too_large', bodyLimitText(bodyBytes));
+    else this.decide();
   }
 
   /** The client is gone, or has to go. */
@@ -82,7 +83,7 @@ export class Exchange implements BodyReader, RelayOwner {
 
   /** The whole answer was written. */
   answered(): void {
-    if (this.client.answer.blocked) this.takenBy = this.engine.sweptAt + BOUNDS.stallMs;
+    if (this.client.answer.blocked) this.takenBy = this.engine.sweptAt + this.engine.limits.stallMs;
     this.client.answered();
   }
 
@@ -124,11 +125,11 @@ export class Exchange implements BodyReader, RelayOwner {
     this.relay.onBodyEnd();
   }
 
-  onBodyFault(detail: string): void {
+  onBodyFault(detail: string, status?: number): void {
     this.relay.abort();
     if (this.client.answer.begun) return this.client.reset();
     this.client.framing.close = true;
-    this.refuse('bad_request', detail);
+    this.refuse('bad_request', detail, status);
   }
 
   onBodyTooLarge(maxBytes: number): void {

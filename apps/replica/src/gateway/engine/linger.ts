@@ -11,7 +11,10 @@ export class Linger {
   private startedAt = 0;
   private sentAt = 0;
 
-  constructor(private readonly socket: Socket) {}
+  constructor(
+    private readonly socket: Socket,
+    private readonly stallMs: number,
+  ) {}
 
   begin(now: number): void {
     this.startedAt = now;
@@ -26,6 +29,6 @@ export class Linger {
   /** What is left of the answer may take its time; what the client sends after it may not. */
   isOver(now: number): boolean {
     if (this.socket.writableLength === 0) this.sentAt ||= now;
-    return this.sentAt === 0 ? this.startedAt + BOUNDS.stallMs < now : this.sentAt + BOUNDS.lingerMs < now;
+    return this.sentAt === 0 ? this.startedAt + this.stallMs < now : this.sentAt + BOUNDS.lingerMs < now;
   }
 }

@@ -74,8 +74,9 @@ export class Relay implements UpstreamUser {
   }
 
   onBody(bytes: Buffer, from: number, end: number): void {
-    const maxBytes = this.forward?.route.policies.maxBodyBytes ?? null;
-    if (!this.upload.take(bytes, from, end, maxBytes, this.connection)) this.exchange.onBodyTooLarge(maxBytes ?? 0);
+    const { bodyBytes } = this.engine.limits;
+    const maxBytes = Math.min(this.forward?.route.policies.maxBodyBytes ?? bodyBytes, bodyBytes);
+    if (!this.upload.take(bytes, from, end, maxBytes, this.connection)) this.exchange.onBodyTooLarge(maxBytes);
     else if (this.connection && !this.client.answer.begun) this.expectHead();
   }
 
@@ -177,7 +178,7 @@ export class Relay implements UpstreamUser {
     answer.flush();
     if (!answer.blocked) return;
     this.connection?.pause();
-    this.deadline = this.engine.sweptAt + BOUNDS.stallMs;
+    this.deadline = this.engine.sweptAt + this.engine.limits.stallMs;
   }
 
   onEnd(): void {

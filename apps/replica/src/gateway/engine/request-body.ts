@@ -1,4 +1,6 @@
 import { ChunkedDecoder } from './wire/chunked-decoder.js';
+import { BOUNDS } from './bounds.js';
+import type { Limits } from './limits.js';
 import { CHUNKED, type RequestFraming } from './wire/request-framing.js';
 
 /** Who wants a body, part by part. Bytes are valid during the call only. */
@@ -15,6 +17,10 @@ const SKIPPING = 3;
 /** The body of one request after the other, as its framing says. */
 export class RequestBody {
   complete = true;
+  /** bytes of it that came, without what frames them */
+  private received = 0;
+  /** how long more of it was waited for, in milliseconds */
+  private waitedMs = 0;
   private use = 0;
   private left = 0;
   private readonly decoder = new ChunkedDecoder();
@@ -26,7 +32,7 @@ export class RequestBody {
 
   begin(): void {
     const { length } = this.framing;
-    this.use = 0;
+    this.use = this.received = this.waitedMs = 0;
     this.left = length;
     this.complete = length === 0;
     if (length === CHUNKED) this.decoder.reset();
@@ -54,11 +60,25 @@ export class RequestBody {
     this.use = SKIPPING;
   }
 
+  /**
+   * Whether it comes too slowly: to be asked once a sweep while bytes of it are waited for, and not while nobody takes them.
+   *
+   * @param quietMs since the last byte came
+   * @param answered an answer has begun: an upstream that does so early talks with the client, for as long as it wants
+   */
+  tooSlow(quietMs: number, answered: boolean, { stallMs, bodyRate }: Limits): boolean {
+    this.waitedMs += BOUNDS.sweepMs;
+    if (quietMs > stallMs) return true;
+    if (bodyRate === 0 || (this.streaming && answered)) return false;
+    return this.waitedMs > stallMs + (this.received * 1000) / bodyRate;
+  }
+
   /** @returns where to read on; after a fault, the end of `bytes` */
   read(bytes: Buffer, from: number): number {
     if (this.framing.length === CHUNKED) return this.readChunks(bytes, from);
     const at = Math.min(bytes.length, from + this.left);
     this.left -= at - from;
+    this.received += at - from;
     this.complete = this.left === 0;
     if (this.use !== SKIPPING) this.reader.onBody(bytes, from, at);
     return at;
@@ -72,6 +92,7 @@ export class RequestBody {
       return bytes.length;
     }
     this.complete = decoder.done;
+    this.received += decoder.end - decoder.from;
     if (decoder.end > decoder.from && this.use !== SKIPPING) this.reader.onBody(bytes, decoder.from, decoder.end);
     return at;
   }

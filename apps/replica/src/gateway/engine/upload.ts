@@ -34,16 +34,10 @@ export class Upload {
   }
 
   /** @returns whether it is within the limit; what is above it goes nowhere */
-  take(
-    bytes: Buffer,
-    from: number,
-    end: number,
-    maxBytes: number | null,
-    connection: UpstreamConnection | null,
-  ): boolean {
+  take(bytes: Buffer, from: number, end: number, maxBytes: number, connection: UpstreamConnection | null): boolean {
     const before = this.received;
     this.received += end - from;
-    if (maxBytes !== null && this.received > maxBytes) return false;
+    if (this.received > maxBytes) return false;
     if (this.streaming) {
       if (connection && !this.send(bytes, from, end, connection)) this.client.blockBody();
       return true;

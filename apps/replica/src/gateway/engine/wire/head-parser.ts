@@ -56,6 +56,9 @@ export abstract class HeadParser {
   private readonly valueEnd = new Int32Array(BOUNDS.fields);
   private hash = 0;
 
+  /** @param maxBytes of the whole head */
+  constructor(protected readonly maxBytes: number = BOUNDS.headBytes) {}
+
   /** Reads the first line, up to its end or `end`, and lets the fields begin by `beginFields`. @returns where it stopped */
   protected abstract readLine(at: number, end: number): number;
   protected abstract tooLarge(): Fault;
@@ -68,7 +71,7 @@ export abstract class HeadParser {
   /** @returns where in `piece` the head ended; or MORE: all of it was taken; or FAULTY: `fault` says what is wrong */
   feed(piece: Buffer, from: number, end: number): number {
     const { held } = this;
-    const taken = Math.min(end - from, BOUNDS.headBytes - held);
+    const taken = Math.min(end - from, this.maxBytes - held);
     if (held === 0) {
       this.bytes = piece;
       this.base = from;
@@ -78,7 +81,7 @@ export abstract class HeadParser {
     this.scan(this.base + held + taken);
     if (this.fault) return FAULTY;
     if (this.state === COMPLETE) return from + this.at - held;
-    if (held + taken === BOUNDS.headBytes) {
+    if (held + taken === this.maxBytes) {
       this.fault = this.tooLarge();
       return FAULTY;
     }
@@ -276,7 +279,7 @@ export abstract class HeadParser {
   private keep(piece: Buffer, from: number, length: number): void {
     const needed = this.held + length;
     if (!this.own || this.own.length < needed) {
-      const grown = Buffer.allocUnsafeSlow(Math.min(BOUNDS.headBytes, Math.max(512, 2 * needed)));
+      const grown = Buffer.allocUnsafeSlow(Math.min(this.maxBytes, Math.max(512, 2 * needed)));
       if (this.own) this.own.copy(grown, 0, 0, this.held);
       this.own = grown;
     }

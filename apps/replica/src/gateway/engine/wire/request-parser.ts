@@ -1,6 +1,5 @@
 import { METHODS } from 'node:http';
 import type { RequestHead } from '../../decide/request-head.js';
-import { BOUNDS } from '../bounds.js';
 import { CR, isDigit, LF, SP, TARGET, TOKEN } from './characters.js';
 import { type Fault, HeadParser } from './head-parser.js';
 
@@ -35,8 +34,9 @@ export class RequestParser extends HeadParser implements RequestHead {
   constructor(
     readonly remoteAddress: string,
     readonly scheme: 'http' | 'https',
+    maxBytes?: number,
   ) {
-    super();
+    super(maxBytes);
   }
 
   override reset(): void {
@@ -49,8 +49,14 @@ export class RequestParser extends HeadParser implements RequestHead {
     this.target = this.slice(this.targetAt, this.targetEnd);
   }
 
+  tooSlow(ms: number): Fault {
+    return { status: 408, detail: `the head of the request took longer than ${ms} ms` };
+  }
+
   protected override tooLarge(): Fault {
-    return this.state < 0 ? TARGET_TOO_LONG : TOO_LARGE;
+    const part = this.state < 0 ? 'first line' : 'head';
+    const detail = `the ${part} of the request is larger than ${this.maxBytes} bytes`;
+    return { status: this.state < 0 ? 414 : 431, detail };
   }
 
   protected override readLine(start: number, end: number): number {
@@ -142,8 +148,3 @@ const TARGET_FAULT: Fault = {
 };
 const CONNECT_FAULT: Fault = { status: 501, detail: 'the gateway is no tunnel: CONNECT is not served' };
 const VERSION_FAULT: Fault = { status: 505, detail: 'the version of the request must be HTTP/1.1 or HTTP/1.0' };
-const TARGET_TOO_LONG: Fault = {
-  status: 414,
-  detail: `the first line of the request is larger than ${BOUNDS.headBytes} bytes`,
-};
-const TOO_LARGE: Fault = { status: 431, detail: `the head of the request is larger than ${BOUNDS.headBytes} bytes` };
