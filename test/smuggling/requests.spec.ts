@@ -13,7 +13,7 @@ let rig: Rig;
 
 beforeAll(async () => {
   upstream = await NodeUpstream.start();
-  rig = await Rig.start(upstream.url, upstream);
+  rig = await Rig.start(upstream);
 });
 
 afterAll(async () => {

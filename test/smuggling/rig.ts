@@ -81,10 +81,11 @@ export class Rig {
     readonly gateway: TestGateway,
     private readonly server: Server,
     private readonly upstream: NodeUpstream,
+    private readonly direct: boolean,
   ) {}
 
-  /** @param url what the gateway has for its upstream @param upstream where requests arrive at last */
-  static async start(url: string, upstream: NodeUpstream): Promise<Rig> {
+  /** @param upstream where requests arrive at last @param url what the gateway has for its upstream */
+  static async start(upstream: NodeUpstream, url = upstream.url): Promise<Rig> {
     const definition = definitionOf({
       security: 'open',
       routes: [{ method: '*', path: '/*' }],
@@ -92,7 +93,7 @@ export class Rig {
     });
     const gateway = await TestGateway.start(placed(definition));
     const server = createServer({ allowHalfOpen: true, noDelay: true, highWaterMark: 64 * 1024 });
-    const rig = new Rig(gateway, server, upstream);
+    const rig = new Rig(gateway, server, upstream, url === upstream.url);
     server.on('connection', (socket) => {
       rig.accepted.push(socket);
       gateway.engine.serve(socket, 'http');
@@ -138,10 +139,12 @@ export class Rig {
     expect(upstream.seen.map(({ method, path, body }) => ({ method, path, body }))).toEqual(
       passed.map(({ method, path, body = '' }) => ({ method, path, body })),
     );
-    passed.forEach(({ fields = {} }: Passed, i) => {
-      for (const [name, value] of Object.entries(fields))
-        expect(upstream.seen[i]?.fields[name] ?? null, name).toBe(value);
-    });
+    // a proxy behind the gateway has its own way with fields
+    if (this.direct)
+      passed.forEach(({ fields = {} }: Passed, i) => {
+        for (const [name, value] of Object.entries(fields))
+          expect(upstream.seen[i]?.fields[name] ?? null, name).toBe(value);
+      });
     expect([upstream.faults, gateway.metrics.faults]).toEqual([[], 0]);
     if (!tried.cut) expect(upstream.cut).toBe(0);
   }
