@@ -202,6 +202,8 @@ export class UpstreamConnection {
   /** @returns where to read on */
   private readHead(user: UpstreamUser, bytes: Buffer, from: number, end: number): number {
     const { head } = this;
+    // the answer before this one went on after its end, and the next request was given the connection meanwhile
+    if (this.outlet.pending) return this.refuse('there are bytes that answer no request', end);
     const at = head.feed(bytes, from, end);
     if (at === MORE) return end;
     const fault = at === FAULTY ? head.fault : head.conclude(this.toHead);

@@ -68,9 +68,13 @@ export class ResponseParser extends HeadParser {
       }
     }
     if (codings > 0 && (this.length >= 0 || this.old)) return BOTH_FAULT;
+    const announced = codings > 0 || this.length > 0;
+    if (announced && this.status < 200) return INTERIM_FAULT;
     // of two options that contradict each other the careful one counts
     this.keepsAlive = !this.closes && (!this.old || this.keeps);
     this.framing = this.framingOf(toHead, codings > 0);
+    // forbidden (RFC 9110, 8.6), and who announces a body may well send it
+    if (announced && this.status === 204) this.keepsAlive = false;
     return null;
   }
 
@@ -149,4 +153,5 @@ const STATUS_FAULT = fault('the status of the answer is none');
 const LENGTH_FAULT = fault('the answer has a Content-Length that is no decimal number, or several');
 const CODING_FAULT = fault('the answer has a transfer coding other than chunked');
 const BOTH_FAULT = fault('the answer has both Content-Length and Transfer-Encoding, or chunks in HTTP/1.0');
+const INTERIM_FAULT = fault('an interim answer announces a body, which it cannot have');
 const TOO_LARGE = fault('the head of the answer is too large');
