@@ -53,6 +53,8 @@ export const chunkSizes: Family = {
     broken('two bytes of anything behind the data', chunked(`5\r\nhelloXX${END}`)),
     broken('empty lines between chunks', chunked(`5\r\nhello\r\n\r\n${END}`)),
     broken('an empty line before the first chunk', chunked(`\r\n5\r\nhello\r\n${END}`)),
+    broken('an empty size for the last one', chunked(`5\r\nhello\r\n\r\n\r\n${SMUGGLED}`)),
+    broken('an empty size for the only one', chunked(`\r\n\r\n${SMUGGLED}`)),
     broken('a bare LF behind the last size', chunked(`0\n\r\n${SMUGGLED}`)),
     broken('a bare LF at the end', chunked(`0\r\n\n${SMUGGLED}`)),
     broken('a bare CR at the end', chunked(`0\r\n\r${SMUGGLED}`)),
