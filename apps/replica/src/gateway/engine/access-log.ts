@@ -21,7 +21,7 @@ export interface AccessEntry {
 
 /** JSON lines on standard output. Lines that standard output does not take in time are counted and left out. */
 export class AccessLog {
-  private dropped = 0;
+  dropped = 0;
 
   constructor(
     private readonly out: Writable,

@@ -173,9 +173,11 @@ export class Exchange implements BodyReader, RelayOwner {
 
   /** Decides again when the tokens are there, or cannot be had. */
   private fetch(tokens: Promise<void>): void {
-    const { turn } = this;
+    const { turn, engine } = this;
+    const since = engine.now();
     const goOn = (): void => {
       if (!this.active || this.turn !== turn) return;
+      engine.metrics.leaseWait.observe((engine.now() - since) / 1000);
       try {
         this.decide();
       } catch (error) {

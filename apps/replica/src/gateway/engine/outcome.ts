@@ -30,6 +30,8 @@ export class Outcome {
     metrics.count(api, status, code);
     if (upstreamMs !== null) metrics.upstream.observe(upstreamMs / 1000);
     // of an answer that is passed on only the time before it was asked for is the gateway's own
+    // a tunnel lasts as long as its ends like
+    if (status !== 101) metrics.total.observe((end - startedAt) / 1000);
     metrics.own.observe((sentAt < 0 ? end - startedAt : sentAt - startedAt) / 1000);
     accessLog?.write({
       requestId: head.requestId,
