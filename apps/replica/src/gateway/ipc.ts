@@ -11,7 +11,8 @@ export interface WorkerOptions {
   stateDir: string;
   region: string;
   logLevel: string;
-  accessLog: boolean;
+  /** share of the requests that are logged; 0: none */
+  accessLog: number;
   cacheBytes: number;
   limits: Limits;
 }

@@ -57,7 +57,7 @@ function newPool(more: Partial<WorkerPoolOptions> = {}): WorkerPool {
     host: '127.0.0.1',
     stateDir: state.directory,
     region: 'eu-west',
-    accessLog: false,
+    accessLog: 0,
     cacheBytes: 0,
     limits: LIMITS,
     log: createLog('test', 'silent'),
@@ -390,7 +390,7 @@ describe('WorkerPool', () => {
       script,
       `import { WorkerPool } from ${JSON.stringify(pathToFileURL(COMPILED).href)};
       const log = { level: 'silent', error() {}, warn() {} };
-      const pool = new WorkerPool({ workers: 2, port: 0, host: '127.0.0.1', stateDir: ${JSON.stringify(state.directory)}, region: 'eu-west', accessLog: false, cacheBytes: 0, limits: ${JSON.stringify(LIMITS)}, log });
+      const pool = new WorkerPool({ workers: 2, port: 0, host: '127.0.0.1', stateDir: ${JSON.stringify(state.directory)}, region: 'eu-west', accessLog: 0, cacheBytes: 0, limits: ${JSON.stringify(LIMITS)}, log });
       await pool.start();
       console.log(JSON.stringify(pool.status().map(({ pid }) => pid)));`,
     );

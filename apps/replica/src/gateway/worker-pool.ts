@@ -16,8 +16,8 @@ export interface WorkerPoolOptions {
   host?: string;
   stateDir: string;
   region: string;
-  /** one JSON line per request on standard output */
-  accessLog: boolean;
+  /** share of the requests that get a JSON line on standard output; 0: none */
+  accessLog: number;
   /** answers of upstreams that one worker may keep */
   cacheBytes: number;
   /** what clients may cost each worker */

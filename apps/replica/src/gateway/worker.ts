@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { createLog, type Logger, type LogLevel } from '#platform';
 import { LeaseBook } from '#throttle';
 import { openStateReader } from '../state/state-reader.js';
@@ -7,11 +8,15 @@ import { ResponseCache } from './decide/cache/response-cache.js';
 import { CompiledState } from './decide/compile/compiled-state.js';
 import { AccessLog } from './engine/access-log.js';
 import { Engine } from './engine/engine.js';
+import { LineSink } from './engine/line-sink.js';
 import { GatewayMetrics } from './engine/metrics.js';
 import type { FromWorker, ToWorker, WorkerOptions } from './ipc.js';
 import { TargetPools } from './upstream/target-pools.js';
 
 const SWEEP_MS = 250;
+/** Where lines of requests go, and how long they may still take to be written at the end. */
+const STDOUT = 1;
+const FLUSH_MS = 300;
 /** How much of what was counted a worker may take with it when it is killed. */
 const REPORT_MS = 5000;
 /** After a revision could not be read. */
@@ -39,7 +44,8 @@ class Worker {
     private readonly log: Logger,
   ) {
     this.state = new CompiledState(options.region);
-    const accessLog = options.accessLog ? new AccessLog(process.stdout, Date.now) : null;
+    const accessLog =
+      options.accessLog > 0 ? new AccessLog(new LineSink(STDOUT), options.accessLog, Math.random, Date.now) : null;
     const cache = new ResponseCache(options.cacheBytes);
     const { state, leases, pools, metrics } = this;
     this.engine = new Engine({
@@ -90,6 +96,9 @@ class Worker {
     if (this.ending) return;
     this.ending = true;
     await this.engine.drain(graceMs);
+    // connections that were broken off say so when their sockets have closed, and count until then
+    for (let i = 0; i < 2; i++) await turn();
+    await this.engine.accessLog?.flush(FLUSH_MS);
     clearInterval(this.sweeper);
     clearInterval(this.reporter);
     const report = this.metrics.report(this.engine);

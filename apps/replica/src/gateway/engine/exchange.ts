@@ -68,7 +68,7 @@ export class Exchange implements BodyReader, RelayOwner {
     const { client, engine } = this;
     client.head.requestId = randomUUID();
     client.answer.closing = true;
-    engine.metrics.count(null, status, 'bad_request');
+    this.outcome.reportUnread(engine, client.head, status);
     const { headers, body } = problem('bad_request', detail, client.head.requestId, [], status);
     this.respond(status, linesOf(headers), bytesOf(body), false);
   }
