@@ -10,6 +10,7 @@ export {
 export { type AppOptions, type AppProcess, build, startApp } from './app-process.js';
 export { type Answer, Client, UnexpectedAnswer } from './client.js';
 export { type FaultProxy, faultProxy, type StoreFault } from './fault-proxy.js';
+export { type Family, readExposition } from './exposition.js';
 export { freePorts } from './free-ports.js';
 export { type Master, type MasterOptions, startMaster } from './master.js';
 export { type Nginx, type NginxConfig, startNginx } from './nginx.js';

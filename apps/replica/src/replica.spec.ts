@@ -8,7 +8,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { afterEach, describe, expect, it } from 'vitest';
 import { openStore } from '#artifacts';
 import { ChainMaker } from '#artifacts/testing';
-import { freePorts, pauseProcess, type Replica, startApp, startReplica, until } from '#harness';
+import { freePorts, pauseProcess, readExposition, type Replica, startApp, startReplica, until } from '#harness';
 import { newKeySecret, replicaStatus, type ReplicaStatus } from '#model';
 import { writeIdentity } from './identity/identity.js';
 import { FakeMaster } from './testing/fake-master.js';
@@ -164,11 +164,11 @@ describe('a replica', () => {
       return text.includes('heliograph_gateway_revision') ? text : null; // a worker that takes long to answer is left out
     };
     const text = await until(metrics, { what: 'the numbers of the worker' });
-    expect(text).toContain('heliograph_replica_revision 2\n');
-    expect(text).toContain('heliograph_replica_applied_ops_total 6\n');
-    expect(text).toContain('heliograph_replica_sync_state{state="polling"} 1\n');
+    expect(text).toContain('heliograph_replica_revision{region="eu-west"} 2\n');
+    expect(text).toContain('heliograph_replica_applied_ops_total{region="eu-west"} 6\n');
+    expect(text).toContain('heliograph_replica_sync_state{state="polling",region="eu-west"} 1\n');
     expect(text).toMatch(/heliograph_gateway_requests_total\{.*api="weather:v1".*\} 1\n/);
-    expect(new Set(text.match(/^# TYPE \S+/gm)).size).toBe(text.match(/^# TYPE \S+/gm)?.length);
+    readExposition(text);
   });
 
   it('stops cleanly, with its workers, when the process that started it is gone', async () => {

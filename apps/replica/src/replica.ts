@@ -65,7 +65,7 @@ export class Replica {
       const { nacks } = state;
       return statusOf({ ...following.facts, region, position: served.position, nacks }, Date.now());
     };
-    const metrics = new ReplicaMetrics(status, () => state.diskBytes());
+    const metrics = new ReplicaMetrics(region, status, () => state.diskBytes());
     const following = this.#newFollowing(state, served, ask, metrics, status);
     const shelf = new ChainShelf(state, () => following.servedHead);
     const node: Node = {

@@ -42,6 +42,15 @@ describe('VERSION', () => {
 });
 
 describe('replicaConfig', () => {
+  it('takes on, off or a share for the access log', () => {
+    const place = { ARTIFACT_STORE: 'file:///var/store', HELIO_TRUSTED_KEYS: KEY };
+    const share = (text: string) => replicaConfig(given({ ...place, HELIO_ACCESS_LOG: text })).accessLog;
+    expect([share('on'), share('off'), share('0.01'), replicaConfig(given(place)).accessLog]).toEqual([1, 0, 0.01, 0]);
+    expect(faults(given({ ...place, HELIO_ACCESS_LOG: '2' }))).toEqual([
+      'HELIO_ACCESS_LOG: must be on, off, or a share like 0.01',
+    ]);
+  });
+
   it('takes a store and the keys to trust, and fills in the rest', () => {
     const config = replicaConfig(
       given({ ARTIFACT_STORE: 'file:///var/store', HELIO_TRUSTED_KEYS: `${KEY}, ${KEY}`, HELIO_BIND: '127.0.0.1' }),

@@ -36,8 +36,8 @@ export interface ReplicaConfig {
   adminPort: number;
   bind: string;
   adminBind: string;
-  /** one line per request on standard output */
-  accessLog: boolean;
+  /** share of the requests that get a line on standard output; 0: none */
+  accessLog: number;
   /** between two looks at the head: without a stream, and with one */
   pollMs: number;
   streamPollMs: number;
@@ -94,7 +94,7 @@ function configOf(given: Settings, identity: Identity | null): ReplicaConfig {
     adminPort: given.ADMIN_PORT,
     bind: given.HELIO_BIND,
     adminBind: given.HELIO_ADMIN_BIND ?? given.HELIO_BIND,
-    accessLog: given.HELIO_ACCESS_LOG === 'on',
+    accessLog: given.HELIO_ACCESS_LOG,
     pollMs: given.HELIO_POLL_SECONDS * 1000,
     streamPollMs: given.HELIO_STREAM_POLL_SECONDS * 1000,
     logLevel: given.HELIO_LOG_LEVEL,

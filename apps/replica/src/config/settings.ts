@@ -27,6 +27,12 @@ const peerUrl = z
   )
   .transform((text) => text.replace(/\/+$/, ''));
 
+/** How many of all: none, each, or one of so many. */
+const shareSetting = z
+  .string()
+  .regex(/^(on|off|0?\.\d{1,6})$/, 'must be on, off, or a share like 0.01')
+  .transform((text) => (text === 'on' ? 1 : text === 'off' ? 0 : Number(text)));
+
 /** A replica's settings as they are given; what they mean together is in `replica-config.ts`. */
 export const settings = z.strictObject({
   HELIO_ENVIRONMENT: z.string('must be given: the environment that this replica serves, like prod').pipe(environmentId),
@@ -48,7 +54,7 @@ export const settings = z.strictObject({
   ADMIN_PORT: portSetting.default(9180),
   HELIO_BIND: address.default('0.0.0.0'),
   HELIO_ADMIN_BIND: address.optional(),
-  HELIO_ACCESS_LOG: z.enum(['on', 'off'], 'must be on or off').default('off'),
+  HELIO_ACCESS_LOG: shareSetting.default(0),
   ...limitSettings,
   HELIO_POLL_SECONDS: intSetting(1, 3600).default(2),
   HELIO_STREAM_POLL_SECONDS: intSetting(1, 3600).default(60),

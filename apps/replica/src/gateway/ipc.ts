@@ -1,5 +1,6 @@
 import type { BucketSpec, Grant } from '#throttle';
 import type { Limits } from './engine/limits.js';
+import type { WorkerReport } from './engine/metric-families.js';
 
 /** What process 1 and a gateway worker say to each other, over the channel that node:cluster gives them. */
 export interface WorkerOptions {
@@ -10,7 +11,8 @@ export interface WorkerOptions {
   stateDir: string;
   region: string;
   logLevel: string;
-  accessLog: boolean;
+  /** share of the requests that are logged; 0: none */
+  accessLog: number;
   cacheBytes: number;
   limits: Limits;
 }
@@ -21,7 +23,8 @@ export type ToWorker =
   | { type: 'revision' }
   | { type: 'freshness'; headIssuedAt: number | null }
   | { type: 'granted'; id: number; grant: Grant }
-  | { type: 'metrics'; id: number }
+  /** its numbers are wanted now; answered by `numbers` with the same id */
+  | { type: 'numbers'; id: number }
   | { type: 'drain'; graceMs: number };
 
 export type FromWorker =
@@ -33,8 +36,8 @@ export type FromWorker =
   /** for the first time before it listens: what it may answer a request by, from now on */
   | { type: 'loaded'; revision: number }
   /** its last word */
-  | { type: 'ended' }
+  | { type: 'ended'; report: WorkerReport }
   | { type: 'take'; id: number; bucket: BucketSpec; want: number }
   | { type: 'give'; bucket: BucketSpec; unused: number; window: number }
-  /** of prom-client's getMetricsAsJSON */
-  | { type: 'metrics'; id: number; metrics: object[] };
+  /** what was counted since it last said so: every few seconds (id 0), and when it is asked */
+  | { type: 'numbers'; id: number; report: WorkerReport };

@@ -6,7 +6,15 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { build, freePorts, pauseProcess, type RecordingUpstream, recordingUpstream, until } from '#harness';
+import {
+  build,
+  freePorts,
+  pauseProcess,
+  readExposition,
+  type RecordingUpstream,
+  recordingUpstream,
+  until,
+} from '#harness';
 import type { Op } from '#model';
 import { createLog } from '#platform';
 import { planOp } from '../testing/sample-ops.js';
@@ -49,7 +57,7 @@ function newPool(more: Partial<WorkerPoolOptions> = {}): WorkerPool {
     host: '127.0.0.1',
     stateDir: state.directory,
     region: 'eu-west',
-    accessLog: false,
+    accessLog: 0,
     cacheBytes: 0,
     limits: LIMITS,
     log: createLog('test', 'silent'),
@@ -300,13 +308,55 @@ describe('WorkerPool', () => {
     for (let i = 0; i < 10; i++) await get();
     const metrics = async (): Promise<string | null> => {
       const all = await pool.metrics();
-      const workers = all.match(/heliograph_gateway_revision\{worker="\d+",region="eu-west"\} 1/g);
-      return workers?.length === 2 ? all : null; // one that takes long to answer is left out
+      const workers = all.match(/heliograph_gateway_revision\{process="worker-[12]",region="eu-west"\} 1/g);
+      return workers?.length === 2 ? all : null; // one that takes long to answer has not told anything yet
     };
     const text = await until(metrics, { what: 'the numbers of both workers' });
     expect(text).toContain('heliograph_gateway_requests_total{api="weather:v1",status="2xx",region="eu-west"} 10');
     expect(text).toContain('heliograph_gateway_upstream_seconds_count{region="eu-west"} 10');
-    expect(text).toMatch(/heliograph_gateway_event_loop_delay_seconds\{worker="\d+",region="eu-west"\} \d+\.\d+/);
+    expect(text).toMatch(/heliograph_process_event_loop_delay_seconds\{process="worker-1",region="eu-west"\} \d/);
+  });
+
+  it('loses no number that was shown when workers are killed, and counts what was told since', async () => {
+    await state.apply(...weather(), planOp('gold'), ...customer());
+    await start();
+    const shown = async (): Promise<Map<string, number>> => {
+      const counters = new Map<string, number>();
+      for (const [name, { type, samples }] of readExposition(await pool.metrics()))
+        for (const [series, value] of samples)
+          if (type !== 'gauge' && !name.startsWith('heliograph_process_')) counters.set(series, value);
+      return counters;
+    };
+    const requests = 'heliograph_gateway_requests_total{api="weather:v1",region="eu-west",status="2xx"}';
+    for (let i = 0; i < 10; i++) await get();
+    const before = await until(
+      async () => {
+        const now = await shown();
+        return now.get(requests) === 10 ? now : null;
+      },
+      { what: 'ten requests to be told' },
+    );
+    const pids = pool.status().map(({ pid }) => pid ?? 0);
+    for (const pid of pids) process.kill(pid, 'SIGKILL');
+    await until(() => pids.every(gone), { what: 'the workers to be gone' });
+    const between = await shown();
+    const fallen = [...before].filter(([series, value]) => !((between.get(series) ?? -1) >= value));
+    expect([fallen, between.get(requests)]).toEqual([[], 10]);
+    await until(() => listening().length === 2, { what: 'two others' });
+    for (let i = 0; i < 5; i++) await get();
+    const text = await until(
+      async () => {
+        const all = await pool.metrics();
+        return readExposition(all).get('heliograph_gateway_requests_total')?.samples.get(requests) === 15 ? all : null;
+      },
+      { what: 'fifteen requests to be told' },
+    );
+    expect(text).toContain('heliograph_gateway_worker_deaths_total{region="eu-west"} 2');
+    // the dead have no series of their own any more, and their places are taken again
+    const places = readExposition(text)
+      .get('heliograph_gateway_revision')
+      ?.labels.map((labels) => labels['process']);
+    expect(places?.sort()).toEqual(['worker-1', 'worker-2']);
   });
 
   it('lets requests under way end when it stops, and leaves no process', async () => {
@@ -340,7 +390,7 @@ describe('WorkerPool', () => {
       script,
       `import { WorkerPool } from ${JSON.stringify(pathToFileURL(COMPILED).href)};
       const log = { level: 'silent', error() {}, warn() {} };
-      const pool = new WorkerPool({ workers: 2, port: 0, host: '127.0.0.1', stateDir: ${JSON.stringify(state.directory)}, region: 'eu-west', accessLog: false, cacheBytes: 0, limits: ${JSON.stringify(LIMITS)}, log });
+      const pool = new WorkerPool({ workers: 2, port: 0, host: '127.0.0.1', stateDir: ${JSON.stringify(state.directory)}, region: 'eu-west', accessLog: 0, cacheBytes: 0, limits: ${JSON.stringify(LIMITS)}, log });
       await pool.start();
       console.log(JSON.stringify(pool.status().map(({ pid }) => pid)));`,
     );

@@ -5,6 +5,7 @@ import { LocalCounterStore, systemClock } from '#throttle';
 import type { Limits } from './engine/limits.js';
 import { freePort, startError } from './gateway-port.js';
 import type { FromWorker, ToWorker, WorkerOptions } from './ipc.js';
+import { WorkerNumbers } from './worker-numbers.js';
 
 export interface WorkerPoolOptions {
   /** how many processes */
@@ -15,8 +16,8 @@ export interface WorkerPoolOptions {
   host?: string;
   stateDir: string;
   region: string;
-  /** one JSON line per request on standard output */
-  accessLog: boolean;
+  /** share of the requests that get a JSON line on standard output; 0: none */
+  accessLog: number;
   /** answers of upstreams that one worker may keep */
   cacheBytes: number;
   /** what clients may cost each worker */
@@ -49,7 +50,6 @@ interface Slot {
 }
 
 const SWEEP_MS = 10_000;
-const METRICS_MS = 1000;
 /** A worker that ends sooner than this after its start is started again with ever longer pauses. */
 const STEADY_MS = 5000;
 const RESTART_BASE_MS = 100;
@@ -61,8 +61,8 @@ export class WorkerPool {
   readonly counters = new LocalCounterStore(systemClock);
   /** the revision that all workers serve may have become newer */
   onServed: () => void = () => undefined;
+  private readonly numbers: WorkerNumbers;
   private readonly slots = new Map<string, Slot>();
-  private readonly questions = new Map<number, { missing: Set<string>; answers: object[][]; done: Deferred<void> }>();
   private readonly restarts = new Set<NodeJS.Timeout>();
   private readonly sweeper: NodeJS.Timeout;
   private port = 0;
@@ -72,10 +72,10 @@ export class WorkerPool {
   private shortLives = 0;
   private announced = 0;
   private nextName = 1;
-  private nextQuestion = 1;
   private stopping = false;
 
   constructor(private readonly options: WorkerPoolOptions) {
+    this.numbers = new WorkerNumbers(options.region);
     this.sweeper = setInterval(() => this.counters.sweep(), SWEEP_MS).unref();
   }
 
@@ -147,24 +147,13 @@ export class WorkerPool {
     }));
   }
 
-  /** Prometheus text of all workers together; of those that do not answer in a second, nothing. */
-  async metrics(): Promise<string> {
-    const id = this.nextQuestion++;
-    const listening = [...this.slots.values()].filter((slot) => slot.listening);
-    const question = {
-      missing: new Set(listening.map(({ name }) => name)),
-      answers: [] as object[][],
-      done: deferred<void>(),
-    };
-    if (listening.length === 0) return '';
-    this.questions.set(id, question);
-    for (const slot of listening) tell(slot, { type: 'metrics', id });
-    const timer = setTimeout(() => question.done.resolve(), METRICS_MS);
-    await question.done.promise;
-    clearTimeout(timer);
-    this.questions.delete(id);
-    const { AggregatorRegistry } = await import('prom-client'); // not before somebody looks: it is not needed to start
-    return AggregatorRegistry.aggregate(question.answers).metrics();
+  /** Prometheus text of all workers together; of those that do not answer in a second, what they last told. */
+  metrics(): Promise<string> {
+    const listening = [...this.slots.values()].filter((slot) => slot.listening).map(({ name }) => name);
+    return this.numbers.text(listening, (name, id) => {
+      const slot = this.slots.get(name);
+      if (slot) tell(slot, { type: 'numbers', id });
+    });
   }
 
   /** Lets requests under way end, for `graceMs` at most, and ends all workers. */
@@ -187,6 +176,7 @@ export class WorkerPool {
     }, graceMs + 500);
     await Promise.all(ended);
     clearTimeout(kill);
+    this.numbers.close();
   }
 
   private fork(): void {
@@ -252,10 +242,10 @@ export class WorkerPool {
       case 'give':
         this.counters.give(slot.name, message.bucket, message.unused, message.window);
         return;
-      case 'metrics':
-        this.answer(slot, message.id, message.metrics);
-        return;
+      case 'numbers':
+        return this.numbers.told(slot.name, message.report, message.id, this.slots.has(slot.name));
       case 'ended':
+        this.numbers.told(slot.name, message.report, 0, this.slots.has(slot.name));
         slot.listening = false;
         slot.revision = null;
         this.onServed();
@@ -269,18 +259,11 @@ export class WorkerPool {
     tell(slot, { type: 'revision' });
   }
 
-  private answer(slot: Slot, id: number, metrics: object[] | null): void {
-    const question = this.questions.get(id);
-    if (!question?.missing.delete(slot.name)) return;
-    if (metrics) question.answers.push(metrics);
-    if (question.missing.size === 0) question.done.resolve();
-  }
-
   private onExit(slot: Slot, code: number | null, signal: string | null): void {
     this.slots.delete(slot.name);
     this.counters.forget(slot.name);
     this.onServed();
-    for (const id of this.questions.keys()) this.answer(slot, id, null);
+    this.numbers.ended(slot.name, !this.stopping);
     if (this.stopping) return;
     this.started?.reject(
       new Error(`a gateway worker ended while it started (${signal ?? `exit code ${code}`}); its log says more`),

@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { createLog, type Logger, type LogLevel } from '#platform';
 import { LeaseBook } from '#throttle';
 import { openStateReader } from '../state/state-reader.js';
@@ -7,11 +8,17 @@ import { ResponseCache } from './decide/cache/response-cache.js';
 import { CompiledState } from './decide/compile/compiled-state.js';
 import { AccessLog } from './engine/access-log.js';
 import { Engine } from './engine/engine.js';
+import { LineSink } from './engine/line-sink.js';
 import { GatewayMetrics } from './engine/metrics.js';
 import type { FromWorker, ToWorker, WorkerOptions } from './ipc.js';
 import { TargetPools } from './upstream/target-pools.js';
 
 const SWEEP_MS = 250;
+/** Where lines of requests go, and how long they may still take to be written at the end. */
+const STDOUT = 1;
+const FLUSH_MS = 300;
+/** How much of what was counted a worker may take with it when it is killed. */
+const REPORT_MS = 5000;
 /** After a revision could not be read. */
 const RELOAD_MS = 1000;
 /** What a worker with a fault of its own gives the requests that it is serving. */
@@ -23,9 +30,10 @@ class Worker {
   private readonly counters = new ChannelCounterStore(send);
   private readonly leases = new LeaseBook(this.counters, monotonic);
   private readonly pools = new TargetPools(monotonic);
-  private readonly metrics: GatewayMetrics;
+  private readonly metrics = new GatewayMetrics();
   private readonly engine: Engine;
   private readonly sweeper: NodeJS.Timeout;
+  private readonly reporter: NodeJS.Timeout;
   private reported = '';
   private retry: NodeJS.Timeout | null = null;
   private ending = false;
@@ -36,11 +44,8 @@ class Worker {
     private readonly log: Logger,
   ) {
     this.state = new CompiledState(options.region);
-    this.metrics = new GatewayMetrics(options.region, options.name, {
-      revision: () => this.state.revision,
-      upstreamInFlight: () => this.pools.outstanding,
-    });
-    const accessLog = options.accessLog ? new AccessLog(process.stdout, Date.now) : null;
+    const accessLog =
+      options.accessLog > 0 ? new AccessLog(new LineSink(STDOUT), options.accessLog, Math.random, Date.now) : null;
     const cache = new ResponseCache(options.cacheBytes);
     const { state, leases, pools, metrics } = this;
     this.engine = new Engine({
@@ -58,6 +63,7 @@ class Worker {
     this.sweeper = setInterval(() => {
       this.leases.sweep();
     }, SWEEP_MS);
+    this.reporter = setInterval(() => this.report(0), REPORT_MS);
   }
 
   async start(headIssuedAt: number | null): Promise<void> {
@@ -78,11 +84,8 @@ class Worker {
         return;
       case 'granted':
         return this.counters.granted(message.id, message.grant);
-      case 'metrics':
-        void this.metrics.registry
-          .getMetricsAsJSON()
-          .then((metrics) => send({ type: 'metrics', id: message.id, metrics }));
-        return;
+      case 'numbers':
+        return this.report(message.id);
       case 'drain':
         void this.end(message.graceMs, 0);
     }
@@ -93,11 +96,20 @@ class Worker {
     if (this.ending) return;
     this.ending = true;
     await this.engine.drain(graceMs);
+    // connections that were broken off say so when their sockets have closed, and count until then
+    for (let i = 0; i < 2; i++) await turn();
+    await this.engine.accessLog?.flush(FLUSH_MS);
     clearInterval(this.sweeper);
+    clearInterval(this.reporter);
+    const report = this.metrics.report(this.engine);
     this.leases.close();
     this.state.close();
     await this.reader.close();
-    lastWord({ type: 'ended' }, code);
+    lastWord({ type: 'ended', report }, code);
+  }
+
+  private report(id: number): void {
+    send({ type: 'numbers', id, report: this.metrics.report(this.engine) });
   }
 
   /** Goes over to the newest revision, and says which one serves; on any trouble it is the one before, and it is tried again. */

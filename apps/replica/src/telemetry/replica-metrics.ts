@@ -24,7 +24,19 @@ export class ReplicaMetrics {
   });
 
   /** @param stateBytes of the state's file */
-  constructor(status: () => ReplicaStatus, stateBytes: () => number) {
+  constructor(region: string, status: () => ReplicaStatus, stateBytes: () => number) {
+    this.registry.setDefaultLabels({ region });
+    new Gauge({
+      name: 'heliograph_replica_info',
+      help: '1; its labels say who this is.',
+      labelNames: ['environment', 'replica', 'version'],
+      registers: this.#registers,
+      collect() {
+        const { environment, replica, build: version } = status();
+        this.reset();
+        this.set({ environment, replica, version }, 1);
+      },
+    });
     this.#gauge('heliograph_replica_revision', 'The newest revision that was applied.', () => status().revision);
     this.#gauge('heliograph_replica_head', 'The newest revision that this replica has heard of.', () => status().head);
     this.#gauge(

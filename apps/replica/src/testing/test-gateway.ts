@@ -8,6 +8,7 @@ import { Engine } from '../gateway/engine/engine.js';
 import { type Limits, LIMITS } from '../gateway/engine/limits.js';
 import { GatewayMetrics } from '../gateway/engine/metrics.js';
 import { TargetPools } from '../gateway/upstream/target-pools.js';
+import { GatewayBook } from '../telemetry/gateway-book.js';
 import { MemoryState } from './memory-state.js';
 
 /** An engine on a free port, over a state in memory and counters of its own. */
@@ -18,10 +19,8 @@ export class TestGateway {
   readonly leases: LeaseBook;
   readonly pools: TargetPools;
   readonly cache = new ResponseCache(1024 * 1024);
-  readonly metrics = new GatewayMetrics('eu-west', '1', {
-    revision: () => this.state.revision,
-    upstreamInFlight: () => this.pools.outstanding,
-  });
+  readonly metrics = new GatewayMetrics();
+  private readonly book = new GatewayBook('eu-west', () => performance.now());
   readonly engine: Engine;
   port = 0;
 
@@ -62,10 +61,17 @@ export class TestGateway {
     this.state.refresh(this.memory.snapshot());
   }
 
+  /** Prometheus text of everything so far. */
+  scrape(): Promise<string> {
+    this.book.add('1', this.metrics.report(this.engine));
+    return this.book.text(1);
+  }
+
   async stop(): Promise<void> {
     await this.engine.drain(0);
     this.pools.close();
     this.metrics.close();
+    this.book.close();
     this.state.close();
   }
 }

@@ -61,6 +61,8 @@ const FORGET_MS = 60_000;
  * spent lease asks the store, once for all requests that wait for it.
  */
 export class LeaseBook {
+  /** questions to the store so far */
+  asked = 0;
   private readonly leases = { rate: new Map<string, Lease>(), quota: new Map<string, Lease>() };
 
   /** @param now monotonic milliseconds */
@@ -168,6 +170,7 @@ export class LeaseBook {
 
   private async ask(lease: Lease): Promise<void> {
     lease.waiting = 0;
+    this.asked += 1;
     // one question for all requests that this turn of the event loop brings
     await new Promise((resolve) => setImmediate(resolve));
     const want = lease.waiting;

@@ -1,37 +1,78 @@
-import { PassThrough, Writable } from 'node:stream';
-import { afterEach, describe, expect, it } from 'vitest';
+import { execFileSync } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, constants } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type RecordingUpstream, recordingUpstream, until } from '#harness';
-import { call } from '../../testing/clients.js';
+import { call, exchange } from '../../testing/clients.js';
 import { APPLICATION, applicationOp, definitionOf, keyOp, placed } from '../../testing/gateway-ops.js';
 import { planOp } from '../../testing/sample-ops.js';
 import { TestGateway } from '../../testing/test-gateway.js';
 import { type AccessEntry, AccessLog } from './access-log.js';
+import { LineSink } from './line-sink.js';
 
-const KEY = 'hg_live_secret';
-let gateway: TestGateway;
+const KEY = 'hg_live_secret_12';
+let directory: string;
+let file: string;
+let fd: number;
+let gateway: TestGateway | undefined;
 let upstream: RecordingUpstream | undefined;
 
-afterEach(async () => {
-  await gateway.stop();
-  await upstream?.close();
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'helio-log-'));
+  file = join(directory, 'log');
+  fd = openSync(file, 'a');
 });
+
+afterEach(async () => {
+  await gateway?.stop();
+  await upstream?.close();
+  gateway = upstream = undefined;
+  closeSync(fd);
+  rmSync(directory, { recursive: true });
+});
+
+const logTo = (sink: LineSink, share = 1): AccessLog =>
+  new AccessLog(
+    sink,
+    share,
+    () => 0.5,
+    () => 0,
+  );
+const entry = { requestId: 'r', path: '/', status: 200, totalMs: 1 } as AccessEntry;
+type Line = Record<string, unknown>;
+const parsed = (text: string): Line[] =>
+  text
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as Line);
+
+function lines(count: number): Promise<Line[]> {
+  return until(
+    () => {
+      const all = parsed(readFileSync(file, 'utf8'));
+      return all.length >= count ? all : null;
+    },
+    { what: `${count} lines` },
+  );
+}
+
+async function start(log: AccessLog): Promise<TestGateway> {
+  upstream = await recordingUpstream();
+  gateway = new TestGateway(log);
+  const definition = definitionOf({ credential: { query: 'api_key' }, upstream: { targets: [{ url: upstream.url }] } });
+  gateway.load(placed(definition), planOp('gold'), applicationOp({ 'weather:v1': 'gold' }), keyOp(KEY));
+  await gateway.listen();
+  return gateway;
+}
 
 describe('AccessLog', () => {
   it('tells of each request in one line, and no secret of it', async () => {
-    upstream = await recordingUpstream();
-    const out = new PassThrough();
-    gateway = new TestGateway(new AccessLog(out, () => 0));
-    const definition = definitionOf({
-      credential: { query: 'api_key' },
-      upstream: { targets: [{ url: upstream.url }] },
-    });
-    gateway.load(placed(definition), planOp('gold'), applicationOp({ 'weather:v1': 'gold' }), keyOp(KEY));
-    await gateway.listen();
-    await call(gateway.port, 'GET', `/weather/v1/today?api_key=${KEY}&city=x`, { 'x-request-id': 'r1' });
-    await call(gateway.port, 'GET', '/weather/v1/today', { authorization: 'Bearer hg_live_other' });
-    const text = await until(() => lines(out, 2), { what: 'two lines' });
-    expect(text).not.toMatch(/hg_live|city/);
-    const [served, refused] = text.split('\n').map((line) => JSON.parse(line || '{}') as Record<string, unknown>);
+    const { port } = await start(logTo(new LineSink(fd)));
+    await call(port, 'GET', `/weather/v1/today?api_key=${KEY}&city=x`, { 'x-request-id': 'r1' });
+    await call(port, 'GET', '/weather/v1/today', { authorization: 'Bearer hg_live_other' });
+    const [served, refused] = await lines(2);
+    expect(readFileSync(file, 'utf8')).not.toMatch(/hg_live|city/);
     expect(served).toMatchObject({
       time: '1970-01-01T00:00:00.000Z',
       requestId: 'r1',
@@ -42,7 +83,7 @@ describe('AccessLog', () => {
       api: 'weather:v1',
       route: 'GET /today',
       application: APPLICATION,
-      target: upstream.url,
+      target: upstream?.url,
       address: '127.0.0.1',
       totalMs: expect.any(Number) as number,
       upstreamMs: expect.any(Number) as number,
@@ -56,31 +97,68 @@ describe('AccessLog', () => {
     });
   });
 
-  it('G4 leaves lines out while nobody takes them, and says how many', async () => {
-    gateway = await TestGateway.start();
-    const taken: string[] = [];
-    let release = (): void => undefined;
-    const slow = new Writable({
-      highWaterMark: 1,
-      write: (chunk, _, done) => {
-        taken.push(String(chunk));
-        release = done;
-      },
-    });
-    const log = new AccessLog(slow, () => 0);
-    const entry = { requestId: 'r', path: '/' } as AccessEntry;
-    for (let i = 0; i < 1000; i++) log.write(entry);
-    expect(slow.writableLength).toBeLessThan(1000);
-    release();
-    await until(() => !slow.writableNeedDrain, { what: 'the log to be taken' });
+  it('tells of what was no HTTP, too, and leaves keys out that stand where they do not belong', async () => {
+    const { port } = await start(logTo(new LineSink(fd)));
+    await exchange(port, `GET /weather/v1/today HTTP/1.1\r\nX-API-Key: ${KEY}\r\nHost: a\r\nHost: b\r\n\r\n`);
+    await call(port, 'GET', `/weather/v1/${KEY}`, { 'x-request-id': KEY });
+    const [malformed, misplaced] = await lines(2);
+    expect(malformed).toMatchObject({ method: null, path: null, status: 400, code: 'bad_request', api: null });
+    expect(malformed?.['requestId']).toMatch(/^[0-9a-f-]{36}$/);
+    expect(misplaced).toMatchObject({ path: '/weather/v1/hg_***', requestId: 'hg_***', status: 404 });
+  });
+
+  it('tells of a share of the requests when told so, and of every failure', () => {
+    const draws = [0.4, 0.05, 0.9];
+    const log = new AccessLog(
+      new LineSink(fd),
+      0.1,
+      () => draws.shift() ?? 0,
+      () => 0,
+    );
+    expect([log.takes(200), log.takes(404), log.takes(503), log.takes(200)]).toEqual([false, true, true, false]);
+  });
+
+  it('says of what share a line is', async () => {
+    const log = logTo(new LineSink(fd), 0.1);
     log.write(entry);
-    expect(JSON.parse(taken.at(-1) ?? '')).toMatchObject({ dropped: 999 });
+    log.write({ ...entry, status: 502 });
+    const [drawn, failure] = await lines(2);
+    expect([drawn?.['share'], failure?.['share']]).toEqual([0.1, undefined]);
+  });
+
+  it('G4 leaves lines out while a full pipe is not read, says how many, and mixes up none', async () => {
+    const pipe = join(directory, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    const end = openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK);
+    const log = logTo(new LineSink(end));
+    const sent = 50_000;
+    for (let i = 0; i < sent; i++) log.write(entry);
+    expect(log.dropped).toBeGreaterThan(sent / 2);
+    const { dropped } = log;
+    let text = '';
+    const buffer = Buffer.alloc(65_536);
+    const read = (): boolean => {
+      try {
+        text += buffer.toString('latin1', 0, readSync(end, buffer));
+      } catch (error) {
+        expect((error as NodeJS.ErrnoException).code).toBe('EAGAIN');
+      }
+      return text.endsWith('\n') && parsed(text).length === sent - dropped;
+    };
+    await until(read, { what: 'the rest to be written', every: 5 });
+    log.write(entry);
+    await log.flush(1000);
+    read();
+    expect(parsed(text).at(-1)).toMatchObject({ dropped });
+    closeSync(end);
+  });
+
+  it('G4 leaves lines out that a full disk does not take, and goes on', async () => {
+    const full = openSync('/dev/full', 'w');
+    const log = logTo(new LineSink(full));
+    log.write(entry);
+    log.write(entry);
+    await until(() => log.dropped === 2, { what: 'the lines to be counted' });
+    closeSync(full);
   });
 });
-
-function lines(out: PassThrough, count: number): string | null {
-  const text = (out.read() as Buffer | null)?.toString() ?? '';
-  if (text.split('\n').length > count) return text;
-  out.unshift(text);
-  return null;
-}

@@ -1,11 +1,12 @@
-import type { Writable } from 'node:stream';
+import type { LineSink } from './line-sink.js';
 
 /** One request, as the access log tells it. Never a query, a header or a credential. */
 export interface AccessEntry {
   requestId: string;
-  method: string;
+  /** null: what came was no HTTP, so that nothing of it is known */
+  method: string | null;
   /** without the query, where keys may stand */
-  path: string;
+  path: string | null;
   /** 0: the client broke it off */
   status: number;
   code: string | null;
@@ -19,22 +20,66 @@ export interface AccessEntry {
   upstreamMs: number | null;
 }
 
-/** JSON lines on standard output. Lines that standard output does not take in time are counted and left out. */
-export class AccessLog {
-  private dropped = 0;
+/** Lines have to fit into what a pipe takes as a whole. */
+const PATH_CHARACTERS = 1024;
+/** What looks like a key of ours: somebody may have put it where it does not belong. */
+const KEY = /hg_[a-z]+_[A-Za-z0-9]+(?:_[A-Za-z0-9]+)?/g;
 
+/** A line of JSON for each request, or for some of them. What is not taken in time is counted and left out. */
+export class AccessLog {
+  /** what the lines that were written said of it */
+  private toldDropped = 0;
+
+  /**
+   * @param share of the requests that are told of, above 0 and up to 1; answers of 500 and above always are
+   * @param random from 0 to below 1
+   * @param now milliseconds since 1970
+   */
   constructor(
-    private readonly out: Writable,
+    private readonly sink: LineSink,
+    private readonly share: number,
+    private readonly random: () => number,
     private readonly now: () => number,
   ) {}
 
-  write(entry: AccessEntry): void {
-    if (this.out.writableNeedDrain) {
-      this.dropped += 1;
-      return;
-    }
-    const lost = this.dropped > 0 ? { dropped: this.dropped } : {};
-    this.dropped = 0;
-    this.out.write(`${JSON.stringify({ time: new Date(this.now()).toISOString(), ...entry, ...lost })}\n`);
+  /** Lines that nobody got. */
+  get dropped(): number {
+    return this.sink.dropped;
   }
+
+  /** Whether the request is one of those that are told of. To be asked once for each. */
+  takes(status: number): boolean {
+    return this.share === 1 || status >= 500 || this.random() < this.share;
+  }
+
+  write(entry: AccessEntry): void {
+    const { status, requestId, path } = entry;
+    const share = status >= 500 ? 1 : this.share;
+    const line: Record<string, unknown> = {
+      time: new Date(this.now()).toISOString(),
+      ...entry,
+      requestId: withoutKeys(requestId),
+      path: path && withoutKeys(path.slice(0, PATH_CHARACTERS)),
+      totalMs: rounded(entry.totalMs),
+      upstreamMs: entry.upstreamMs === null ? null : rounded(entry.upstreamMs),
+    };
+    if (share < 1) line['share'] = share;
+    const { dropped } = this.sink;
+    if (dropped > this.toldDropped) line['dropped'] = dropped - this.toldDropped;
+    if (this.sink.write(JSON.stringify(line))) this.toldDropped = dropped;
+  }
+
+  /** Resolves when all was written, or the time is over. */
+  flush(withinMs: number): Promise<void> {
+    return this.sink.flush(withinMs);
+  }
+}
+
+function withoutKeys(text: string): string {
+  return text.includes('hg_') ? text.replace(KEY, 'hg_***') : text;
+}
+
+/** Milliseconds to a thousandth. */
+function rounded(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
 }

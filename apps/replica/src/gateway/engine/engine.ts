@@ -38,6 +38,7 @@ export class Engine implements EngineView {
     // the end of what a client sends is not the end of what it gets
     this.server = createServer({ allowHalfOpen: true, noDelay: true, highWaterMark: 64 * 1024 });
     this.server.maxConnections = parts.limits.connections;
+    this.server.on('drop', () => (this.metrics.turnedAway += 1));
     this.server.on('connection', (socket: Socket) => this.serve(socket, 'http'));
   }
 
@@ -67,6 +68,7 @@ export class Engine implements EngineView {
   serve(socket: Socket, scheme: 'http' | 'https'): void {
     this.connections.add(new ClientConnection(this, socket, scheme, (connection) => this.onClosed(connection)));
     this.metrics.connections += 1;
+    this.metrics.accepted += 1;
   }
 
   /** Takes no more connections, closes idle ones, and resolves when the last answer is complete or the time is over. */

@@ -68,7 +68,7 @@ export class Exchange implements BodyReader, RelayOwner {
     const { client, engine } = this;
     client.head.requestId = randomUUID();
     client.answer.closing = true;
-    engine.metrics.count(null, status, 'bad_request');
+    this.outcome.reportUnread(engine, client.head, status);
     const { headers, body } = problem('bad_request', detail, client.head.requestId, [], status);
     this.respond(status, linesOf(headers), bytesOf(body), false);
   }
@@ -173,9 +173,11 @@ export class Exchange implements BodyReader, RelayOwner {
 
   /** Decides again when the tokens are there, or cannot be had. */
   private fetch(tokens: Promise<void>): void {
-    const { turn } = this;
+    const { turn, engine } = this;
+    const since = engine.now();
     const goOn = (): void => {
       if (!this.active || this.turn !== turn) return;
+      engine.metrics.leaseWait.observe((engine.now() - since) / 1000);
       try {
         this.decide();
       } catch (error) {

@@ -217,7 +217,7 @@ describe('a client that goes away', () => {
         what: 'nothing to be under way',
       });
     }
-    expect(await gateway.metrics.registry.metrics()).toContain(
+    expect(await gateway.scrape()).toContain(
       'heliograph_gateway_requests_total{api="weather:v1",status="aborted",region="eu-west"} 2',
     );
   });

@@ -92,7 +92,7 @@ describe('limits', () => {
   it('are told in numbers', async () => {
     load({ rate: { limit: 2, per: 'hour' }, quota: null });
     await many(5);
-    const text = await gateway.metrics.registry.metrics();
+    const text = await gateway.scrape();
     expect(text).toContain('heliograph_gateway_refusals_total{code="rate_limited",region="eu-west"} 3');
     expect(text).toContain('heliograph_gateway_requests_total{api="weather:v1",status="2xx",region="eu-west"} 2');
     expect(text).toContain('heliograph_gateway_requests_total{api="weather:v1",status="4xx",region="eu-west"} 3');

@@ -1,50 +1,41 @@
-import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
-import { Counter, Gauge, Registry } from 'prom-client';
 import type { ErrorCode } from '#model';
 import { LatencyHistogram } from './latency-histogram.js';
+import type { CounterKey, HistogramKey, WorkerReport } from './metric-families.js';
+import { ProcessNumbers } from './process-numbers.js';
 
 /** What a request that fits no API is counted under. */
 const NO_API = 'none';
 
-/** Numbers of one worker; process 1 adds those of all workers up. */
+/** Whose numbers a report asks for: they count for themselves. */
+export interface Counted {
+  readonly state: { readonly revision: number };
+  readonly pools: { readonly outstanding: number };
+  readonly leases: { readonly size: number; readonly asked: number };
+  readonly cache: { readonly [key in 'hits' | 'misses' | 'evictions' | 'bytes' | 'size']: number };
+  readonly accessLog: { readonly dropped: number } | null;
+}
+
+/**
+ * Numbers of one worker: plain on the path of a request. Process 1 is told what was added since it was last told, and keeps
+ * the sums, so that a worker that dies takes with it only what it had not told yet, and no sum ever falls.
+ */
 export class GatewayMetrics {
-  readonly registry = new Registry();
-  private readonly loopDelay: IntervalHistogram = monitorEventLoopDelay({ resolution: 10 });
-  /** API -> requests by status class: 1xx .. 5xx, and at 0 those that the client broke off */
-  private readonly requests = new Map<string, number[]>();
-  private readonly refusals = new Map<ErrorCode, number>();
   inFlight = 0;
   connections = 0;
+  accepted = 0;
+  turnedAway = 0;
+  retries = 0;
   /** bugs that were caught */
   faults = 0;
-
-  readonly own = this.histogram('heliograph_gateway_own_seconds', 'Time that the gateway itself took for a request');
-  readonly upstream = this.histogram(
-    'heliograph_gateway_upstream_seconds',
-    "Time from sending a request upstream to its answer's head",
-  );
-
-  constructor(region: string, worker: string, probes: { revision: () => number; upstreamInFlight: () => number }) {
-    this.registry.setDefaultLabels({ region });
-    this.loopDelay.enable();
-    this.countersOf();
-    this.gauge('heliograph_gateway_in_flight', 'Requests under way', () => this.inFlight);
-    this.gauge('heliograph_gateway_upstream_in_flight', 'Requests under way to upstreams', probes.upstreamInFlight);
-    this.gauge('heliograph_gateway_connections', 'Connections of clients', () => this.connections);
-    this.gauge('heliograph_gateway_revision', 'Revision that a worker has loaded', probes.revision, worker);
-    this.gauge(
-      'heliograph_gateway_memory_bytes',
-      'Resident memory of a worker',
-      () => process.memoryUsage.rss(),
-      worker,
-    );
-    this.gauge(
-      'heliograph_gateway_event_loop_delay_seconds',
-      "Delay of a worker's event loop since the last scrape, 99th percentile",
-      () => this.takeLoopDelay(),
-      worker,
-    );
-  }
+  readonly own = new LatencyHistogram();
+  readonly upstream = new LatencyHistogram();
+  readonly total = new LatencyHistogram();
+  readonly leaseWait = new LatencyHistogram();
+  /** API -> requests by status class: 1xx .. 5xx, and at 0 those that the client broke off */
+  private requests = new Map<string, number[]>();
+  private refusals = new Map<ErrorCode, number>();
+  private readonly told = new Map<CounterKey, number>();
+  private readonly process = new ProcessNumbers();
 
   /** @param status 0: the client broke the request off */
   count(api: string | null, status: number, refusal: ErrorCode | null): void {
@@ -56,69 +47,67 @@ export class GatewayMetrics {
     if (refusal !== null) this.refusals.set(refusal, (this.refusals.get(refusal) ?? 0) + 1);
   }
 
+  /** What was added since the report before, and what is so now. */
+  report(counted: Counted): WorkerReport {
+    const { requests, refusals, inFlight, connections } = this;
+    const { state, pools, leases, cache } = counted;
+    this.requests = new Map();
+    this.refusals = new Map();
+    const flat: (string | number)[] = [];
+    for (const [api, classes] of requests) flat.push(api, ...classes);
+    return {
+      requests: flat,
+      refusals: Object.fromEntries(refusals),
+      counters: this.added(counted),
+      histograms: this.takeHistograms(),
+      gauges: {
+        inFlight,
+        connections,
+        upstreamInFlight: pools.outstanding,
+        leases: leases.size,
+        cacheBytes: cache.bytes,
+        cacheEntries: cache.size,
+      },
+      process: this.process.take(),
+      revision: state.revision,
+    };
+  }
+
   close(): void {
-    this.loopDelay.disable();
+    this.process.close();
   }
 
-  /** Plain numbers on the path of a request, made into metrics when somebody looks. */
-  private countersOf(): void {
-    const { requests, refusals } = this;
-    const registers = [this.registry];
-    new Counter({
-      name: 'heliograph_gateway_requests_total',
-      help: 'Requests by API and class of the status; "aborted" for those that the client broke off',
-      labelNames: ['api', 'status'],
-      registers,
-      collect() {
-        this.reset();
-        for (const [api, classes] of requests) {
-          for (const [index, count] of classes.entries())
-            if (count > 0) this.inc({ api, status: index === 0 ? 'aborted' : `${index}xx` }, count);
-        }
-      },
-    });
-    new Counter({
-      name: 'heliograph_gateway_refusals_total',
-      help: 'Requests that the gateway answered with a problem document, by its code',
-      labelNames: ['code'],
-      registers,
-      collect() {
-        this.reset();
-        for (const [code, count] of refusals) this.inc({ code }, count);
-      },
-    });
-    const faults = (): number => this.faults;
-    new Counter({
-      name: 'heliograph_gateway_faults_total',
-      help: 'Faults of the gateway itself; each is in the log',
-      registers,
-      collect() {
-        this.reset();
-        this.inc(faults());
-      },
-    });
+  private added({ cache, leases, accessLog }: Counted): WorkerReport['counters'] {
+    const { faults, accepted, turnedAway, retries } = this;
+    const totals: Record<CounterKey, number> = {
+      faults,
+      accepted,
+      turnedAway,
+      retries,
+      leaseFetches: leases.asked,
+      cacheHits: cache.hits,
+      cacheMisses: cache.misses,
+      cacheEvictions: cache.evictions,
+      logDropped: accessLog?.dropped ?? 0,
+      spansExported: 0,
+      spansDropped: 0,
+    };
+    const added: WorkerReport['counters'] = {};
+    for (const [key, total] of Object.entries(totals) as [CounterKey, number][]) {
+      const more = total - (this.told.get(key) ?? 0);
+      if (more === 0) continue;
+      added[key] = more;
+      this.told.set(key, total);
+    }
+    return added;
   }
 
-  private histogram(name: string, help: string): LatencyHistogram {
-    return new LatencyHistogram(name, help, this.registry);
-  }
-
-  private gauge(name: string, help: string, value: () => number, worker?: string): void {
-    new Gauge({
-      name,
-      help,
-      labelNames: worker === undefined ? [] : ['worker'],
-      registers: [this.registry],
-      collect() {
-        if (worker === undefined) this.set(value());
-        else this.set({ worker }, value());
-      },
-    });
-  }
-
-  private takeLoopDelay(): number {
-    const seconds = this.loopDelay.percentile(99) / 1e9;
-    this.loopDelay.reset();
-    return Number.isFinite(seconds) ? seconds : 0;
+  private takeHistograms(): WorkerReport['histograms'] {
+    const taken: WorkerReport['histograms'] = {};
+    for (const key of ['own', 'upstream', 'total', 'leaseWait'] as const satisfies HistogramKey[]) {
+      const report = this[key].take();
+      if (report) taken[key] = report;
+    }
+    return taken;
   }
 }

@@ -21,6 +21,14 @@ export class Outcome {
     this.sentAt = this.answeredAt = -1;
   }
 
+  /** A head that could not be read: nothing is known of the request but who sent it. */
+  reportUnread({ metrics, accessLog }: EngineView, head: RequestParser, status: number): void {
+    metrics.count(null, status, 'bad_request');
+    if (!accessLog?.takes(status)) return;
+    const { requestId, remoteAddress: address } = head;
+    accessLog.write({ ...UNREAD, requestId, address, status });
+  }
+
   /** @param status 0: the client broke it off */
   report({ metrics, accessLog, now }: EngineView, head: RequestParser, status: number): void {
     const { decision, code, startedAt, sentAt, answeredAt } = this;
@@ -30,8 +38,11 @@ export class Outcome {
     metrics.count(api, status, code);
     if (upstreamMs !== null) metrics.upstream.observe(upstreamMs / 1000);
     // of an answer that is passed on only the time before it was asked for is the gateway's own
+    // a tunnel lasts as long as its ends like
+    if (status !== 101) metrics.total.observe((end - startedAt) / 1000);
     metrics.own.observe((sentAt < 0 ? end - startedAt : sentAt - startedAt) / 1000);
-    accessLog?.write({
+    if (!accessLog?.takes(status)) return;
+    accessLog.write({
       requestId: head.requestId,
       method: head.method,
       path: head.target.split('?', 1)[0] ?? '',
@@ -47,3 +58,15 @@ export class Outcome {
     });
   }
 }
+
+const UNREAD = {
+  method: null,
+  path: null,
+  code: 'bad_request',
+  api: null,
+  route: null,
+  application: null,
+  target: null,
+  totalMs: 0,
+  upstreamMs: null,
+} as const;

@@ -274,6 +274,7 @@ export class Relay implements UpstreamUser {
       if (tried.size === targets.length) tried.clear();
     }
     if (tried.size === targets.length) return false;
+    this.engine.metrics.retries += 1;
     this.attempt();
     return true;
   }

@@ -79,7 +79,7 @@ describe('a WebSocket', () => {
     const [code] = (await once(socket, 'close')) as [number];
     expect(code).toBe(1000);
     await nothingLeft();
-    expect(await gateway.metrics.registry.metrics()).toContain('{api="weather:v1",status="1xx",region="eu-west"} 1');
+    expect(await gateway.scrape()).toContain('{api="weather:v1",status="1xx",region="eu-west"} 1');
   });
 
   it('is opened after the same checks as any request', async () => {

@@ -61,6 +61,8 @@ export class ResponseCache {
   private readonly largest: number;
   hits = 0;
   misses = 0;
+  /** answers that made room for others */
+  evictions = 0;
 
   constructor(private readonly capacity: number) {
     this.largest = Math.min(LARGEST_BYTES, Math.floor(capacity / LARGEST_PART));
@@ -190,6 +192,7 @@ export class ResponseCache {
     for (const key of this.slots.keys()) {
       if (this.kept + this.lent <= this.capacity) return;
       this.drop(key);
+      this.evictions += 1;
     }
   }
 }
