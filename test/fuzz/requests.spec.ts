@@ -2,7 +2,9 @@ import { createServer, type IncomingMessage } from 'node:http';
 import { Duplex } from 'node:stream';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { readRequests, type ReadRequest } from '../../apps/replica/src/testing/request-stream.js';
+import { cutAt, readRequests, type ReadRequest } from '../../apps/replica/src/testing/request-stream.js';
+import { PROBE } from '../smuggling/case.js';
+import { CORPUS } from '../smuggling/corpus.js';
 import { mutated } from './mutations.js';
 
 /*
@@ -54,7 +56,7 @@ const method = fc.constantFrom('GET', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'HEAD'
 const target = fc.constantFrom('/', '/a', '/a?b=c', '*', 'http://a/', '/\u00e9', '/a b', '//', '/%2e', '/a#b', '');
 const version = fc.oneof(
   { weight: 20, arbitrary: fc.constant('HTTP/1.1') },
-  fc.constantFrom('HTTP/1.0', 'HTTP/1.2', 'HTTP/2.0', 'http/1.1', 'HTTP/1.1 ', ''),
+  fc.constantFrom('HTTP/1.0', 'HTTP/1.2', 'HTTP/2.0', 'http/1.1', 'HTTP/1.1 ', '', 'HTTP/0.9', 'HTTP/1.1.1', 'HTTP/1'),
 );
 // No `Connection: Upgrade`: what follows an upgrade is no HTTP for node, whether it was agreed to or not.
 const field = fc.oneof(
@@ -95,6 +97,25 @@ const field = fc.oneof(
     'X: \u00e9\t\u007f',
     'X: a\rb',
     'X\u00e9: y',
+    'Content-Length: 5\r\nTransfer-Encoding: chunked',
+    'Transfer-Encoding: chunked\r\nTransfer-Encoding: identity',
+    'Transfer-Encoding: chunked;',
+    'Transfer-Encoding: \u00a0chunked',
+    'Transfer-Encoding:',
+    'Content-Length: 0x5',
+    'Content-Length: 5_',
+    'Content-Length: 18446744073709551621',
+    'Content-Length:\t5\u00a0',
+    'Connection: content-length',
+    'Connection: keep-alive, transfer-encoding, close',
+    'Host: b',
+    'X : y',
+    'X\t: y',
+    '\tX: y',
+    'X: a\nY: b',
+    'X:\r\n y',
+    'X=y',
+    'Expect: 100-continue, x',
   ),
 );
 const chunks = fc.constantFrom(
@@ -108,11 +129,24 @@ const chunks = fc.constantFrom(
   '5\r\nhello\r\n0\r\n',
   '5\r\nhello\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n',
   '100000000000000000005\r\nhello\r\n0\r\n\r\n',
+  '100000005\r\nhello\r\n0\r\n\r\n',
+  '\r\n5\r\nhello\r\n0\r\n\r\n',
+  '5\r\nhello\r\n\r\n\r\n',
+  '5\r\nhello\r\n0;x\r\n\r\n',
+  '5;\nhello\r\n0\r\n\r\n',
+  '5_\r\nhello\r\n0\r\n\r\n',
+  '5\r\nhello\n0\r\n\r\n',
+  '5\r\nhelloXX0\r\n\r\n',
+  '5\r\nhello\r\n0\r\nContent-Length: 5\r\n\r\n',
+  '5\r\nhello\r\n0\r\nX y\r\n\r\n',
+  '5\r\nhello\r\n0\r\n X: y\r\n\r\n',
+  '5\r\nhello\r\n0\r\nX: y\n\r\n',
+  '00000000005\r\nhello\r\n0\r\n\r\n',
 );
 const body = fc.oneof(fc.constantFrom('', '', 'hello', 'hello, world', '\r\n'), chunks);
 const request = fc
   .tuple(
-    fc.constantFrom('', '', '', '', '\r\n', '\n', ' '),
+    fc.constantFrom('', '', '', '', '\r\n', '\n', ' ', '\r\n\r\n', '\r', '\0'),
     method,
     target,
     version,
@@ -137,6 +171,11 @@ const stream = fc
 /** Both in one form: of a request that has not ended, the part of the body that is there depends on pieces, not on parsers. */
 const whole = (requests: ReadRequest[]): ReadRequest[] => requests.filter(({ complete }) => complete);
 
+/** Every stream of the permanent corpus, the next request behind it. */
+const corpus = CORPUS.flatMap(({ cases }) => cases.map(({ bytes }) => Buffer.from(bytes + PROBE, 'latin1')));
+/** What node takes for an upgrade ends the HTTP on a connection for it, agreed to or not. */
+const comparable = corpus.filter((bytes) => !/upgrade/i.test(bytes.toString('latin1')));
+
 async function compare(bytes: Buffer): Promise<void> {
   const own = readRequests([bytes]);
   const theirs = await oracle(bytes);
@@ -155,5 +194,28 @@ describe('G1 of any stream of requests', () => {
     await fc.assert(fc.asyncProperty(mutated(fc.sample(stream, { numRuns: 500, seed: 1 })), compare), {
       numRuns: RUNS,
     });
+  });
+
+  it('node and the gateway find the same requests in all of the corpus, or the gateway refused', async () => {
+    for (const bytes of comparable) await compare(bytes);
+  });
+
+  it('node and the gateway find the same requests in the corpus when bytes were changed, or the gateway refused', async () => {
+    await fc.assert(fc.asyncProperty(mutated(comparable.filter(({ length }) => length < 1000)), compare), {
+      numRuns: RUNS,
+    });
+  });
+
+  it('the gateway finds the same requests in it, however it is cut', () => {
+    fc.assert(
+      fc.property(
+        fc.oneof(stream, fc.constantFrom(...corpus)),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        (bytes, share) => {
+          expect(readRequests(cutAt(bytes, Math.floor(share * bytes.length)))).toEqual(readRequests([bytes]));
+        },
+      ),
+      { numRuns: RUNS },
+    );
   });
 });

@@ -4,7 +4,7 @@ import { CORPUS } from './corpus.js';
 import { NodeUpstream, Rig } from './rig.js';
 
 /** Places at which each stream is cut on its way through sockets; parsers get it cut at all of them. 400 is every byte of most. */
-const CUTS = Number(process.env['SMUGGLING_CUTS'] ?? 5);
+const CUTS = Number(process.env['SMUGGLING_CUTS'] ?? 3);
 /** ... and that many at once */
 const PIECES = 400;
 

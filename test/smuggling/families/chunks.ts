@@ -111,20 +111,11 @@ export const chunkExtensions: Family = {
 export const trailers: Family = {
   name: 'trailers',
   cases: [
-    ...[
-      'X: y',
-      'Content-Length: 100',
-      'Transfer-Encoding: chunked',
-      'Host: b',
-      'Authorization: x',
-      'X-Forwarded-For: 1',
-      'Connection: close',
-      'X:',
-      'X: y\r\nZ: w',
-    ].map((line) =>
-      served(JSON.stringify(line), chunked(`5\r\nhello\r\n0\r\n${line}\r\n\r\n`, 'Trailer: X'), [
-        posted('hello', { x: null, z: null, trailer: null, authorization: null, connection: 'keep-alive' }),
-      ]),
+    ...['X: y', 'Authorization: x', 'X-Forwarded-For: 1', 'Date: x', 'X:', 'X: y\r\nZ: w', 'X-Content-Length: 1'].map(
+      (line) =>
+        served(JSON.stringify(line), chunked(`5\r\nhello\r\n0\r\n${line}\r\n\r\n`, 'Trailer: X'), [
+          posted('hello', { x: null, z: null, trailer: null, authorization: null, connection: 'keep-alive' }),
+        ]),
     ),
     ...[
       'X',
@@ -140,6 +131,21 @@ export const trailers: Family = {
       SMUGGLED.trimEnd(),
     ].map((line) =>
       broken(`that are none: ${JSON.stringify(line)}`, chunked(`5\r\nhello\r\n0\r\n${line}\r\n\r\n${SMUGGLED}`)),
+    ),
+    ...[
+      'Content-Length: 100',
+      'content-length:0',
+      'Transfer-Encoding: chunked',
+      'TRANSFER-ENCODING: identity',
+      'Content_Length: 1',
+      'Host: b',
+      'Connection: close',
+      'Proxy-Connection: close',
+      'Upgrade: websocket',
+      'Expect: 100-continue',
+      'X: y\r\nContent-Length: 100',
+    ].map((line) =>
+      broken(`that frame a message: ${JSON.stringify(line)}`, chunked(`5\r\nhello\r\n0\r\n${line}\r\n\r\n${SMUGGLED}`)),
     ),
     broken('that are too many', chunked(`0\r\n${'X: y\r\n'.repeat(3000)}\r\n`)),
     broken('of one that is too long', chunked(`0\r\nX: ${'y'.repeat(17_000)}\r\n\r\n`)),

@@ -61,10 +61,12 @@ export const lengths: Family = {
     refused('a NUL in the name', post([`Content\0-Length: ${SMUGGLED.length}`], SMUGGLED)),
     refused('folded', post([`Content-Length:\r\n ${SMUGGLED.length}`], SMUGGLED)),
     refused('in the first line', `POST /weather/v1/a HTTP/1.1 Content-Length: 5\r\nHost: a\r\n\r\nhello`),
+    refused('a tab behind it', post(['Content-Length: 5\t'], 'hello')),
+    refused('a tab and a space behind it', post(['Content-Length: 5\t '], 'hello')),
     served('zeros in front', post(['Content-Length: 0000000005'], 'hello'), [
       posted('hello', { 'content-length': '5' }),
     ]),
-    served('padding', post(['Content-Length: \t5\t '], 'hello'), [posted('hello', { 'content-length': '5' })]),
+    served('padding', post(['Content-Length: \t5  '], 'hello'), [posted('hello', { 'content-length': '5' })]),
     served(
       'names that only look like it',
       post(['Content-Length: 5', 'X-Content-Length: 3', 'Content-Lengths: 4', 'ContentLength: 0'], 'hello'),

@@ -17,9 +17,22 @@ const DONE = 10;
 const SIZE_DIGITS = 8;
 
 /**
+ * Fields that say where a message ends, whose it is or what becomes of the connection. They cannot be trailers (RFC 9110,
+ * 6.5.1), and servers that read trailers as they read heads, as node's does, go by them.
+ */
+const NOT_IN_TRAILERS = new Set(
+  'connection content-length expect host keep-alive proxy-connection te trailer transfer-encoding upgrade'.split(' '),
+)
+  .add('content_length')
+  .add('transfer_encoding');
+
+/** Longer than any of these is. */
+const NAME_BYTES = 24;
+
+/**
  * Finds the bytes of a body in its chunks (RFC 9112, 7.1), strictly: a size is hexadecimal digits and nothing else, so
  * chunk extensions are refused, which nobody needs and some servers read differently. Trailers are checked, bounded and
- * dropped.
+ * dropped; those that would frame a message are refused.
  */
 export class ChunkedDecoder {
   /** a part of the body stands from `from` to `end` in what was read last; nothing if they are equal */
@@ -30,6 +43,8 @@ export class ChunkedDecoder {
   private left = 0;
   private digits = 0;
   private trailerBytes = 0;
+  /** of the trailer, as far as it matters */
+  private name = '';
 
   get done(): boolean {
     return this.state === DONE;
@@ -98,10 +113,15 @@ export class ChunkedDecoder {
     switch (this.state) {
       case TRAILER:
         this.state = byte === CR ? LAST_LF : TRAILER_NAME;
+        this.name = String.fromCharCode(byte);
         return byte === CR || TOKEN[byte] === 1;
       case TRAILER_NAME:
-        if (byte === COLON) this.state = TRAILER_VALUE;
-        return byte === COLON || TOKEN[byte] === 1;
+        if (byte === COLON) {
+          this.state = TRAILER_VALUE;
+          return !NOT_IN_TRAILERS.has(this.name.toLowerCase());
+        }
+        if (this.name.length < NAME_BYTES) this.name += String.fromCharCode(byte);
+        return TOKEN[byte] === 1;
       case TRAILER_VALUE:
         if (byte === CR) this.state = TRAILER_LF;
         return byte === CR || VALUE[byte] === 1;

@@ -121,6 +121,13 @@ export abstract class HeadParser {
     return this.slice(this.nameAt[index] as number, this.nameEnd[index] as number);
   }
 
+  /** Whether a tab stands between a value and the end of its line. */
+  endsInTab(index: number): boolean {
+    const end = this.base + (this.nameAt[index + 1] as number);
+    for (let at = this.base + (this.valueEnd[index] as number); at < end; at++) if (this.bytes[at] === TAB) return true;
+    return false;
+  }
+
   /** Names and values in turn, as they were received. */
   list(): string[] {
     const list: string[] = [];

@@ -56,10 +56,12 @@ export class RequestFraming {
         const text = head.value(index);
         this.lengths += 1;
         this.length = Number(text);
+        if (head.endsInTab(index)) return TAB_FAULT;
         return DECIMAL.test(text) ? null : LENGTH_FAULT;
       }
       case FIELD.transferEncoding:
         this.codings += 1;
+        if (head.endsInTab(index)) return TAB_FAULT;
         return this.readCoding(head.value(index).toLowerCase());
       case FIELD.connection:
         this.readConnection(head.value(index).toLowerCase());
@@ -134,6 +136,8 @@ const HOST_FAULT = fault('the Host field is no host and port');
 const HOSTS_FAULT = fault('the request must have exactly one Host field');
 const LENGTH_FAULT = fault('Content-Length must be one number of at most 15 decimal digits');
 const LENGTHS_FAULT = fault('there are several Content-Length fields');
+// allowed (RFC 9110, 5.6.3), and no number and no coding to node's parser
+const TAB_FAULT = fault('a tab stands behind the value of Content-Length or Transfer-Encoding');
 const BOTH_FAULT = fault('Content-Length and Transfer-Encoding are both there');
 const CODING_TWICE = fault('Transfer-Encoding must say chunked once, and say it last');
 const CODING_FAULT = fault('the only transfer coding that is served is chunked', 501);
