@@ -13,6 +13,7 @@ const SCRIPTS: Record<string, string> = {
   'replica-start': 'a replica with a million keys on its own disk; memory',
   'many-apis': 'what 2,000 APIs of 20 routes do to one write and one request',
   'key-bytes': 'what a new key costs on the wire',
+  soak: 'mixed load with revisions, killed workers and upstreams at fault: no wrong answer, every request accounted for',
   gateway: 'the whole job of a gateway, beside nginx, nginx + Lua, haproxy, node:http + undici',
 };
 

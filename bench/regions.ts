@@ -14,7 +14,7 @@ const MAIN = fileURLToPath(new URL('../apps/replica/src/main.js', import.meta.ur
 const READY_WITHIN_MS = 120_000;
 export const API_PATH = '/bench/v1/';
 
-/** A replica with one gateway worker, as a process. */
+/** A replica as a process. */
 export interface Region {
   gateway: string;
   admin: string;
@@ -36,7 +36,7 @@ export class Regions {
   ) {}
 
   /** @param alone with the store only: it knows no master */
-  async add(name: string, alone: boolean): Promise<Region> {
+  async add(name: string, alone: boolean, workers = 1): Promise<Region> {
     const [gateway = 0, admin = 0] = await freePorts(2);
     const stateDir = join(this.home, name);
     mkdirSync(stateDir);
@@ -47,7 +47,7 @@ export class Regions {
         HELIO_ENVIRONMENT: 'prod',
         HELIO_REGION: name,
         HELIO_STATE_DIR: stateDir,
-        HELIO_WORKERS: '1',
+        HELIO_WORKERS: `${workers}`,
         HELIO_BIND: '127.0.0.1',
         HELIO_LOG_LEVEL: 'error',
         GATEWAY_PORT: `${gateway}`,

@@ -1,5 +1,5 @@
-import { BodyReader, FormatError, LIMITS } from '#artifacts';
-import type { Entry } from '#artifacts';
+import { BodyReader, compareOps } from '#artifacts';
+import type { Op } from '#model';
 
 /*
  * Order of entries = (table, key). Its most significant part, table:u8 and five bytes of the key, is sorted as numbers:
@@ -10,8 +10,8 @@ const PREFIX_BITS = 8 * (1 + PREFIX_KEY_BYTES);
 const EXACT_BITS = 53;
 
 /**
- * Entries that stay in the bodies they came in, known by where they begin: as objects a million of them would take ten
- * times the memory of their bytes.
+ * Changes of entries that stay in the bodies they came in, known by where they begin: as objects a million of them would
+ * take ten times the memory of their bytes.
  */
 export class PackedEntries {
   readonly #memory: Buffer;
@@ -23,22 +23,26 @@ export class PackedEntries {
   }
 
   /**
-   * Adds what one body puts.
+   * Adds what one body changes: all of it, or nothing.
    *
-   * @param look is shown each entry, as views of the memory
-   * @throws FormatError
+   * @param look is shown each change, as views of the memory
+   * @throws FormatError, or what `look` throws
    */
-  add(at: number, length: number, look: (entry: Entry) => void): void {
-    const reader = new BodyReader(this.#memory.subarray(at, at + length), LIMITS.blobEntries);
-    for (let op = reader.next(); op; op = reader.next()) {
-      const { table, key, value } = op;
-      if (value === null) throw new FormatError('malformed', 'a blob has the deletion of an entry');
-      look({ table, key, value });
-      this.#starts.push(key.byteOffset - (key.length < 0x80 ? 1 : 2) - 1);
+  add(at: number, length: number, mostOps: number, look: (op: Op) => void): void {
+    const before = this.#starts.length;
+    try {
+      const reader = new BodyReader(this.#memory.subarray(at, at + length), mostOps);
+      for (let op = reader.next(); op; op = reader.next()) {
+        look(op);
+        this.#starts.push(op.key.byteOffset - (op.key.length < 0x80 ? 1 : 2) - 1);
+      }
+    } catch (error) {
+      this.#starts.length = before;
+      throw error;
     }
   }
 
-  /** Where the entries begin, in the order of (table, key). */
+  /** Where they begin, in the order of (table, key); those of one entry in the order they were added in. */
   sorted(): Uint32Array {
     const count = this.#starts.length;
     const places = 2 ** Math.ceil(Math.log2(Math.max(2, count)));
@@ -56,8 +60,8 @@ export class PackedEntries {
     return sorted;
   }
 
-  /** The entry that begins there, as views of the memory. */
-  at(start: number): Entry {
+  /** The change that begins there, as views of the memory. */
+  at(start: number): Op {
     const memory = this.#memory;
     let at = start + 1;
     const length = (): number => {
@@ -71,8 +75,10 @@ export class PackedEntries {
     const keyLength = length();
     const key = memory.subarray(at, at + keyLength);
     at += keyLength;
+    const head = memory[start] ?? 0;
+    if ((head & 1) === 0) return { table: head >> 1, key, value: null };
     const valueLength = length();
-    return { table: (memory[start] ?? 0) >> 1, key, value: memory.subarray(at, at + valueLength) };
+    return { table: head >> 1, key, value: memory.subarray(at, at + valueLength) };
   }
 
   #prefix(start: number): number {
@@ -83,10 +89,6 @@ export class PackedEntries {
   }
 
   #sortAlike(starts: Uint32Array): void {
-    starts.sort((one, other) => {
-      const a = this.at(one);
-      const b = this.at(other);
-      return a.table - b.table || Buffer.compare(a.key, b.key);
-    });
+    starts.sort((one, other) => compareOps(this.at(one), this.at(other)));
   }
 }

@@ -2,6 +2,7 @@ import { BUCKETS, type ChainPosition, type VerifiedRevision, type VerifiedSegmen
 import type { Nack } from '#model';
 import type { ProcessLock } from '#platform';
 import { judgeHeldAgain } from './quarantine.js';
+import type { SnapshotIntake } from './snapshot-intake.js';
 import type { SnapshotPlan } from './snapshot-plan.js';
 import { readPosition, type StateTables } from './state-database.js';
 import { bucketName, deltaName, type KnownHead, knownHead, META, type StoredPosition } from './state-layout.js';
@@ -12,6 +13,11 @@ import { ownTarget, putHeld } from './state-transaction.js';
 import type { Written } from './state-writer.js';
 import { readNacks, storedView } from './stored-view.js';
 import { WriterPort } from './writer-port.js';
+
+/** See `SnapshotIntake.addLater`. */
+export type LaterChanges = (
+  ...change: Parameters<SnapshotIntake['addLater']>
+) => Promise<Uint8Array | null | undefined>;
 
 /** What came of a step. */
 export interface Applied {
@@ -146,17 +152,18 @@ export class StateStore {
    * As `apply`, for a verified snapshot: whole buckets are replaced, and the others have to be those of the snapshot already.
    *
    * @param fill puts each blob into the plan's memory, and then says that it is there, which rejects for one that is not as it
-   * should be
+   * should be; where nothing was applied yet, it may do the same with what changed later, see `SnapshotIntake`
    */
   async applySnapshot(
     plan: SnapshotPlan,
-    fill: (filled: (bucket: number) => Promise<void>) => Promise<void>,
+    fill: (filled: (bucket: number) => Promise<void>, later: LaterChanges) => Promise<void>,
     now: () => number,
   ): Promise<number> {
     const { ops } = await this.#write(async () => {
       await this.#writer.call('beginSnapshot', plan);
       try {
-        await fill((bucket) => this.#writer.call('addBucket', bucket));
+        const later: LaterChanges = (...change) => this.#writer.call('addLater', ...change);
+        await fill((bucket) => this.#writer.call('addBucket', bucket), later);
         return await this.#writer.call('commitSnapshot', now());
       } catch (error) {
         await this.#writer.call('abandonSnapshot');

@@ -94,28 +94,30 @@ export class StateWriter {
     this.#taken().add(bucket, StateRoot.empty());
   }
 
+  /** Of an empty disk: what changed after the snapshot; see `SnapshotIntake`. @throws FormatError */
+  addLater(at: number, bytes: number, mostOps: number, target: Target): Uint8Array | null | undefined {
+    return this.#taken().addLater(at, bytes, mostOps, target);
+  }
+
   commitSnapshot(appliedAt: number): Written {
     const intake = this.#taken();
     this.#intake = null;
     const { entries: table } = this.#tables;
-    const root = this.#root.clone();
-    intake.prove(root);
-    const { target, buckets } = intake.plan;
+    const { buckets, root, starts, target } = intake.content(this.#root);
     this.#forgetDeadReaders();
     this.#tables.root.resetReadTxn();
-    const { append, deletes, faults, noted, puts } = intake.difference(this.#tables, this.#heldNames());
+    const { append, deletes, faults, noted, puts } = intake.difference(starts, this.#tables, this.#heldNames());
     const entries = (): void => {
       for (const name of deletes) table.removeSync(name);
       for (const start of puts) {
         const { table: number, key, value } = intake.entries.at(start);
         // a copy: lmdb does not take values that lie in shared memory
-        table.putSync(entryName(number, key), Buffer.from(value), append ? APPEND : {});
+        if (value) table.putSync(entryName(number, key), Buffer.from(value), append ? APPEND : {});
       }
     };
     const held = judgeHeld(storedView(this.#tables), noted, faults, target.revision);
-    const replaced = buckets.map(({ bucket }) => bucket);
     return this.#commit(() => {
-      this.#put({ target, entries, held, names: new Set(), root, buckets: replaced, delta: null }, appliedAt);
+      this.#put({ target, entries, held, names: new Set(), root, buckets, delta: null }, appliedAt);
       return { ops: puts.length + deletes.length, settings: true, held: held.length > 0 };
     });
   }

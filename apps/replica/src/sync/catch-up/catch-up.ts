@@ -6,21 +6,21 @@ import {
   StoreError,
   type TrustedKeys,
   type VerifiedSnapshot,
-  verifyRevision,
-  verifySegment,
 } from '#artifacts';
 import type { Logger } from '#platform';
 import { type ReplacedBucket, snapshotPlan } from '../../state/snapshot-plan.js';
 import type { StateStore } from '../../state/state-store.js';
 import { StateWriteError } from '../../state/writer-port.js';
 import { CatchUpError } from './catch-up-error.js';
+import { addPieces, countFirst, emptyPlan } from './first-fill.js';
 import { Mending } from './mending.js';
 import { ObjectFetcher } from './object-fetcher.js';
 import { differing } from './plan.js';
-import type { Piece, Route } from './routes.js';
+import type { Piece } from './routes.js';
 import { requireSameChain } from './same-chain.js';
 import { SnapshotDownload } from './snapshot-download.js';
-import { noWay, Survey } from './survey.js';
+import { noWay, Survey, type Wayside } from './survey.js';
+import { verifyPiece } from './verify-piece.js';
 
 export interface CatchUpOptions {
   reader: ArtifactReader;
@@ -72,7 +72,7 @@ export class CatchUp {
         compared = true;
       }
       try {
-        if (plan.kind === 'route') await this.#follow(plan.route, survey, head, signal);
+        if (plan.kind === 'route') await this.#take(survey.named(plan.route), head, signal);
         else if (plan.kind === 'look') await survey.manifest(trusted(), signal);
         else if (plan.kind === 'snapshot') await this.#replace(plan.buckets, survey, head, signal);
         else throw survey.fault ?? noWay(reader, head, from, head.revision);
@@ -168,8 +168,39 @@ export class CatchUp {
     onApplied(ops, (performance.now() - began) / 1000);
   }
 
-  async #follow(route: Route, survey: Survey, head: Head, signal: AbortSignal): Promise<void> {
-    for await (const { want, bytes } of this.#fetcher.inOrder(survey.named(route), signal)) {
+  async #take(way: readonly Wayside[], head: Head, signal: AbortSignal): Promise<void> {
+    // Single revisions stay on the disk one by one, for others that ask.
+    const isFirst = this.options.state.position.revision === 0 && way.some(({ piece }) => piece.level > 0);
+    if (!isFirst || !(await this.#begin(way, head, signal))) await this.#follow(way, head, signal);
+  }
+
+  /** @returns false when not even the first piece is of use */
+  async #begin(way: readonly Wayside[], head: Head, signal: AbortSignal): Promise<boolean> {
+    const { check, log, onApplied, state, trusted } = this.options;
+    const { bytes, pieces } = countFirst(way);
+    const { plan, position } = emptyPlan(head.environment, bytes);
+    const began = performance.now();
+    try {
+      const ops = await state.applySnapshot(
+        plan,
+        async (_, later) => {
+          const options = { fetcher: this.#fetcher, head, trusted: trusted(), log, signer: null };
+          await addPieces(plan, position, pieces, later, options, signal);
+          check(head);
+        },
+        Date.now,
+      );
+      onApplied(ops, (performance.now() - began) / 1000);
+      return true;
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      log.warn({ detail: error.message }, 'the way from the beginning is taken piece by piece');
+      return false;
+    }
+  }
+
+  async #follow(way: readonly Wayside[], head: Head, signal: AbortSignal): Promise<void> {
+    for await (const { want, bytes } of this.#fetcher.inOrder(way, signal)) {
       this.options.check(head);
       const began = performance.now();
       const ops = await this.#apply(want.piece, want.name, bytes, head);
@@ -178,32 +209,15 @@ export class CatchUp {
   }
 
   async #apply(piece: Piece, name: string, bytes: Buffer, head: Head): Promise<number> {
+    const { state, trusted } = this.options;
     try {
-      return piece.level === 0 ? await this.#applyRevision(bytes, head) : await this.#applySegment(piece, bytes, head);
+      const step = verifyPiece(piece, bytes, state.chainPosition, head, trusted());
+      return 'hash' in step ? await state.apply(step, Date.now()) : await state.applySegment(step, Date.now());
     } catch (error) {
       if (!(error instanceof FormatError)) throw error;
       const final = error.code === 'reader_too_old' || (piece.level === 0 && FINAL.has(error.code));
       throw final ? new FormatError(error.code, `${name}: ${error.message}`) : CatchUpError.of(name, error);
     }
-  }
-
-  #applyRevision(bytes: Buffer, head: Head): Promise<number> {
-    const { state, trusted } = this.options;
-    const revision = verifyRevision(bytes, state.chainPosition, trusted());
-    requireHead(head, revision.header.revision, revision.hash);
-    return state.apply(revision, Date.now());
-  }
-
-  #applySegment({ index, level }: Piece, bytes: Buffer, head: Head): Promise<number> {
-    const { state, trusted } = this.options;
-    const segment = verifySegment(bytes, head.environment, trusted());
-    const { header } = segment;
-    if (header.level !== level || header.index !== index)
-      throw new FormatError('wrong_revision', `it is segment ${header.index} of level ${header.level}`);
-    const { epoch } = state.position;
-    if (header.epoch < epoch) throw new FormatError('older_epoch', `its epoch ${header.epoch} is older than ${epoch}`);
-    requireHead(head, header.last, header.hash);
-    return state.applySegment(segment, Date.now());
   }
 
   async #replace(buckets: readonly number[], survey: Survey, head: Head, signal: AbortSignal): Promise<void> {
@@ -216,15 +230,19 @@ export class CatchUp {
         'older_epoch',
         `its epoch ${epoch} is older than ${state.position.epoch}`,
       );
+    const isFirst = state.position.revision === 0;
+    const tail = countFirst(isFirst ? await this.#wayAfter(revision, survey, head, signal) : []);
     const download = this.#download?.isFor(snapshot, buckets)
       ? this.#download
-      : new SnapshotDownload(snapshot, buckets);
+      : new SnapshotDownload(snapshot, buckets, tail.bytes);
     this.#download = download;
     log.info({ revision, buckets: buckets.length }, 'fetching the parts of a snapshot that differ');
     const began = performance.now();
     try {
-      const fill = async (filled: (bucket: number) => Promise<void>): Promise<void> => {
+      const fill: Parameters<StateStore['applySnapshot']>[1] = async (filled, later) => {
         await download.fill(this.#fetcher, filled, signal);
+        const options = { fetcher: this.#fetcher, head, trusted: trusted(), log, signer: snapshot.header.keyId };
+        await addPieces(download.plan, snapshot.header, tail.pieces, later, options, signal);
         check(head);
       };
       const ops = await state.applySnapshot(download.plan, fill, Date.now);
@@ -236,13 +254,13 @@ export class CatchUp {
       throw error;
     }
   }
-}
 
-function requireHead(head: Head, revision: number, hash: Buffer): void {
-  if (revision !== head.revision || hash.toString('hex') === head.hash) return;
-  throw new CatchUpError(
-    `revision ${revision}`,
-    'fork',
-    `it does not have the hash ${head.hash} by which the head names it`,
-  );
+  async #wayAfter(revision: number, survey: Survey, head: Head, signal: AbortSignal): Promise<readonly Wayside[]> {
+    try {
+      return await survey.route(revision, head.revision, signal);
+    } catch (error) {
+      if (!(error instanceof CatchUpError)) throw error;
+      return []; // the snapshot alone is better than nothing
+    }
+  }
 }

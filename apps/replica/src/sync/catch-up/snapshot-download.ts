@@ -8,13 +8,14 @@ export class SnapshotDownload {
   readonly plan: SnapshotPlan;
   readonly #here = new Set<number>();
 
-  /** @param buckets those that differ */
+  /** @param buckets those that differ @param room bytes for what changed later */
   constructor(
     readonly snapshot: VerifiedSnapshot,
     buckets: readonly number[],
+    room: number,
   ) {
     const replaced = buckets.map((bucket) => ({ bucket, ...(snapshot.buckets[bucket] as SnapshotBucket) }));
-    this.plan = snapshotPlan(snapshot.header, replaced);
+    this.plan = snapshotPlan(snapshot.header, replaced, room);
   }
 
   /** Whether what was fetched for one is what is needed now. */
