@@ -12,6 +12,7 @@ export { type Answer, Client, UnexpectedAnswer } from './client.js';
 export { type FaultProxy, faultProxy, type StoreFault } from './fault-proxy.js';
 export { freePorts } from './free-ports.js';
 export { type Master, type MasterOptions, startMaster } from './master.js';
+export { type Nginx, type NginxConfig, startNginx } from './nginx.js';
 export { pauseProcess } from './pause-process.js';
 export { copyDatabase, type FreshDatabase, freshDatabase, postgres } from './postgres.js';
 export { type Fault, type RecordedRequest, type RecordingUpstream, recordingUpstream } from './recording-upstream.js';

@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { describeWith } from './needs.js';
+import { startNginx } from './nginx.js';
 import { type RedisService, type S3Service, s3Client, startMinio, startRedis, startVersityGw } from './services.js';
 
 describeWith('minio', 'MinIO for tests', () => s3Behaviour(startMinio));
@@ -62,5 +63,22 @@ describeWith('redis', 'Redis for tests', () => {
       });
     await expect(say(`AUTH ${password}\r\nPING\r\n`)).resolves.toContain('+PONG');
     await expect(say('PING\r\n')).resolves.toContain('NOAUTH');
+  });
+});
+
+describeWith('nginx', 'nginx for tests', () => {
+  it('serves what its configuration says, and is gone after stop', async () => {
+    const nginx = await startNginx({
+      server: 'location / { return 200 $said; }',
+      http: 'map $uri $said { default yes; }',
+    });
+    const url = `http://127.0.0.1:${nginx.port}/`;
+    expect(await (await fetch(url)).text()).toBe('yes');
+    await nginx.stop();
+    await expect(fetch(url)).rejects.toThrow();
+  });
+
+  it('says what is wrong with a configuration', async () => {
+    await expect(startNginx({ server: 'nonsense on;' })).rejects.toThrow(/unknown directive "nonsense"/);
   });
 });

@@ -7,7 +7,7 @@ import { Client } from 'minio';
 import { type Daemon, startDaemon } from './daemon.js';
 
 /** What a suite may need beyond Node: see `describeWith`. */
-export type Need = 'redis' | 'minio' | 'versitygw';
+export type Need = 'redis' | 'minio' | 'versitygw' | 'nginx';
 
 export interface S3Address {
   /** `http://host:port`, or whatever `S3_ENDPOINT` says. */
@@ -33,13 +33,20 @@ interface Stoppable {
   kill: () => Promise<void>;
 }
 
-const BINARIES: Record<Need, string> = { redis: 'redis-server', minio: 'minio', versitygw: 'versitygw' };
+const BINARIES: Record<Need, string> = {
+  redis: 'redis-server',
+  minio: 'minio',
+  versitygw: 'versitygw',
+  nginx: 'nginx',
+};
 const REGION = 'us-east-1';
 
 /** Undefined when `need` can be had here, else a sentence for the person who reads the test run. */
 export function whyMissing(need: Need): string | undefined {
   if (external(need) !== undefined || findBinary(BINARIES[need]) !== undefined) return undefined;
-  const variable = { redis: 'REDIS_URL is not set, ', minio: 'S3_ENDPOINT is not set, ', versitygw: '' }[need];
+  const variable = { redis: 'REDIS_URL is not set, ', minio: 'S3_ENDPOINT is not set, ', versitygw: '', nginx: '' }[
+    need
+  ];
   return `${variable}${BINARIES[need]} is neither on PATH nor in ${cacheDir()} (scripts/services gets it)`;
 }
 
@@ -139,7 +146,7 @@ function ping(url: string): Promise<void> {
 }
 
 function external(need: Need): string | undefined {
-  const value = { redis: process.env.REDIS_URL, minio: process.env.S3_ENDPOINT, versitygw: undefined }[need];
+  const value = need === 'redis' ? process.env.REDIS_URL : need === 'minio' ? process.env.S3_ENDPOINT : undefined;
   return value === '' ? undefined : value;
 }
 
@@ -161,14 +168,15 @@ function stoppable({ pid, stop, kill }: Daemon): Stoppable {
   return { pid, stop, kill };
 }
 
-function requireBinary(need: Need): string {
+export function requireBinary(need: Need): string {
   const path = findBinary(BINARIES[need]);
   if (path === undefined) throw new Error(`cannot start ${need}: ${whyMissing(need)}`);
   return path;
 }
 
 function findBinary(name: string): string | undefined {
-  const folders = [...(process.env.PATH ?? '').split(delimiter).filter(Boolean), cacheDir()];
+  // Debian puts servers where only root's PATH looks.
+  const folders = [...(process.env.PATH ?? '').split(delimiter).filter(Boolean), '/usr/sbin', cacheDir()];
   return folders.map((folder) => join(folder, name)).find(isExecutable);
 }
 
