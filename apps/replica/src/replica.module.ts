@@ -1,23 +1,18 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import type { Logger } from '#platform';
-import { AskModule } from './admin/ask.module.js';
-import type { Ask } from './admin/ask.service.js';
 import { ChainController } from './admin/chain.controller.js';
 import { HealthController } from './admin/health.controller.js';
 import { NODE, type Node } from './admin/node.js';
 import { ProblemFilter } from './admin/problem.filter.js';
 import { StatusController } from './admin/status.controller.js';
 
-/** What a replica answers on its admin port. The gateway's port belongs to its workers, which know no framework. */
+/** What a replica answers on its admin port, but for `/auth` and `/validate`. The gateway's port belongs to its workers, which know no framework. */
 @Module({})
 export class ReplicaModule {
-  static with(node: Node, ask: Ask, log: Logger): DynamicModule {
+  static with(node: Node, log: Logger): DynamicModule {
     return {
       module: ReplicaModule,
-      imports: [
-        AskModule.with(ask), // auth, validate
-      ],
       controllers: [
         StatusController, // status, metrics
         HealthController, // livez, readyz

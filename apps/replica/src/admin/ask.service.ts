@@ -1,32 +1,12 @@
-import { randomUUID } from 'node:crypto';
 import type { Logger } from '#platform';
 import { type CounterStore, LeaseBook, systemClock } from '#throttle';
 import { CompiledState } from '../gateway/decide/compile/compiled-state.js';
 import { decide, UNLIMITED } from '../gateway/decide/decide.js';
-import type { Forward, Respond } from '../gateway/decide/decision.js';
-import { type RequestHead, requestIdOf } from '../gateway/decide/request-head.js';
+import type { Decision, Wait } from '../gateway/decide/decision.js';
+import type { RequestHead } from '../gateway/decide/request-head.js';
 import type { StateReader } from '../state/state-snapshot.js';
 
-/** One request that somebody else serves and only asks about. */
-export interface Question {
-  method: string;
-  /** path and query, as the caller sent them */
-  target: string;
-  /** every value of a field, name in lower case */
-  values(name: string): readonly string[];
-  /** null: nobody knows, and IP lists are not asked */
-  remoteAddress: string | null;
-}
-
-export interface Answer {
-  decision: Forward | Respond;
-  requestId: string;
-  /** `prod@184` */
-  revision: string;
-}
-
 const SWEEP_MS = 250;
-const NOBODY: readonly string[] = [];
 
 /** Decides about requests that do not pass through this gateway, by the same state, rules and counters. */
 export class Ask {
@@ -65,16 +45,23 @@ export class Ask {
     if (this.state) this.state.headIssuedAt = headIssuedAt;
   }
 
-  /** @param spend whether it counts against the limits of the subscription */
-  async about(question: Question, spend: boolean): Promise<Answer> {
-    const requestId = requestIdOf(question.values('x-request-id'), randomUUID);
-    const head: RequestHead = { ...question, values: (name) => question.values(name), requestId };
-    for (;;) {
-      const state = this.current();
-      const decision = decide(head, state, spend ? this.leases : UNLIMITED, Date.now());
-      if (decision.kind !== 'wait') return { decision, requestId, revision: `${state.environment}@${state.revision}` };
-      await this.leases.fetch(decision.subscription, decision.limits);
-    }
+  /** What the last decision went by, like `prod@184`. */
+  get revision(): string {
+    return this.state === null ? '' : `${this.state.environment}@${this.state.revision}`;
+  }
+
+  /**
+   * By the newest revision. On `wait`, `fetch` and ask again.
+   *
+   * @param spend whether it counts against the limits of the subscription
+   */
+  about(head: RequestHead, spend: boolean): Decision {
+    return decide(head, this.current(), spend ? this.leases : UNLIMITED, Date.now());
+  }
+
+  /** Resolves when it may be asked again. */
+  fetch({ subscription, limits }: Wait): Promise<void> {
+    return this.leases.fetch(subscription, limits);
   }
 
   close(): void {
@@ -95,15 +82,6 @@ export class Ask {
 
   private load(state: CompiledState): void {
     const { source } = this;
-    if (state.revision !== source.revision() || state.repairs !== source.repairs())
-      state.refresh(this.source.snapshot());
+    if (state.revision !== source.revision() || state.repairs !== source.repairs()) state.refresh(source.snapshot());
   }
-}
-
-/** A question that carries a credential and nothing else. */
-export function questionOf(method: string, target: string, credential: string | undefined): Question {
-  // Bearer is a place that every API takes a credential from; on the wire it would be bytes, not characters
-  const authorization =
-    credential === undefined ? NOBODY : [`Bearer ${Buffer.from(credential, 'utf8').toString('latin1')}`];
-  return { method, target, remoteAddress: null, values: (name) => (name === 'authorization' ? authorization : NOBODY) };
 }

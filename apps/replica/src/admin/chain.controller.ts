@@ -3,20 +3,15 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { fail } from '#model';
 import { NODE, type Node } from './node.js';
 
-/** Of all answers that are under way: a revision can have many bytes, and a reader can be slow. */
-const MOST_BYTES = 64 * 1024 * 1024;
-
 /** What other replicas follow where nothing else can be reached. Everything in it is signed, and nothing of it is secret. */
 @Controller('chain')
 export class ChainController {
-  #sending = 0;
-
   constructor(@Inject(NODE) private readonly node: Node) {}
 
   /**
    * GET, and HEAD by itself: `prod/head.json` and `prod/delta/<revision>`, the exact bytes as they were signed.
    *
-   * @throws HelioError not_found for what is not here; not_ready while many are reading
+   * @throws HelioError not_found for what is not here
    */
   @Get('*')
   async artifact(@Param('*') name: string, @Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
@@ -26,11 +21,6 @@ export class ChainController {
     const tag = `"${artifact.etag}"`;
     void reply.headers({ etag: tag, 'cache-control': 'no-cache' });
     if (request.headers['if-none-match'] === tag) return void (await reply.status(304).send());
-    const { length } = artifact.bytes;
-    if (this.#sending > 0 && this.#sending + length > MOST_BYTES)
-      throw fail('not_ready', 'many others are reading the chain from here', { headers: { 'Retry-After': '1' } });
-    this.#sending += length;
-    reply.raw.once('close', () => (this.#sending -= length));
     await reply.header('content-type', 'application/octet-stream').send(artifact.bytes);
   }
 }

@@ -1,7 +1,8 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { type ErrorCode, ERRORS, fail, HelioError, problemType } from '#model';
-import { type Logger, PROBLEM_TYPE, type ProblemDocument } from '#platform';
+import { type ErrorCode, fail, HelioError } from '#model';
+import { type Logger, PROBLEM_TYPE } from '#platform';
+import { problemDocument } from './problem-document.js';
 
 /** Turns whatever was thrown into a problem document. What is not meant for callers goes to the log alone. */
 @Catch()
@@ -19,20 +20,11 @@ export class ProblemFilter implements ExceptionFilter {
 }
 
 export function sendProblem(reply: FastifyReply, error: HelioError, path: string): void {
-  const problem: ProblemDocument = {
-    type: problemType(error.code),
-    title: ERRORS[error.code].title,
-    status: error.status,
-    code: error.code,
-    detail: error.detail,
-    instance: path,
-    ...(error.fields.length > 0 ? { errors: error.fields } : {}),
-  };
   void reply
     .status(error.status)
     .headers(error.headers)
     .header('content-type', PROBLEM_TYPE)
-    .send(JSON.stringify(problem));
+    .send(problemDocument(error, path));
 }
 
 const BY_STATUS: Record<number, ErrorCode> = {

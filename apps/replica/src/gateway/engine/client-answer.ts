@@ -1,5 +1,5 @@
 import { STATUS_CODES } from 'node:http';
-import type { EngineView } from './engine-parts.js';
+import type { ConnectionHost } from './engine-parts.js';
 import type { Outlet } from './outlet.js';
 
 /** Length of a body that is not known beforehand. */
@@ -12,6 +12,11 @@ const STATUS_LINES = Array.from(
   { length: 600 },
   (_, status) => `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Unknown'}\r\n`,
 );
+
+/** A text as one character per byte of its UTF-8, which is how heads and bodies leave together. */
+export function bytesOf(text: string): string {
+  return Buffer.byteLength(text) === text.length ? text : Buffer.from(text).toString('latin1');
+}
 
 /** The answer to one request on its way to the client; what is told in one go leaves in one write. */
 export class ClientAnswer {
@@ -27,7 +32,7 @@ export class ClientAnswer {
   private away = false;
 
   constructor(
-    private readonly engine: EngineView,
+    private readonly engine: ConnectionHost,
     private readonly outlet: Outlet,
   ) {}
 

@@ -2,9 +2,9 @@ import type { Socket } from 'node:net';
 import { Backlog } from './backlog.js';
 import { BOUNDS } from './bounds.js';
 import { ClientAnswer } from './client-answer.js';
+import type { ClientExchange } from './client-exchange.js';
 import type { ClientSide } from './client-side.js';
-import type { EngineView } from './engine-parts.js';
-import { Exchange } from './exchange.js';
+import type { ConnectionHost } from './engine-parts.js';
 import { callerOf, type Caller } from './field-lines.js';
 import { Linger } from './linger.js';
 import { Outlet } from './outlet.js';
@@ -42,7 +42,7 @@ export class ClientConnection implements ClientSide {
   readonly answer: ClientAnswer;
   readonly caller: Caller;
   private readonly outlet: Outlet;
-  private readonly exchange: Exchange;
+  private readonly exchange: ClientExchange;
   private readonly body: RequestBody;
   private mode = HEAD;
   /** a loop over what came is running, and goes on by itself */
@@ -57,16 +57,17 @@ export class ClientConnection implements ClientSide {
   private readonly ending: Linger;
 
   constructor(
-    private readonly engine: EngineView,
+    private readonly engine: ConnectionHost,
     private readonly socket: Socket,
     scheme: 'http' | 'https',
+    exchangeOf: (client: ClientSide) => ClientExchange,
     private readonly onClosed: (connection: ClientConnection) => void,
   ) {
     this.caller = callerOf(socket, scheme);
     this.head = new RequestParser(this.caller.address, scheme, engine.limits.headBytes);
     this.outlet = new Outlet(socket);
     this.answer = new ClientAnswer(engine, this.outlet);
-    this.exchange = new Exchange(engine, this);
+    this.exchange = exchangeOf(this);
     this.body = new RequestBody(this.framing, this.exchange);
     this.backlog = new Backlog(socket, engine.limits.pipelined);
     this.ending = new Linger(socket, engine.limits.stallMs);
@@ -153,11 +154,7 @@ export class ClientConnection implements ClientSide {
 
   /** @param now monotonic milliseconds */
   sweep(now: number): void {
-    try {
-      this.checkTimes(now);
-    } catch (error) {
-      this.crash(error);
-    }
+    this.guard(() => this.checkTimes(now));
   }
 
   private checkTimes(now: number): void {

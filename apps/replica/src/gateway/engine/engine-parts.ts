@@ -23,8 +23,9 @@ export interface EngineParts {
   readonly wallMs: () => number;
 }
 
-/** What all connections of an engine share and only the engine changes. */
-export interface EngineView extends EngineParts {
+/** What all connections of a server share and only the server changes. */
+export interface ConnectionHost {
+  readonly limits: Limits;
   /** monotonic milliseconds of the last sweep: exact enough for everything that is counted in seconds, and free */
   readonly sweptAt: number;
   /** `Date: ...` with its line end */
@@ -34,3 +35,6 @@ export interface EngineView extends EngineParts {
   /** a bug was caught */
   fault(error: unknown, requestId: string | null): void;
 }
+
+/** The same of an engine, with what it works with. */
+export interface EngineView extends EngineParts, ConnectionHost {}

@@ -1,7 +1,9 @@
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { BOUNDS } from './bounds.js';
 import { ClientConnection } from './client-connection.js';
+import type { ClientSide } from './client-side.js';
 import type { EngineParts, EngineView } from './engine-parts.js';
+import { Exchange } from './exchange.js';
 
 /** Serves HTTP/1.1 on sockets: parses and frames, and leaves what is to be done to `decide`. */
 export class Engine implements EngineView {
@@ -66,7 +68,9 @@ export class Engine implements EngineView {
 
   /** Takes a connection over, whoever accepted it. @param scheme how the client came, as upstreams are told */
   serve(socket: Socket, scheme: 'http' | 'https'): void {
-    this.connections.add(new ClientConnection(this, socket, scheme, (connection) => this.onClosed(connection)));
+    const exchangeOf = (client: ClientSide): Exchange => new Exchange(this, client);
+    const onClosed = (connection: ClientConnection): void => this.onClosed(connection);
+    this.connections.add(new ClientConnection(this, socket, scheme, exchangeOf, onClosed));
     this.metrics.connections += 1;
     this.metrics.accepted += 1;
   }

@@ -4,12 +4,13 @@ import { bodyLimitText, decide } from '../decide/decide.js';
 import type { Forward } from '../decide/decision.js';
 import { problem } from '../decide/problems.js';
 import { requestIdOf } from '../decide/request-head.js';
+import { bytesOf } from './client-answer.js';
+import type { ClientExchange } from './client-exchange.js';
 import type { ClientSide } from './client-side.js';
 import type { EngineView } from './engine-parts.js';
 import { type HeaderList, keptLines, linesOf } from './field-lines.js';
 import { Outcome } from './outcome.js';
 import { Relay, type RelayOwner } from './relay.js';
-import type { BodyReader } from './request-body.js';
 import type { Fault } from './wire/head-parser.js';
 
 /**
@@ -21,7 +22,7 @@ import type { Fault } from './wire/head-parser.js';
  *      └──▶ forward ─▶ relay ─▶ head ─▶ data ─▶ end
  *                                └───────┴──────▶ the connection is reset: an answer is whole, or seen to be broken
  */
-export class Exchange implements BodyReader, RelayOwner {
+export class Exchange implements ClientExchange, RelayOwner {
   readonly outcome = new Outcome();
   private readonly relay: Relay;
   private active = false;
@@ -208,11 +209,6 @@ export class Exchange implements BodyReader, RelayOwner {
     this.outcome.begin(0);
     this.relay.clear();
   }
-}
-
-/** A text as one character per byte of its UTF-8, which is how heads and bodies leave together. */
-function bytesOf(text: string): string {
-  return Buffer.byteLength(text) === text.length ? text : Buffer.from(text).toString('latin1');
 }
 
 /** A mock may say when it is of. */

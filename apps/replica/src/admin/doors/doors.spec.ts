@@ -1,13 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createLog } from '#platform';
 import { LocalCounterStore, systemClock } from '#throttle';
-import { MemoryState } from '../testing/memory-state.js';
-import { APPLICATION, applicationOp, definitionOf, keyOp, placed } from '../testing/gateway-ops.js';
-import { planOp } from '../testing/sample-ops.js';
-import { call, type Answered } from '../testing/clients.js';
-import { type AdminApp, listenAdmin } from './admin-app.js';
-import { Ask } from './ask.service.js';
-import type { Node } from './node.js';
+import { MemoryState } from '../../testing/memory-state.js';
+import { APPLICATION, applicationOp, definitionOf, keyOp, placed } from '../../testing/gateway-ops.js';
+import { planOp } from '../../testing/sample-ops.js';
+import { call, type Answered } from '../../testing/clients.js';
+import { type AdminApp, listenAdmin } from '../admin-app.js';
+import { Ask } from '../ask.service.js';
+import type { Node } from '../node.js';
 
 const KEY = 'hg_live_test';
 const log = createLog('test', 'silent');

@@ -1,0 +1,75 @@
+import type { Server, Socket } from 'node:net';
+import type { Logger } from '#platform';
+import { BOUNDS } from '../../gateway/engine/bounds.js';
+import { ClientConnection } from '../../gateway/engine/client-connection.js';
+import type { ClientSide } from '../../gateway/engine/client-side.js';
+import type { ConnectionHost } from '../../gateway/engine/engine-parts.js';
+import { LIMITS } from '../../gateway/engine/limits.js';
+import type { Ask } from '../ask.service.js';
+import { DoorExchange } from './door-exchange.js';
+import type { Others } from './others.js';
+
+/** The connections of the admin port. They are read by the gateway's engine: as strictly, and with the same bounds. */
+export class AdminConnections implements ConnectionHost {
+  readonly limits = LIMITS;
+  sweptAt = 0;
+  dateLine = '';
+  draining = false;
+  private readonly connections = new Set<ClientConnection>();
+  private readonly sweeper: NodeJS.Timeout;
+  private dateSecond = 0;
+
+  constructor(
+    private readonly ask: Ask,
+    private readonly others: Others,
+    private readonly log: Logger,
+  ) {
+    this.tick();
+    // What came while the process was busy is read first: it would else be told that it came too late.
+    this.sweeper = setInterval(() => {
+      this.tick();
+      setImmediate(() => this.sweep());
+    }, BOUNDS.sweepMs).unref();
+  }
+
+  /** Takes the place of what a server does with connections. @param event that it tells of them by */
+  serve(server: Server, event: 'connection' | 'secureConnection'): void {
+    server.maxConnections = this.limits.connections;
+    server.removeAllListeners(event);
+    const scheme = event === 'connection' ? 'http' : 'https';
+    server.on(event, (socket: Socket) => {
+      const exchangeOf = (client: ClientSide): DoorExchange => new DoorExchange(this, client, this.ask, this.others);
+      const onClosed = (connection: ClientConnection): void => void this.connections.delete(connection);
+      this.connections.add(new ClientConnection(this, socket, scheme, exchangeOf, onClosed));
+    });
+  }
+
+  fault(error: unknown, requestId: string | null): void {
+    this.log.error({ err: error, requestId }, 'a request to the admin port failed');
+  }
+
+  /** Closes what is idle, and what is not within a second or so. */
+  async close(): Promise<void> {
+    this.draining = true;
+    const end = performance.now() + BOUNDS.lingerMs;
+    while (this.connections.size > 0 && performance.now() < end) {
+      this.tick();
+      this.sweep();
+      await new Promise((resolve) => setTimeout(resolve, BOUNDS.sweepMs / 4));
+    }
+    clearInterval(this.sweeper);
+    for (const connection of this.connections) connection.destroy();
+  }
+
+  private sweep(): void {
+    for (const connection of this.connections) connection.sweep(this.sweptAt);
+  }
+
+  private tick(): void {
+    this.sweptAt = performance.now();
+    const second = Math.floor(Date.now() / 1000);
+    if (second === this.dateSecond) return;
+    this.dateSecond = second;
+    this.dateLine = `Date: ${new Date(second * 1000).toUTCString()}\r\n`;
+  }
+}
