@@ -1,3 +1,4 @@
+import type { PoolRules } from '../decide/compile/compile-upstream.js';
 import { BOUNDS } from '../engine/bounds.js';
 import { type ConnectionOwner, UpstreamConnection, type UpstreamUser } from './upstream-connection.js';
 import { type Origin, originOf, type TlsMemory } from './upstream-socket.js';
@@ -18,9 +19,8 @@ export class TargetPool implements ConnectionOwner {
   readonly upgradeLines: string;
   /** requests under way, those that wait included */
   outstanding = 0;
-  /** monotonic milliseconds: since when it is idle, and until when others are preferred */
+  /** monotonic milliseconds: since when it is idle */
   usedAt = 0;
-  avoidUntil = 0;
   closed = false;
   private readonly connections = new Set<UpstreamConnection>();
   private readonly tunnels = new Set<UpstreamConnection>();
@@ -30,15 +30,24 @@ export class TargetPool implements ConnectionOwner {
 
   /** @param now monotonic milliseconds; may be some hundred behind */
   constructor(
-    origin: string,
-    private readonly connectTimeoutMs: number,
+    private readonly rules: PoolRules,
     private readonly now: () => number,
     /** a bug was caught */
     readonly onFault: (error: unknown) => void,
   ) {
-    this.origin = originOf(origin);
+    this.origin = originOf(rules.origin);
     this.lines = `host: ${this.origin.authority}\r\nconnection: keep-alive\r\n`;
     this.upgradeLines = `host: ${this.origin.authority}\r\nconnection: Upgrade\r\nupgrade: websocket\r\n`;
+  }
+
+  /** There may be no more connections, and no more requests that wait for one. */
+  get full(): boolean {
+    const { connections, connecting, waiting, idle, rules } = this;
+    return (
+      idle.length === 0 &&
+      connections.size >= rules.maxConnections &&
+      waiting.length - connecting.size >= rules.maxWaiting
+    );
   }
 
   /** Gives the user a connection, at once if one is idle. */
@@ -123,10 +132,10 @@ export class TargetPool implements ConnectionOwner {
     while (
       !this.closed &&
       this.connecting.size < this.waiting.length &&
-      this.connections.size < BOUNDS.upstreamConnections
+      this.connections.size < this.rules.maxConnections
     ) {
       const connection = new UpstreamConnection(this);
-      connection.deadline = this.now() + this.connectTimeoutMs;
+      connection.deadline = this.now() + this.rules.connectTimeoutMs;
       this.connections.add(connection);
       this.connecting.add(connection);
     }
