@@ -249,6 +249,12 @@ export const ERRORS = {
     'The connection to the upstream broke before its answer, or the answer was malformed.',
     'Look at the upstream; the access log names the target.',
   ),
+  upstream_tls_failed: entry(
+    502,
+    'No secure connection to the upstream',
+    'The certificate of the upstream is not trusted, has expired or is for another name; or the one that it is to be shown is missing, has expired or was refused.',
+    "Look into the replica's log for the reason. Nothing goes to an upstream that was not verified.",
+  ),
   no_healthy_upstream: entry(
     503,
     'No healthy upstream',

@@ -15,6 +15,8 @@ export interface WorkerOptions {
   accessLog: number;
   cacheBytes: number;
   limits: Limits;
+  /** directory of certificates that upstreams are shown */
+  certificates: string | null;
 }
 
 export type ToWorker =

@@ -22,6 +22,8 @@ export interface WorkerPoolOptions {
   cacheBytes: number;
   /** what clients may cost each worker */
   limits: Limits;
+  /** directory of certificates that upstreams are shown; null: there are none */
+  certificates: string | null;
   log: Logger;
 }
 
@@ -202,8 +204,9 @@ export class WorkerPool {
   }
 
   private optionsOf({ name }: Slot): WorkerOptions {
-    const { host, stateDir, region, accessLog, cacheBytes, limits, log } = this.options;
-    return { name, port: this.port, host, stateDir, region, logLevel: log.level, accessLog, cacheBytes, limits };
+    const { host, stateDir, region, accessLog, cacheBytes, limits, certificates, log } = this.options;
+    const { port } = this;
+    return { name, port, host, stateDir, region, logLevel: log.level, accessLog, cacheBytes, limits, certificates };
   }
 
   private letServe(slot: Slot): void {

@@ -11,6 +11,7 @@ import { Engine } from './engine/engine.js';
 import { LineSink } from './engine/line-sink.js';
 import { GatewayMetrics } from './engine/metrics.js';
 import type { FromWorker, ToWorker, WorkerOptions } from './ipc.js';
+import { resolveBySystem } from './upstream/address-book.js';
 import { TargetPools } from './upstream/target-pools.js';
 
 const SWEEP_MS = 250;
@@ -29,7 +30,7 @@ class Worker {
   private readonly state: CompiledState;
   private readonly counters = new ChannelCounterStore(send);
   private readonly leases = new LeaseBook(this.counters, monotonic);
-  private readonly pools = new TargetPools(monotonic);
+  private readonly pools: TargetPools;
   private readonly metrics = new GatewayMetrics();
   private readonly engine: Engine;
   private readonly sweeper: NodeJS.Timeout;
@@ -44,6 +45,13 @@ class Worker {
     private readonly log: Logger,
   ) {
     this.state = new CompiledState(options.region);
+    this.pools = new TargetPools({
+      now: monotonic,
+      wallMs: Date.now,
+      log,
+      certificates: options.certificates,
+      resolve: resolveBySystem,
+    });
     const accessLog =
       options.accessLog > 0 ? new AccessLog(new LineSink(STDOUT), options.accessLog, Math.random, Date.now) : null;
     const cache = new ResponseCache(options.cacheBytes);

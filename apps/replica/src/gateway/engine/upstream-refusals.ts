@@ -1,6 +1,7 @@
 import type { ErrorCode } from '#model';
 import type { CompiledUpstream } from '../decide/compile/compile-upstream.js';
 import type { Refusal } from '../upstream/place.js';
+import { TlsFailure } from '../upstream/upstream-tls.js';
 
 /** `unsent`: no byte of the request left, so that it may be sent elsewhere whatever it is. */
 export type FailureKind = 'unsent' | 'broken' | 'timeout';
@@ -41,6 +42,8 @@ export function refuseFailed(
     exchange.refuse('upstream_timeout', `the upstream did not answer within ${responseTimeoutMs} ms`);
   else if (timedOut || (error as { code?: string } | null)?.code === 'ETIMEDOUT')
     exchange.refuse('upstream_timeout', `the upstream could not be reached within ${connectTimeoutMs} ms`);
+  else if (isTlsTrouble(error))
+    exchange.refuse('upstream_tls_failed', 'no secure connection to the upstream; the log of the replica says why');
   else if (kind === 'broken')
     exchange.refuse(
       'upstream_failed',
@@ -48,4 +51,12 @@ export function refuseFailed(
     );
   else if (all) exchange.refuse('no_healthy_upstream', 'no target of the API can be connected to from this region');
   else exchange.refuse('upstream_failed', 'the upstream refused the connection');
+}
+
+/** By TLS 1.3 a server says that it does not like a client's certificate after the handshake, when the request has left. */
+function isTlsTrouble(error: Error | null): boolean {
+  return (
+    error instanceof TlsFailure ||
+    ((error as { code?: unknown } | null)?.code as string)?.startsWith('ERR_SSL_') === true
+  );
 }

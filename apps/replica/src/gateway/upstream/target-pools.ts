@@ -1,10 +1,13 @@
+import type { Logger } from '#platform';
 import type { CompiledUpstream, PoolRules } from '../decide/compile/compile-upstream.js';
 import { BOUNDS } from '../engine/bounds.js';
+import { AddressBook, type Resolve } from './address-book.js';
+import { ClientCertificates } from './client-certificates.js';
 import { Place, type Refusal } from './place.js';
 import { RetryBudget } from './retry-budget.js';
 import { TargetChoice } from './target-choice.js';
 import { type AttemptEnd, TargetHealth } from './target-health.js';
-import { TargetPool } from './target-pool.js';
+import { type PoolParts, TargetPool } from './target-pool.js';
 
 /** What a worker has of the upstream of one API. */
 interface Use {
@@ -15,16 +18,37 @@ interface Use {
   usedAt: number;
 }
 
+export interface TargetPoolsOptions {
+  /** monotonic milliseconds */
+  now: () => number;
+  /** milliseconds since 1970 */
+  wallMs: () => number;
+  log: Logger;
+  /** directory of client certificates; null: there are none */
+  certificates: string | null;
+  resolve: Resolve;
+}
+
 /** Connections to all upstreams of one worker. Those to one origin are shared by APIs with the same rules for them. */
 export class TargetPools {
   /** a bug was caught */
   onFault: (error: unknown) => void = () => undefined;
   private readonly pools = new Map<string, TargetPool>();
+  private readonly parts: PoolParts;
+  private readonly now: () => number;
   /** API -> */
   private readonly uses = new Map<string, Use>();
 
-  /** @param now monotonic milliseconds */
-  constructor(private readonly now: () => number) {}
+  constructor({ now, wallMs, log, certificates, resolve }: TargetPoolsOptions) {
+    this.now = now;
+    this.parts = {
+      now,
+      log,
+      addresses: new AddressBook(resolve, now, log),
+      certificates: new ClientCertificates(certificates, now, wallMs, log),
+      onFault: (error) => this.onFault(error),
+    };
+  }
 
   /** The target for the next attempt; null when none is left that may be asked. */
   choose(upstream: CompiledUpstream, tried: ReadonlySet<Place>): Place | null {
@@ -72,12 +96,15 @@ export class TargetPools {
   /** Ends what took too long, and closes what nobody uses any more, such as targets of releases that were replaced. */
   sweep(): void {
     const now = this.now();
+    const { size } = this.pools;
     for (const [name, pool] of this.pools) {
       pool.sweep(now);
       if (pool.outstanding > 0 || pool.usedAt > now - BOUNDS.poolIdleMs) continue;
       this.pools.delete(name);
       pool.close();
     }
+    if (this.pools.size < size)
+      this.parts.addresses.forgetBut(new Set([...this.pools.values()].map(({ host }) => host)));
     for (const [api, { usedAt }] of this.uses) if (usedAt <= now - BOUNDS.poolIdleMs) this.uses.delete(api);
   }
 
@@ -117,7 +144,7 @@ export class TargetPools {
   private poolOf(rules: PoolRules): TargetPool {
     let pool = this.pools.get(rules.name);
     if (!pool) {
-      pool = new TargetPool(rules, this.now, (error) => this.onFault(error));
+      pool = new TargetPool(rules, this.parts);
       this.pools.set(rules.name, pool);
     }
     pool.usedAt = this.now();
