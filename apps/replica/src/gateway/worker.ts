@@ -51,7 +51,9 @@ class Worker {
       log,
       certificates: options.certificates,
       resolve: resolveBySystem,
+      random: Math.random,
     });
+    this.pools.checks.onChange = () => send({ type: 'down', checks: this.pools.checks.downList });
     const accessLog =
       options.accessLog > 0 ? new AccessLog(new LineSink(STDOUT), options.accessLog, Math.random, Date.now) : null;
     const cache = new ResponseCache(options.cacheBytes);
@@ -94,6 +96,10 @@ class Worker {
         return this.counters.granted(message.id, message.grant);
       case 'numbers':
         return this.report(message.id);
+      case 'down':
+        return this.pools.checks.learn(message.checks);
+      case 'check':
+        return this.pools.checks.begin();
       case 'drain':
         void this.end(message.graceMs, 0);
     }
@@ -128,6 +134,7 @@ class Worker {
       const isNews = snapshot.revision !== state.revision || snapshot.repairs !== state.repairs;
       if (isNews) state.refresh(snapshot);
       else snapshot.close();
+      if (isNews) this.pools.checks.follow(state.checked);
       if (isNews) this.reportFaults();
     } catch (error) {
       this.log.error(

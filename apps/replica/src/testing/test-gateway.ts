@@ -36,7 +36,15 @@ export class TestGateway {
     this.leases = new LeaseBook(this.counters.holder('test'), clock.monotonicMs);
     const log = createLog('test', 'silent');
     const { monotonicMs: now, wallMs } = clock;
-    this.pools = new TargetPools({ now, wallMs, log, certificates: null, resolve: resolveBySystem, ...more });
+    this.pools = new TargetPools({
+      now,
+      wallMs,
+      log,
+      certificates: null,
+      resolve: resolveBySystem,
+      random: Math.random,
+      ...more,
+    });
     const { state, leases, pools, cache, metrics } = this;
     this.engine = new Engine({
       state,
@@ -66,6 +74,7 @@ export class TestGateway {
   load(...ops: (Op | Op[])[]): void {
     this.memory.apply(...ops);
     this.state.refresh(this.memory.snapshot());
+    this.pools.checks.follow(this.state.checked);
   }
 
   /** Prometheus text of everything so far. */

@@ -48,7 +48,7 @@ export class AddressBook {
       else callback(null, first.address, first.family);
     };
     const name = this.nameOf(host);
-    if (name.addresses.length > 0) {
+    if (this.current(host).length > 0) {
       process.nextTick(give, null);
       return;
     }

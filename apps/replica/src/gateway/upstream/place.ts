@@ -1,4 +1,5 @@
 import type { CompiledTarget } from '../decide/compile/compile-upstream.js';
+import type { TargetChecks } from './target-checks.js';
 import type { TargetHealth } from './target-health.js';
 import type { TargetPool } from './target-pool.js';
 
@@ -17,14 +18,14 @@ export class Place {
     readonly target: CompiledTarget,
     readonly health: TargetHealth,
     public pool: TargetPool,
-    private readonly isDown: (check: string) => boolean,
+    private readonly checks: TargetChecks,
     private readonly intervalMs: number,
   ) {}
 
   /** Its checks failed. */
   get down(): boolean {
     const { check } = this.target;
-    return check !== null && this.isDown(check);
+    return check !== null && this.checks.isDown(check);
   }
 
   takes(now: number): boolean {

@@ -1,28 +1,15 @@
 import type { LookupAddress } from 'node:dns';
-import type { Logger } from '#platform';
 import type { PoolRules } from '../decide/compile/compile-upstream.js';
 import { BOUNDS } from '../engine/bounds.js';
-import type { AddressBook } from './address-book.js';
-import type { ClientCertificates } from './client-certificates.js';
+import type { PoolParts } from './pool-parts.js';
 import { type ConnectionOwner, UpstreamConnection, type UpstreamUser } from './upstream-connection.js';
-import { type Dialling, originOf } from './upstream-socket.js';
-import { TlsFailure, UpstreamTls } from './upstream-tls.js';
+import { type Dialling, diallingOf } from './upstream-socket.js';
+import { TlsFailure } from './upstream-tls.js';
 
 /** An upstream that says how long it keeps a connection may be a little faster than it says. */
 const HINT_MARGIN_MS = 1000;
 /** The same trouble with TLS is told so often. */
 const REPEAT_MS = 60_000;
-
-/** What all pools of a worker have together. */
-export interface PoolParts {
-  /** monotonic milliseconds; may be some hundred behind */
-  now: () => number;
-  addresses: AddressBook;
-  certificates: ClientCertificates;
-  log: Logger;
-  /** a bug was caught */
-  onFault: (error: unknown) => void;
-}
 
 /**
  * Connections to one origin: kept when idle, the one that was used last is used first, so that those that a quiet time
@@ -53,10 +40,9 @@ export class TargetPool implements ConnectionOwner {
     private readonly rules: PoolRules,
     private readonly parts: PoolParts,
   ) {
-    const { addresses, certificates, now } = parts;
-    const origin = originOf(rules.origin);
-    this.now = now;
-    this.dialling = { origin, lookup: addresses.lookup, tls: rules.tls && new UpstreamTls(rules.tls, certificates) };
+    this.now = parts.now;
+    this.dialling = diallingOf(rules, parts);
+    const { origin } = this.dialling;
     this.lines = `host: ${origin.authority}\r\nconnection: keep-alive\r\n`;
     this.upgradeLines = `host: ${origin.authority}\r\nconnection: Upgrade\r\nupgrade: websocket\r\n`;
   }

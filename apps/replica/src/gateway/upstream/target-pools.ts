@@ -5,9 +5,11 @@ import { AddressBook, type Resolve } from './address-book.js';
 import { ClientCertificates } from './client-certificates.js';
 import { Place, type Refusal } from './place.js';
 import { RetryBudget } from './retry-budget.js';
+import { TargetChecks } from './target-checks.js';
 import { TargetChoice } from './target-choice.js';
 import { type AttemptEnd, TargetHealth } from './target-health.js';
-import { type PoolParts, TargetPool } from './target-pool.js';
+import type { PoolParts } from './pool-parts.js';
+import { TargetPool } from './target-pool.js';
 
 /** What a worker has of the upstream of one API. */
 interface Use {
@@ -27,19 +29,22 @@ export interface TargetPoolsOptions {
   /** directory of client certificates; null: there are none */
   certificates: string | null;
   resolve: Resolve;
+  /** from 0 to 1 */
+  random: () => number;
 }
 
 /** Connections to all upstreams of one worker. Those to one origin are shared by APIs with the same rules for them. */
 export class TargetPools {
   /** a bug was caught */
   onFault: (error: unknown) => void = () => undefined;
+  readonly checks: TargetChecks;
   private readonly pools = new Map<string, TargetPool>();
   private readonly parts: PoolParts;
   private readonly now: () => number;
   /** API -> */
   private readonly uses = new Map<string, Use>();
 
-  constructor({ now, wallMs, log, certificates, resolve }: TargetPoolsOptions) {
+  constructor({ now, wallMs, log, certificates, resolve, random }: TargetPoolsOptions) {
     this.now = now;
     this.parts = {
       now,
@@ -48,6 +53,7 @@ export class TargetPools {
       certificates: new ClientCertificates(certificates, now, wallMs, log),
       onFault: (error) => this.onFault(error),
     };
+    this.checks = new TargetChecks(this.parts, random);
   }
 
   /** The target for the next attempt; null when none is left that may be asked. */
@@ -96,6 +102,7 @@ export class TargetPools {
   /** Ends what took too long, and closes what nobody uses any more, such as targets of releases that were replaced. */
   sweep(): void {
     const now = this.now();
+    this.checks.sweep(now);
     const { size } = this.pools;
     for (const [name, pool] of this.pools) {
       pool.sweep(now);
@@ -109,6 +116,7 @@ export class TargetPools {
   }
 
   close(): void {
+    this.checks.close();
     for (const pool of this.pools.values()) pool.close();
     this.pools.clear();
     this.uses.clear();
@@ -128,7 +136,7 @@ export class TargetPools {
     const places = upstream.targets.map((target) => {
       const same = known.find(({ target: { origin, path } }) => origin === target.origin && path === target.path);
       const health = same?.health ?? new TargetHealth(passive, breaker);
-      return new Place(target, health, this.poolOf(target.pool), () => false, check?.intervalMs ?? 0);
+      return new Place(target, health, this.poolOf(target.pool), this.checks, check?.intervalMs ?? 0);
     });
     const use = {
       upstream,

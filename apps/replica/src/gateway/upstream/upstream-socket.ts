@@ -1,6 +1,8 @@
 import { connect, isIP, type LookupFunction, Socket } from 'node:net';
 import { connect as connectTls, type SecureContext } from 'node:tls';
-import { TlsFailure, type UpstreamTls } from './upstream-tls.js';
+import type { PoolRules } from '../decide/compile/compile-upstream.js';
+import type { PoolParts } from './pool-parts.js';
+import { TlsFailure, UpstreamTls } from './upstream-tls.js';
 
 /** Where a target is. */
 export interface Origin {
@@ -13,7 +15,7 @@ export interface Origin {
 }
 
 /** @param text `https://host:port`, the port left out if it is the usual one */
-export function originOf(text: string): Origin {
+function originOf(text: string): Origin {
   const { protocol, hostname, port, host } = new URL(text);
   const secure = protocol === 'https:';
   return {
@@ -36,6 +38,11 @@ export interface Dialling {
   lookup: LookupFunction;
   /** null: by plain HTTP */
   tls: UpstreamTls | null;
+}
+
+export function diallingOf(rules: PoolRules, { addresses, certificates }: PoolParts): Dialling {
+  const tls = rules.tls && new UpstreamTls(rules.tls, certificates);
+  return { origin: originOf(rules.origin), lookup: addresses.lookup, tls };
 }
 
 /** @param onRead returns whether to read on */
