@@ -14,19 +14,8 @@ if (process.argv.includes('--check')) process.stdout.write('helio-replica: the c
 else await start(config);
 
 async function start(given: Readonly<ReplicaConfig>): Promise<void> {
-  const {
-    accessLog,
-    bind: host,
-    cacheBytes,
-    gatewayPort: port,
-    limits,
-    logLevel,
-    region,
-    stateDir,
-    workers: count,
-  } = given;
-  const log = createLog('replica', logLevel);
-  const workers = new WorkerPool({ workers: count, port, host, stateDir, region, accessLog, cacheBytes, limits, log });
+  const log = createLog('replica', given.logLevel);
+  const workers = new WorkerPool({ ...given, port: given.gatewayPort, host: given.bind, log });
   let replica: Replica | null = null;
   let stopping = false;
   const stop = (): Promise<void> => {

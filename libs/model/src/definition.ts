@@ -1,8 +1,9 @@
 import { z } from 'zod';
-import { apiName, apiVersion, planId, regionId } from './ids.js';
+import { apiName, apiVersion, planId } from './ids.js';
 import { METHODS } from './methods.js';
 import { parseTemplate, templateShape } from './path-template.js';
 import { headerName, policies } from './policies.js';
+import { upstream } from './upstream.js';
 
 /** What a route without a method of its own says. */
 export const ANY_METHOD = '*';
@@ -37,36 +38,6 @@ const route = z.strictObject({
   policies: policies.optional(),
 });
 export type Route = z.infer<typeof route>;
-
-const targetUrl = z
-  .string()
-  .max(2048)
-  .refine((text) => {
-    if (!/^https?:\/\//.test(text) || !URL.canParse(text)) return false;
-    const url = new URL(text);
-    return url.username === '' && url.password === '' && url.search === '' && url.hash === '';
-  }, 'must be an http(s) URL without credentials, query or fragment');
-
-const targets = z
-  .array(z.strictObject({ url: targetUrl, weight: z.int().min(1).max(1000).optional() }))
-  .min(1, 'must have at least one target')
-  .max(64);
-export type Target = z.infer<typeof targets>[number];
-
-const milliseconds = z.int().min(1).max(600_000);
-
-const upstream = z.strictObject({
-  targets,
-  /** targets of one region instead of `targets` */
-  regions: z.record(regionId, z.strictObject({ targets })).optional(),
-  /** default 2000 */
-  connectTimeoutMs: milliseconds.optional(),
-  /** to the response's head; default 30000 */
-  responseTimeoutMs: milliseconds.optional(),
-  /** for requests that were not sent, and for idempotent ones that got no answer; default 1 */
-  retries: z.int().min(0).max(5).optional(),
-});
-export type Upstream = z.infer<typeof upstream>;
 
 const credential = z.strictObject({
   /** default X-API-Key */

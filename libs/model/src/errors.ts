@@ -249,11 +249,29 @@ export const ERRORS = {
     'The connection to the upstream broke before its answer, or the answer was malformed.',
     'Look at the upstream; the access log names the target.',
   ),
+  upstream_tls_failed: entry(
+    502,
+    'No secure connection to the upstream',
+    'The certificate of the upstream is not trusted, has expired or is for another name; or the one that it is to be shown is missing, has expired or was refused.',
+    "Look into the replica's log for the reason. Nothing goes to an upstream that was not verified.",
+  ),
   no_healthy_upstream: entry(
     503,
     'No healthy upstream',
-    'The API has no target that can be reached in this region.',
+    'The API has no target in this region that can be reached, or none that passes its health check.',
     'Look at the targets of the API in this region.',
+  ),
+  circuit_open: entry(
+    503,
+    'The upstream is left alone for a while',
+    'Of the latest requests to each target more failed than the circuit breaker of the API allows; nothing was sent.',
+    'Send again after Retry-After. Look at the upstream: its failures are why.',
+  ),
+  upstream_overloaded: entry(
+    503,
+    'The upstream has no room for more requests',
+    'Connections to each target, and requests that wait for one, are as many as the circuit breaker of the API allows; nothing was sent.',
+    'Send again after Retry-After. Look at why the upstream is slow, or raise maxConnections or maxWaiting.',
   ),
   upstream_timeout: entry(
     504,

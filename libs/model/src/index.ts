@@ -12,3 +12,4 @@ export * from './records.js';
 export * from './stream-messages.js';
 export * from './text.js';
 export * from './trusted-keys.js';
+export type { Target, Upstream } from './upstream.js';

@@ -32,6 +32,8 @@ export interface ReplicaConfig {
   cacheBytes: number;
   /** what clients may cost each worker */
   limits: Limits;
+  /** directory of certificates that upstreams are shown, absolute; null: there are none */
+  certificates: string | null;
   gatewayPort: number;
   adminPort: number;
   bind: string;
@@ -90,6 +92,7 @@ function configOf(given: Settings, identity: Identity | null): ReplicaConfig {
     workers: given.HELIO_WORKERS,
     cacheBytes: given.HELIO_CACHE_MB * 1024 * 1024,
     limits: limitsOf(given),
+    certificates: given.HELIO_UPSTREAM_CERTIFICATES ? resolve(given.HELIO_UPSTREAM_CERTIFICATES) : null,
     gatewayPort: given.GATEWAY_PORT,
     adminPort: given.ADMIN_PORT,
     bind: given.HELIO_BIND,

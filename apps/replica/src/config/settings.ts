@@ -49,6 +49,7 @@ export const settings = z.strictObject({
   S3_REGION: z.string().optional(),
   HELIO_TRUSTED_KEYS: z.string().optional(),
   HELIO_WORKERS: intSetting(1, 256).default(availableParallelism()),
+  HELIO_UPSTREAM_CERTIFICATES: z.string().min(1, 'must be a directory').optional(),
   HELIO_CACHE_MB: intSetting(0, 65_536).default(64),
   GATEWAY_PORT: portSetting.default(9080),
   ADMIN_PORT: portSetting.default(9180),

@@ -15,6 +15,8 @@ export interface WorkerOptions {
   accessLog: number;
   cacheBytes: number;
   limits: Limits;
+  /** directory of certificates that upstreams are shown */
+  certificates: string | null;
 }
 
 export type ToWorker =
@@ -25,6 +27,10 @@ export type ToWorker =
   | { type: 'granted'; id: number; grant: Grant }
   /** its numbers are wanted now; answered by `numbers` with the same id */
   | { type: 'numbers'; id: number }
+  /** names of checks of targets that fail */
+  | { type: 'down'; checks: string[] }
+  /** it is the one to check them from now on */
+  | { type: 'check' }
   | { type: 'drain'; graceMs: number };
 
 export type FromWorker =
@@ -35,6 +41,8 @@ export type FromWorker =
   | { type: 'failed'; message: string; code: string | null }
   /** for the first time before it listens: what it may answer a request by, from now on */
   | { type: 'loaded'; revision: number }
+  /** names of all checks that fail, when they are others */
+  | { type: 'down'; checks: string[] }
   /** its last word */
   | { type: 'ended'; report: WorkerReport }
   | { type: 'take'; id: number; bucket: BucketSpec; want: number }

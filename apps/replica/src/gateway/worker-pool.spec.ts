@@ -60,6 +60,7 @@ function newPool(more: Partial<WorkerPoolOptions> = {}): WorkerPool {
     accessLog: 0,
     cacheBytes: 0,
     limits: LIMITS,
+    certificates: null,
     log: createLog('test', 'silent'),
     ...more,
   });

@@ -2,6 +2,7 @@ import cluster, { type Worker as ClusterWorker } from 'node:cluster';
 import { fileURLToPath } from 'node:url';
 import { backoffMs, deferred, type Deferred, type Logger } from '#platform';
 import { LocalCounterStore, systemClock } from '#throttle';
+import { CheckDuty } from './check-duty.js';
 import type { Limits } from './engine/limits.js';
 import { freePort, startError } from './gateway-port.js';
 import type { FromWorker, ToWorker, WorkerOptions } from './ipc.js';
@@ -22,6 +23,8 @@ export interface WorkerPoolOptions {
   cacheBytes: number;
   /** what clients may cost each worker */
   limits: Limits;
+  /** directory of certificates that upstreams are shown; null: there are none */
+  certificates: string | null;
   log: Logger;
 }
 
@@ -63,6 +66,7 @@ export class WorkerPool {
   onServed: () => void = () => undefined;
   private readonly numbers: WorkerNumbers;
   private readonly slots = new Map<string, Slot>();
+  private readonly checks = new CheckDuty();
   private readonly restarts = new Set<NodeJS.Timeout>();
   private readonly sweeper: NodeJS.Timeout;
   private port = 0;
@@ -202,8 +206,9 @@ export class WorkerPool {
   }
 
   private optionsOf({ name }: Slot): WorkerOptions {
-    const { host, stateDir, region, accessLog, cacheBytes, limits, log } = this.options;
-    return { name, port: this.port, host, stateDir, region, logLevel: log.level, accessLog, cacheBytes, limits };
+    const { host, stateDir, region, accessLog, cacheBytes, limits, certificates, log } = this.options;
+    const { port } = this;
+    return { name, port, host, stateDir, region, logLevel: log.level, accessLog, cacheBytes, limits, certificates };
   }
 
   private letServe(slot: Slot): void {
@@ -220,6 +225,7 @@ export class WorkerPool {
         return this.letServe(slot);
       case 'listening':
         slot.listening = true;
+        this.checks.join(slot.name, (news) => tell(slot, news));
         if (this.slots.size === this.options.workers && [...this.slots.values()].every(({ listening }) => listening))
           this.started?.resolve(message.port);
         return;
@@ -244,6 +250,8 @@ export class WorkerPool {
         return;
       case 'numbers':
         return this.numbers.told(slot.name, message.report, message.id, this.slots.has(slot.name));
+      case 'down':
+        return this.checks.told(slot.name, message.checks);
       case 'ended':
         this.numbers.told(slot.name, message.report, 0, this.slots.has(slot.name));
         slot.listening = false;
@@ -261,6 +269,7 @@ export class WorkerPool {
 
   private onExit(slot: Slot, code: number | null, signal: string | null): void {
     this.slots.delete(slot.name);
+    this.checks.leave(slot.name);
     this.counters.forget(slot.name);
     this.onServed();
     this.numbers.ended(slot.name, !this.stopping);

@@ -11,6 +11,7 @@ import { Engine } from './engine/engine.js';
 import { LineSink } from './engine/line-sink.js';
 import { GatewayMetrics } from './engine/metrics.js';
 import type { FromWorker, ToWorker, WorkerOptions } from './ipc.js';
+import { resolveBySystem } from './upstream/address-book.js';
 import { TargetPools } from './upstream/target-pools.js';
 
 const SWEEP_MS = 250;
@@ -29,7 +30,7 @@ class Worker {
   private readonly state: CompiledState;
   private readonly counters = new ChannelCounterStore(send);
   private readonly leases = new LeaseBook(this.counters, monotonic);
-  private readonly pools = new TargetPools(monotonic);
+  private readonly pools: TargetPools;
   private readonly metrics = new GatewayMetrics();
   private readonly engine: Engine;
   private readonly sweeper: NodeJS.Timeout;
@@ -44,6 +45,15 @@ class Worker {
     private readonly log: Logger,
   ) {
     this.state = new CompiledState(options.region);
+    this.pools = new TargetPools({
+      now: monotonic,
+      wallMs: Date.now,
+      log,
+      certificates: options.certificates,
+      resolve: resolveBySystem,
+      random: Math.random,
+    });
+    this.pools.checks.onChange = () => send({ type: 'down', checks: this.pools.checks.downList });
     const accessLog =
       options.accessLog > 0 ? new AccessLog(new LineSink(STDOUT), options.accessLog, Math.random, Date.now) : null;
     const cache = new ResponseCache(options.cacheBytes);
@@ -86,6 +96,10 @@ class Worker {
         return this.counters.granted(message.id, message.grant);
       case 'numbers':
         return this.report(message.id);
+      case 'down':
+        return this.pools.checks.learn(message.checks);
+      case 'check':
+        return this.pools.checks.begin();
       case 'drain':
         void this.end(message.graceMs, 0);
     }
@@ -120,6 +134,7 @@ class Worker {
       const isNews = snapshot.revision !== state.revision || snapshot.repairs !== state.repairs;
       if (isNews) state.refresh(snapshot);
       else snapshot.close();
+      if (isNews) this.pools.checks.follow(state.checked);
       if (isNews) this.reportFaults();
     } catch (error) {
       this.log.error(

@@ -7,7 +7,8 @@ import type { AccessLog } from '../gateway/engine/access-log.js';
 import { Engine } from '../gateway/engine/engine.js';
 import { type Limits, LIMITS } from '../gateway/engine/limits.js';
 import { GatewayMetrics } from '../gateway/engine/metrics.js';
-import { TargetPools } from '../gateway/upstream/target-pools.js';
+import { resolveBySystem } from '../gateway/upstream/address-book.js';
+import { TargetPools, type TargetPoolsOptions } from '../gateway/upstream/target-pools.js';
 import { GatewayBook } from '../telemetry/gateway-book.js';
 import { MemoryState } from './memory-state.js';
 
@@ -24,13 +25,27 @@ export class TestGateway {
   readonly engine: Engine;
   port = 0;
 
-  /** @param clock of limits and targets @param limits other ones than without settings */
-  constructor(accessLog: AccessLog | null = null, clock: Clock = systemClock, limits: Partial<Limits> = {}) {
+  /** @param clock of limits and targets @param limits other ones than without settings @param more of targets */
+  constructor(
+    accessLog: AccessLog | null = null,
+    clock: Clock = systemClock,
+    limits: Partial<Limits> = {},
+    more: Partial<TargetPoolsOptions> = {},
+  ) {
     this.counters = new LocalCounterStore(clock);
     this.leases = new LeaseBook(this.counters.holder('test'), clock.monotonicMs);
-    this.pools = new TargetPools(clock.monotonicMs);
-    const { state, leases, pools, cache, metrics } = this;
     const log = createLog('test', 'silent');
+    const { monotonicMs: now, wallMs } = clock;
+    this.pools = new TargetPools({
+      now,
+      wallMs,
+      log,
+      certificates: null,
+      resolve: resolveBySystem,
+      random: Math.random,
+      ...more,
+    });
+    const { state, leases, pools, cache, metrics } = this;
     this.engine = new Engine({
       state,
       leases,
@@ -59,6 +74,7 @@ export class TestGateway {
   load(...ops: (Op | Op[])[]): void {
     this.memory.apply(...ops);
     this.state.refresh(this.memory.snapshot());
+    this.pools.checks.follow(this.state.checked);
   }
 
   /** Prometheus text of everything so far. */

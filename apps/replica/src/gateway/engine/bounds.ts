@@ -19,8 +19,6 @@ export const BOUNDS = {
   lingerMs: 1000,
   /** a tunnel in which nothing moves either way */
   tunnelIdleMs: 300_000,
-  /** connections of one worker to one target, tunnels not counted; further requests wait for one, within their timeout */
-  upstreamConnections: 256,
   /** between two parts of an upstream's body */
   upstreamStallMs: 300_000,
   /** an idle connection to an upstream that does not say how long it keeps one; less than servers usually do */

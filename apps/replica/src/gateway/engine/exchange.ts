@@ -74,10 +74,11 @@ export class Exchange implements ClientExchange, RelayOwner {
     this.respond(status, linesOf(headers), bytesOf(body), false);
   }
 
-  refuse(code: ErrorCode, detail: string, status?: number): void {
+  /** @param status where HTTP has a more exact one than the code @param more fields: names and values in turn */
+  refuse(code: ErrorCode, detail: string, status?: number, more: readonly string[] = []): void {
     const { decision } = this.outcome;
     this.outcome.code = code;
-    const headers = decision?.kind === 'forward' ? decision.headers : [];
+    const headers = decision?.kind === 'forward' ? [...decision.headers, ...more] : more;
     const refusal = problem(code, detail, this.client.head.requestId, headers, status);
     this.respond(refusal.status, linesOf(refusal.headers), bytesOf(refusal.body), false);
   }

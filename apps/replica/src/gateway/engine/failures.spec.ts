@@ -119,15 +119,18 @@ describe('G3 an upstream that', () => {
     },
   );
 
-  it('breaks before it answers is asked once more for GET, and never for POST or with a body', async () => {
+  it('breaks before it answers is asked once more for what may be sent twice, and is still there to be sent', async () => {
     upstream.fault = { kind: 'reset', at: 'head' };
-    load([upstream.url]);
+    load([upstream.url], { healthChecks: { passive: { failures: 0 } } });
     expect(await get()).toMatchObject({ status: 502, code: 'upstream_failed' });
     expect(upstream.requests).toHaveLength(2);
     expect(await get('POST', 'once')).toMatchObject({ status: 502 });
     expect(await get('POST')).toMatchObject({ status: 502 });
-    expect(await get('PUT', 'once')).toMatchObject({ status: 502 });
-    expect(upstream.requests).toHaveLength(5);
+    expect(upstream.requests).toHaveLength(4);
+    expect(await get('PUT', 'twice')).toMatchObject({ status: 502 });
+    expect(upstream.requests.slice(4).map(({ body }) => body.toString())).toEqual(['twice', 'twice']);
+    expect(await get('PUT', 'streamed'.repeat(10_000))).toMatchObject({ status: 502 });
+    expect(upstream.requests).toHaveLength(7);
   });
 
   it('breaks before it answers makes room for another target', async () => {

@@ -1,5 +1,5 @@
 import type { ErrorCode } from '#model';
-import type { CompiledTarget } from '../decide/compile/compile-api.js';
+import type { CompiledTarget } from '../decide/compile/compile-upstream.js';
 import type { Forward, Respond } from '../decide/decision.js';
 import type { EngineView } from './engine-parts.js';
 import type { RequestParser } from './wire/request-parser.js';

@@ -1,9 +1,11 @@
 import type { ErrorCode } from '#model';
 import type { Recording } from '../decide/cache/recording.js';
-import type { CompiledTarget } from '../decide/compile/compile-api.js';
 import type { Forward } from '../decide/decision.js';
-import type { TargetPool } from '../upstream/target-pool.js';
+import { Attempt } from '../upstream/attempt.js';
+import type { Place } from '../upstream/place.js';
+import type { AttemptEnd } from '../upstream/target-health.js';
 import type { UpstreamConnection, UpstreamUser } from '../upstream/upstream-connection.js';
+import type { CompiledUpstream } from '../decide/compile/compile-upstream.js';
 import { BOUNDS } from './bounds.js';
 import { UNKNOWN } from './client-answer.js';
 import type { ClientSide } from './client-side.js';
@@ -11,19 +13,18 @@ import type { EngineView } from './engine-parts.js';
 import { clientLines } from './field-lines.js';
 import type { Outcome } from './outcome.js';
 import { Upload } from './upload.js';
+import { type FailureKind, refuseFailed, refuseForNow } from './upstream-refusals.js';
 import { upstreamHead } from './upstream-head.js';
 import { BY_LENGTH, NO_BODY, type ResponseParser } from './wire/response-parser.js';
 
 /** Methods that may be sent twice (RFC 9110, 9.2.2). */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 
-/** `unsent`: no byte of the request left, so that it may be sent elsewhere whatever it is. */
-type FailureKind = 'unsent' | 'broken' | 'timeout';
-
 /** Whose request it is. */
 export interface RelayOwner {
   readonly outcome: Outcome;
-  refuse(code: ErrorCode, detail: string): void;
+  /** @param more fields of the answer, names and values in turn */
+  refuse(code: ErrorCode, detail: string, status?: number, more?: readonly string[]): void;
   onBodyTooLarge(maxBytes: number): void;
   /** the whole answer was written */
   answered(): void;
@@ -35,10 +36,10 @@ export class Relay implements UpstreamUser {
   tunnelling = false;
   private forward: Forward | null = null;
   private readonly upload: Upload;
-  private readonly tried = new Set<CompiledTarget>();
+  private readonly tried = new Set<Place>();
   private attempts = 0;
-  /** from when it is asked for a connection until all is over */
-  private pool: TargetPool | null = null;
+  /** has a pool from when that is asked for a connection until all is over */
+  private readonly current: Attempt;
   private connection: UpstreamConnection | null = null;
   /** writes the answer down, to be kept */
   private recording: Recording | null = null;
@@ -51,6 +52,7 @@ export class Relay implements UpstreamUser {
     private readonly exchange: RelayOwner,
   ) {
     this.upload = new Upload(client);
+    this.current = new Attempt(engine.pools);
   }
 
   start(forward: Forward): void {
@@ -67,10 +69,10 @@ export class Relay implements UpstreamUser {
     if (this.tried.size > 0) this.tried.clear();
   }
 
-  abort(): void {
+  abort(end: AttemptEnd = 'dropped'): void {
     if (this.connection) this.connection.abort();
-    else this.pool?.cancel(this);
-    this.settle(false);
+    else this.current.pool?.cancel(this);
+    this.settle(end);
   }
 
   onBody(bytes: Buffer, from: number, end: number): void {
@@ -87,7 +89,7 @@ export class Relay implements UpstreamUser {
 
   /** @param now monotonic milliseconds */
   checkTimes(now: number): void {
-    if (!this.pool || this.deadline >= now) return;
+    if (!this.current.pool || this.deadline >= now) return;
     const { client } = this;
     if (client.answer.begun) {
       // the rest of the answer does not come, or is not taken, or nobody says anything in a tunnel
@@ -97,7 +99,7 @@ export class Relay implements UpstreamUser {
     } else if (client.starved) {
       this.expectHead();
     } else {
-      this.abort();
+      this.abort('failed');
       this.giveUp('timeout', null, false);
     }
   }
@@ -117,7 +119,8 @@ export class Relay implements UpstreamUser {
   }
 
   onConnection(connection: UpstreamConnection): void {
-    const { forward, pool, upload, client } = this;
+    const { forward, upload, client } = this;
+    const { pool } = this.current;
     const { target } = this.exchange.outcome;
     this.connection = connection;
     if (!forward || !pool || !target) throw new Error('a connection came without a request');
@@ -132,13 +135,13 @@ export class Relay implements UpstreamUser {
   }
 
   onUnreachable(error: Error, timedOut: boolean): void {
-    this.settle(true);
+    this.settle('unreachable');
     this.fail('unsent', error, timedOut);
   }
 
   /** It may be sent anywhere, and as often as it takes: each of the connections that can end so does it once. */
   onUnsent(): void {
-    this.settle(false);
+    this.settle('dropped');
     this.attempts -= 1;
     this.tried.clear();
     this.attempt();
@@ -150,6 +153,7 @@ export class Relay implements UpstreamUser {
     if (!forward) throw new Error('an answer came without a request');
     const { outcome } = this.exchange;
     outcome.answeredAt = engine.now();
+    this.current.tell(response.status >= 500 ? 'failed' : 'answered');
     if (forward.uri !== null) this.record(response, forward);
     const lines = clientLines(response, forward);
     if (response.status === 101) {
@@ -187,13 +191,14 @@ export class Relay implements UpstreamUser {
       return;
     }
     this.recording?.end();
-    this.settle(false);
+    this.settle('dropped');
     this.client.answer.end();
     this.exchange.answered();
   }
 
   onFailure(error: Error): void {
-    this.settle(false);
+    // a tunnel may end in any way
+    this.settle(this.tunnelling ? 'dropped' : 'failed');
     if (this.tunnelling) this.client.endTunnel(true);
     else this.fail('broken', error, false);
   }
@@ -207,19 +212,24 @@ export class Relay implements UpstreamUser {
   }
 
   private attempt(): void {
-    const { engine, forward, tried } = this;
+    const upstream = this.forward?.api.upstream;
+    if (!upstream) throw new Error('there is nothing to be forwarded');
+    if (!this.tryNext(upstream)) refuseForNow(this.exchange, this.engine.pools.refusal(upstream, this.tried));
+  }
+
+  /** @returns false: no target may be asked now that was not tried */
+  private tryNext(upstream: CompiledUpstream): boolean {
+    const { engine, tried } = this;
     const { outcome } = this.exchange;
-    if (!forward) throw new Error('there is nothing to be forwarded');
-    const { upstream } = forward.api;
-    const target = engine.pools.choose(upstream, tried);
-    if (!target) return this.exchange.refuse('no_healthy_upstream', 'the API has no target in this region');
-    tried.add(target);
+    const place = engine.pools.choose(upstream, tried);
+    if (!place) return false;
+    tried.add(place);
     this.attempts += 1;
-    outcome.target = target;
+    outcome.target = place.target;
     outcome.sentAt = engine.now();
     this.deadline = outcome.sentAt + upstream.connectTimeoutMs + upstream.responseTimeoutMs;
-    this.pool = engine.pools.acquire(target, upstream);
-    this.pool.request(this);
+    this.current.begin(place, this);
+    return true;
   }
 
   private record(response: ResponseParser, forward: Forward): void {
@@ -229,14 +239,12 @@ export class Relay implements UpstreamUser {
     this.recording = cache.record(this.client.head, forward, answer, { sentAt, now: answeredAt, wallMs: wallMs() });
   }
 
-  private settle(unreachable: boolean): void {
+  private settle(end: AttemptEnd): void {
     this.connection = null;
     // of an answer that is whole nothing is left to be broken off
     this.recording?.abort();
     this.recording = null;
-    const { pool } = this;
-    this.pool = null;
-    if (pool) this.engine.pools.release(pool, unreachable);
+    this.current.end(end);
   }
 
   /** The time to the head begins anew: bytes of the body go on, or the client takes its time with them. */
@@ -265,31 +273,24 @@ export class Relay implements UpstreamUser {
    * would double the load of an upstream that has too much already.
    */
   private retry(kind: FailureKind): boolean {
-    const { forward, tried } = this;
+    const { forward, tried, upload, client, engine } = this;
     if (!forward || kind === 'timeout') return false;
-    const { targets, retries } = forward.api.upstream;
-    if (this.attempts > retries) return false;
+    const { upstream } = forward.api;
+    if (this.attempts > upstream.retries) return false;
     if (kind === 'broken') {
-      if (!IDEMPOTENT.has(this.client.head.method) || this.client.framing.length !== 0) return false;
-      if (tried.size === targets.length) tried.clear();
+      // a body that went on as it came is not there any more
+      if (!IDEMPOTENT.has(client.head.method) || upload.streaming) return false;
+      if (!engine.pools.mayRepeat(upstream)) return false;
+      if (tried.size === upstream.targets.length) tried.clear();
     }
-    if (tried.size === targets.length) return false;
-    this.engine.metrics.retries += 1;
-    this.attempt();
+    if (!this.tryNext(upstream)) return false;
+    engine.metrics.retries += 1;
     return true;
   }
 
   private giveUp(kind: FailureKind, error: Error | null, timedOut: boolean): void {
-    const upstream = this.forward?.api.upstream;
-    const refuse = (code: ErrorCode, detail: string): void => this.exchange.refuse(code, detail);
-    if (kind === 'timeout')
-      refuse('upstream_timeout', `the upstream did not answer within ${upstream?.responseTimeoutMs} ms`);
-    else if (timedOut || (error as { code?: string } | null)?.code === 'ETIMEDOUT')
-      refuse('upstream_timeout', `the upstream could not be reached within ${upstream?.connectTimeoutMs} ms`);
-    else if (kind === 'broken')
-      refuse('upstream_failed', 'the upstream broke the connection, or answered with something that is not HTTP');
-    else if (this.tried.size === upstream?.targets.length)
-      refuse('no_healthy_upstream', 'no target of the API can be connected to from this region');
-    else refuse('upstream_failed', 'the upstream refused the connection');
+    const { upstream } = this.forward?.api ?? {};
+    if (!upstream) throw new Error('there is nothing to be given up');
+    refuseFailed(this.exchange, upstream, { kind, error, timedOut, all: this.tried.size === upstream.targets.length });
   }
 }

@@ -1,4 +1,4 @@
-import type { CompiledTarget } from '../decide/compile/compile-api.js';
+import type { CompiledTarget } from '../decide/compile/compile-upstream.js';
 import type { Forward } from '../decide/decision.js';
 import type { TargetPool } from '../upstream/target-pool.js';
 import type { ClientSide } from './client-side.js';

@@ -1,26 +1,30 @@
+import type { LookupAddress } from 'node:dns';
+import type { PoolRules } from '../decide/compile/compile-upstream.js';
 import { BOUNDS } from '../engine/bounds.js';
+import type { PoolParts } from './pool-parts.js';
 import { type ConnectionOwner, UpstreamConnection, type UpstreamUser } from './upstream-connection.js';
-import { type Origin, originOf, type TlsMemory } from './upstream-socket.js';
+import { type Dialling, diallingOf } from './upstream-socket.js';
+import { TlsFailure } from './upstream-tls.js';
 
 /** An upstream that says how long it keeps a connection may be a little faster than it says. */
 const HINT_MARGIN_MS = 1000;
+/** The same trouble with TLS is told so often. */
+const REPEAT_MS = 60_000;
 
 /**
  * Connections to one origin: kept when idle, the one that was used last is used first, so that those that a quiet time
  * does not need grow old and are closed. Requests wait for one in the order in which they came.
  */
 export class TargetPool implements ConnectionOwner {
-  readonly origin: Origin;
-  readonly tls: TlsMemory = { session: undefined };
+  readonly dialling: Dialling;
   /** the lines that each request to it begins its fields with */
   readonly lines: string;
   /** ... of one that asks for WebSocket */
   readonly upgradeLines: string;
   /** requests under way, those that wait included */
   outstanding = 0;
-  /** monotonic milliseconds: since when it is idle, and until when others are preferred */
+  /** monotonic milliseconds: since when it is idle */
   usedAt = 0;
-  avoidUntil = 0;
   closed = false;
   private readonly connections = new Set<UpstreamConnection>();
   private readonly tunnels = new Set<UpstreamConnection>();
@@ -28,17 +32,42 @@ export class TargetPool implements ConnectionOwner {
   private readonly idle: UpstreamConnection[] = [];
   private readonly waiting: UpstreamUser[] = [];
 
-  /** @param now monotonic milliseconds; may be some hundred behind */
+  private readonly now: () => number;
+  private known: readonly LookupAddress[] = [];
+  private told = { message: '', at: Number.NEGATIVE_INFINITY };
+
   constructor(
-    origin: string,
-    private readonly connectTimeoutMs: number,
-    private readonly now: () => number,
-    /** a bug was caught */
-    readonly onFault: (error: unknown) => void,
+    private readonly rules: PoolRules,
+    private readonly parts: PoolParts,
   ) {
-    this.origin = originOf(origin);
-    this.lines = `host: ${this.origin.authority}\r\nconnection: keep-alive\r\n`;
-    this.upgradeLines = `host: ${this.origin.authority}\r\nconnection: Upgrade\r\nupgrade: websocket\r\n`;
+    this.now = parts.now;
+    this.dialling = diallingOf(rules, parts);
+    const { origin } = this.dialling;
+    this.lines = `host: ${origin.authority}\r\nconnection: keep-alive\r\n`;
+    this.upgradeLines = `host: ${origin.authority}\r\nconnection: Upgrade\r\nupgrade: websocket\r\n`;
+  }
+
+  get host(): string {
+    return this.dialling.origin.host;
+  }
+
+  /** Connections that are there, tunnels not counted. */
+  get size(): number {
+    return this.connections.size;
+  }
+
+  onFault(error: unknown): void {
+    this.parts.onFault(error);
+  }
+
+  /** There may be no more connections, and no more requests that wait for one. */
+  get full(): boolean {
+    const { connections, connecting, waiting, idle, rules } = this;
+    return (
+      idle.length === 0 &&
+      connections.size >= rules.maxConnections &&
+      waiting.length - connecting.size >= rules.maxWaiting
+    );
   }
 
   /** Gives the user a connection, at once if one is idle. */
@@ -61,7 +90,10 @@ export class TargetPool implements ConnectionOwner {
   }
 
   give(connection: UpstreamConnection): void {
-    if (this.connecting.delete(connection)) connection.deadline = this.now() + BOUNDS.upstreamIdleMs;
+    if (this.connecting.delete(connection)) {
+      connection.deadline = this.now() + BOUNDS.upstreamIdleMs;
+      connection.retired = leadsElsewhere(connection, this.parts.addresses.current(this.host));
+    }
     const user = this.waiting.shift();
     if (user) this.hand(connection, user);
     else this.idle.push(connection);
@@ -70,11 +102,12 @@ export class TargetPool implements ConnectionOwner {
   keeps(connection: UpstreamConnection, seconds: number): boolean {
     const idleMs = seconds < 0 ? BOUNDS.upstreamIdleMs : seconds * 1000 - HINT_MARGIN_MS;
     connection.deadline = this.now() + idleMs;
-    return idleMs > 0;
+    return idleMs > 0 && !connection.retired;
   }
 
   fail(connection: UpstreamConnection, failure: Error | null, timedOut: boolean): void {
     this.connecting.delete(connection);
+    if (failure instanceof TlsFailure) this.tell(failure);
     const user = failure ? this.waiting.shift() : undefined;
     try {
       if (failure) user?.onUnreachable(failure, timedOut);
@@ -101,13 +134,44 @@ export class TargetPool implements ConnectionOwner {
   sweep(now: number): void {
     for (const connection of this.connecting)
       if (connection.deadline < now) connection.close(new Error('no connection in time'), true);
-    for (const connection of this.idle.filter(({ deadline }) => deadline < now)) connection.close(null);
+    this.retireOutdated();
+    for (const connection of this.idle.filter(({ deadline, retired }) => deadline < now || retired))
+      connection.close(null);
   }
 
   close(): void {
     this.closed = true;
     this.waiting.length = 0;
     for (const connection of [...this.connections, ...this.tunnels]) connection.close(null);
+  }
+
+  /** Connections to addresses that the name has not any more, or that show another certificate, end with their request. */
+  private retireOutdated(): void {
+    const { connections, connecting, dialling, known } = this;
+    const all = dialling.tls?.outdated ?? false;
+    const addresses = this.parts.addresses.current(this.host);
+    if (!all && addresses === known) return;
+    this.known = addresses;
+    for (const connection of connections)
+      if (!connecting.has(connection)) connection.retired ||= all || leadsElsewhere(connection, addresses);
+    if (all) this.renewTls();
+  }
+
+  /** What is made from now on shows the new certificate. */
+  private renewTls(): void {
+    try {
+      this.dialling.tls?.context();
+    } catch (error) {
+      this.tell(new TlsFailure(error as Error));
+    }
+  }
+
+  private tell(failure: TlsFailure): void {
+    const { message } = failure;
+    const now = this.now();
+    if (message === this.told.message && now - this.told.at < REPEAT_MS) return;
+    this.told = { message, at: now };
+    this.parts.log.error({ target: this.rules.origin, reason: message }, 'no TLS with an upstream; it is not asked');
   }
 
   private hand(connection: UpstreamConnection, user: UpstreamUser): void {
@@ -123,12 +187,17 @@ export class TargetPool implements ConnectionOwner {
     while (
       !this.closed &&
       this.connecting.size < this.waiting.length &&
-      this.connections.size < BOUNDS.upstreamConnections
+      this.connections.size < this.rules.maxConnections
     ) {
       const connection = new UpstreamConnection(this);
-      connection.deadline = this.now() + this.connectTimeoutMs;
+      connection.deadline = this.now() + this.rules.connectTimeoutMs;
       this.connections.add(connection);
       this.connecting.add(connection);
     }
   }
+}
+
+/** Its address is none of those, where any are known. */
+function leadsElsewhere({ address }: UpstreamConnection, known: readonly LookupAddress[]): boolean {
+  return known.length > 0 && !known.some((other) => other.address === address);
 }

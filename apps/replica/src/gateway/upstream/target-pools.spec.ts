@@ -1,24 +1,9 @@
-import { execFileSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer, type Server } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { buffer } from 'node:stream/consumers';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Socket } from 'node:net';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { until } from '#harness';
 import { type Answered, call, RawClient, type RawServer, rawServer } from '../../testing/clients.js';
 import { definitionOf, placed } from '../../testing/gateway-ops.js';
 import { TestGateway } from '../../testing/test-gateway.js';
-
-/** whom upstream connections trust besides the well-known authorities: a process reads that only when it starts */
-const trusted = vi.hoisted(() => ({ ca: undefined as string | undefined }));
-vi.mock('node:tls', async (original) => {
-  const tls = await original<typeof import('node:tls')>();
-  return { ...tls, connect: (options: object) => tls.connect({ ...options, ca: trusted.ca }) };
-});
 
 let gateway: TestGateway;
 const servers: RawServer[] = [];
@@ -128,53 +113,5 @@ describe('connections to an upstream', () => {
     await gateway.engine.drain(0);
     await Promise.all(gone);
     await until(() => gateway.pools.outstanding === 0, { what: 'nothing to be under way' });
-  });
-});
-
-describe('an upstream by TLS', () => {
-  const directory = mkdtempSync(join(tmpdir(), 'heliograph-tls-'));
-  const [key, cert] = ['key.pem', 'cert.pem'].map((name) => join(directory, name)) as [string, string];
-  let server: Server;
-  let port: number;
-  let connections = 0;
-
-  beforeAll(async () => {
-    const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'];
-    const request = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', cert, '-days', '2'];
-    execFileSync('openssl', [...request, ...subject], { stdio: 'ignore' });
-    server = createServer({ key: readFileSync(key), cert: readFileSync(cert) }, (message, response) => {
-      void buffer(message).then((body) => response.end(body));
-    });
-    server.on('secureConnection', () => (connections += 1));
-    server.listen(0);
-    await once(server, 'listening');
-    ({ port } = server.address() as AddressInfo);
-  });
-
-  afterAll(() => {
-    server.close();
-    server.closeAllConnections();
-    rmSync(directory, { recursive: true });
-  });
-
-  it('is not asked when nobody vouches for its certificate', async () => {
-    trusted.ca = undefined;
-    load(`https://localhost:${port}`);
-    expect(await get()).toMatchObject({ status: 503, code: 'no_healthy_upstream' });
-  });
-
-  it('is not asked when its certificate is for another name', async () => {
-    trusted.ca = readFileSync(cert, 'utf8');
-    load(`https://127.0.0.1:${port}`);
-    expect(await get()).toMatchObject({ status: 503, code: 'no_healthy_upstream' });
-  });
-
-  it('gets large bodies and answers with them, on connections that are used again', async () => {
-    trusted.ca = readFileSync(cert, 'utf8');
-    load(`https://localhost:${port}`);
-    const body = randomBytes(3_000_000).toString('base64');
-    const before = connections;
-    for (let i = 0; i < 3; i++) expect((await call(gateway.port, 'POST', '/weather/v1/a', {}, body)).text).toBe(body);
-    expect(connections - before).toBe(1);
   });
 });

@@ -3,7 +3,8 @@ import { Outlet } from '../engine/outlet.js';
 import { ChunkedDecoder } from '../engine/wire/chunked-decoder.js';
 import { FAULTY, MORE } from '../engine/wire/head-parser.js';
 import { BY_CHUNKS, BY_CLOSE, BY_LENGTH, NO_BODY, ResponseParser } from '../engine/wire/response-parser.js';
-import { openSocket, type Origin, type TlsMemory } from './upstream-socket.js';
+import { type Dialling, openSocket } from './upstream-socket.js';
+import { TlsFailure } from './upstream-tls.js';
 
 /** Who sends a request and gets the answer. Bytes and heads are valid during a call only. What it throws, it is told. */
 export interface UpstreamUser {
@@ -33,8 +34,7 @@ export interface UpstreamUser {
 
 /** Whose connection it is, and who gives it to users. */
 export interface ConnectionOwner {
-  readonly origin: Origin;
-  readonly tls: TlsMemory;
+  readonly dialling: Dialling;
   /** it is free: it was made, or an answer on it is whole */
   give(connection: UpstreamConnection): void;
   /** Whether it is worth keeping. @param seconds what the upstream says that it keeps one; -1: nothing */
@@ -64,6 +64,8 @@ export class UpstreamConnection {
   /** milliseconds of the pool's clock: to be connected by then; of an idle one, to be closed then */
   deadline = 0;
   user: UpstreamUser | null = null;
+  /** it is not used again: its address or what it shows is not the right one any more */
+  retired = false;
   readonly head = new ResponseParser();
   private readonly socket: Socket;
   private readonly outlet: Outlet;
@@ -77,20 +79,26 @@ export class UpstreamConnection {
   private paused = false;
   /** it has carried a request before */
   private used = false;
+  private handshaking = false;
   private failure: Error | null = null;
 
   constructor(private readonly pool: ConnectionOwner) {
     this.socket = openSocket(
-      pool.origin,
-      pool.tls,
+      pool.dialling,
       () => this.guard(() => this.onReady()),
       (length, bytes) => this.onRead(length, bytes),
     );
     this.outlet = new Outlet(this.socket);
     this.socket.on('error', (error) => (this.failure ??= error)); // 'close' follows
+    if (pool.dialling.tls) this.socket.once('connect', () => (this.handshaking = true));
     this.socket.on('end', () => this.guard(() => this.onFinish()));
     this.socket.on('close', () => this.guard(() => this.close(this.failure ?? new Error('the connection was closed'))));
     this.socket.on('drain', () => this.guard(() => this.user?.onDrain()));
+  }
+
+  /** Where it leads to; undefined until it is made. */
+  get address(): string | undefined {
+    return this.socket.remoteAddress;
   }
 
   /** False between the end of the socket and the event that tells of it. */
@@ -157,7 +165,8 @@ export class UpstreamConnection {
     this.state = CLOSED;
     this.user = null;
     this.socket.destroy();
-    if (state === CONNECTING) this.pool.fail(this, error, timedOut);
+    if (state === CONNECTING)
+      this.pool.fail(this, error && this.handshaking && !timedOut ? new TlsFailure(error) : error, timedOut);
     else this.pool.forget(this);
     if (!error || !user) return;
     try {
@@ -169,6 +178,7 @@ export class UpstreamConnection {
   }
 
   private onReady(): void {
+    this.handshaking = false;
     this.state = IDLE;
     this.pool.give(this);
   }

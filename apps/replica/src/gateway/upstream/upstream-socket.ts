@@ -1,5 +1,8 @@
-import { connect, isIP, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import { connect, isIP, type LookupFunction, Socket } from 'node:net';
+import { connect as connectTls, type SecureContext } from 'node:tls';
+import type { PoolRules } from '../decide/compile/compile-upstream.js';
+import type { PoolParts } from './pool-parts.js';
+import { TlsFailure, UpstreamTls } from './upstream-tls.js';
 
 /** Where a target is. */
 export interface Origin {
@@ -12,7 +15,7 @@ export interface Origin {
 }
 
 /** @param text `https://host:port`, the port left out if it is the usual one */
-export function originOf(text: string): Origin {
+function originOf(text: string): Origin {
   const { protocol, hostname, port, host } = new URL(text);
   const secure = protocol === 'https:';
   return {
@@ -29,31 +32,47 @@ export function originOf(text: string): Origin {
  */
 const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
 
-/** The last TLS session of an origin, so that the next connection to it needs no whole handshake. */
-export interface TlsMemory {
-  session: Buffer | undefined;
+/** What sockets to an origin are made with. */
+export interface Dialling {
+  origin: Origin;
+  lookup: LookupFunction;
+  /** null: by plain HTTP */
+  tls: UpstreamTls | null;
+}
+
+export function diallingOf(rules: PoolRules, { addresses, certificates }: PoolParts): Dialling {
+  const tls = rules.tls && new UpstreamTls(rules.tls, certificates);
+  return { origin: originOf(rules.origin), lookup: addresses.lookup, tls };
 }
 
 /** @param onRead returns whether to read on */
 export function openSocket(
-  { secure, host, port }: Origin,
-  tls: TlsMemory,
+  { origin: { host, port }, lookup, tls }: Dialling,
   onReady: () => void,
   onRead: (length: number, bytes: Buffer) => boolean,
 ): Socket {
-  if (!secure) {
+  // of a name with several addresses the next one is tried when one refuses, or says nothing for a quarter of a second
+  const options = { host, port, lookup, autoSelectFamily: true };
+  if (!tls) {
     const callback = onRead as (length: number, bytes: Uint8Array) => boolean;
-    const socket = connect({
-      host,
-      port,
-      noDelay: true,
-      allowHalfOpen: true,
-      onread: { buffer: READ_BUFFER, callback },
-    });
-    return socket.once('connect', onReady);
+    const onread = { buffer: READ_BUFFER, callback };
+    return connect({ ...options, noDelay: true, allowHalfOpen: true, onread }).once('connect', onReady);
   }
-  const servername = isIP(host) === 0 ? host : '';
-  const socket = connectTls({ host, port, servername, session: tls.session, ALPNProtocols: ['http/1.1'] });
+  let secureContext: SecureContext;
+  try {
+    secureContext = tls.context();
+  } catch (error) {
+    return new Socket().destroy(new TlsFailure(error as Error));
+  }
+  const servername = tls.serverName ?? (isIP(host) === 0 ? host : '');
+  const socket = connectTls({
+    ...options,
+    servername,
+    secureContext,
+    session: tls.session,
+    ALPNProtocols: ['http/1.1'],
+    rejectUnauthorized: true, // whatever NODE_TLS_REJECT_UNAUTHORIZED says
+  });
   socket.on('session', (session) => (tls.session = session));
   socket.on('data', (bytes: Buffer) => {
     if (!onRead(bytes.length, bytes)) socket.pause();

@@ -1,36 +1,11 @@
-import {
-  ANY_METHOD,
-  type ApiId,
-  apiIdOf,
-  type Definition,
-  parseTemplate,
-  type Policies,
-  type Route,
-  type Target,
-} from '#model';
+import { ANY_METHOD, type ApiId, apiIdOf, type Definition, parseTemplate, type Policies, type Route } from '#model';
 import { type Cors, compileCors } from '../cors.js';
 import { type CredentialPlaces, compileCredential } from '../credential.js';
 import { applyEdits, compileEdits, type HeaderEdits } from '../header-edits.js';
 import { IpList } from '../ip-list.js';
 import { compileRewrite, type Rewrite } from '../rewrite.js';
 import { RouteTree } from '../route-tree.js';
-
-export interface CompiledTarget {
-  /** `https://host:port` */
-  origin: string;
-  /** goes before the path; empty, or without a slash at its end */
-  path: string;
-  weight: number;
-}
-
-export interface CompiledUpstream {
-  targets: readonly CompiledTarget[];
-  connectTimeoutMs: number;
-  /** to the response's head */
-  responseTimeoutMs: number;
-  /** attempts after the first one */
-  retries: number;
-}
+import { type CompiledUpstream, compileUpstream } from './compile-upstream.js';
 
 /** A whole answer that is known beforehand. */
 export interface Mock {
@@ -80,10 +55,6 @@ export interface CompiledApi {
   refuseOlderThanMs: number | null;
 }
 
-const DEFAULT_CONNECT_MS = 2000;
-const DEFAULT_RESPONSE_MS = 30_000;
-const DEFAULT_RETRIES = 1;
-
 /**
  * Prepares a release for one region. The definition was checked when its revision was applied; here only what it needs
  * is read.
@@ -104,8 +75,9 @@ export function compileApi(definition: Definition, digest: string, region: strin
     routes.add(route.method, template.parts, compiled);
   }
   const { maxStaleness } = definition;
+  const id = apiIdOf(definition);
   return {
-    id: apiIdOf(definition),
+    id,
     name: definition.name,
     version: definition.version,
     context: definition.context,
@@ -113,7 +85,7 @@ export function compileApi(definition: Definition, digest: string, region: strin
     routes,
     policies,
     credential: anySecured ? compileCredential(definition.credential) : null,
-    upstream: compileUpstream(definition.upstream, region),
+    upstream: compileUpstream(id, definition.upstream, region),
     encodedSlashes: definition.encodedSlashes === 'pass',
     caches,
     refuseOlderThanMs: maxStaleness?.past === 'refuse' ? maxStaleness.seconds * 1000 : null,
@@ -155,19 +127,4 @@ function compileMock(mock: Policies['mock'], edits: HeaderEdits | null): Mock | 
     headers: edits ? applyEdits(headers, edits) : headers,
     body: bodiless ? '' : (mock.body ?? ''),
   };
-}
-
-function compileUpstream(upstream: Definition['upstream'], region: string): CompiledUpstream {
-  const targets = upstream.regions?.[region]?.targets ?? upstream.targets;
-  return {
-    targets: targets.map(compileTarget),
-    connectTimeoutMs: upstream.connectTimeoutMs ?? DEFAULT_CONNECT_MS,
-    responseTimeoutMs: upstream.responseTimeoutMs ?? DEFAULT_RESPONSE_MS,
-    retries: upstream.retries ?? DEFAULT_RETRIES,
-  };
-}
-
-function compileTarget(target: Target): CompiledTarget {
-  const url = new URL(target.url);
-  return { origin: url.origin, path: url.pathname.replace(/\/+$/, ''), weight: target.weight ?? 1 };
 }

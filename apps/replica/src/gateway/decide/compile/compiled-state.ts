@@ -2,6 +2,7 @@ import { hash } from 'node:crypto';
 import { applicationIdOf, applicationKey, decodeKeyRecord, KEY_ID_BYTES, type KeyRecord, TABLE } from '#model';
 import type { StateSnapshot } from '../../../state/state-snapshot.js';
 import type { CompiledApi } from './compile-api.js';
+import type { CompiledUpstream } from './compile-upstream.js';
 import { RecordCache } from './record-cache.js';
 import { type CompiledApplication, type CompiledPlan, compileApplication } from './records.js';
 import { loadTables, refreshTables, type Tables } from './tables.js';
@@ -26,6 +27,8 @@ export class CompiledState {
   private readonly applications = new RecordCache<CompiledApplication | null>(CACHED_APPLICATIONS);
   private snapshot: StateSnapshot | null = null;
   private tables: Tables | null = null;
+  private checkedOf: Tables | null = null;
+  private checkedNow: readonly CompiledUpstream[] = [];
   /** milliseconds since 1970: when the newest head was signed that this replica has seen; null: none was */
   headIssuedAt: number | null = null;
 
@@ -49,6 +52,16 @@ export class CompiledState {
   get faults(): CompileFault[] {
     if (this.tables === null) return [];
     return [...this.tables.failed, ...this.tables.disputed].map(([item, detail]) => ({ item, detail }));
+  }
+
+  /** Upstreams whose targets are to be checked; another list only when APIs have changed. */
+  get checked(): readonly CompiledUpstream[] {
+    if (this.tables === null) return [];
+    if (this.checkedOf !== this.tables) {
+      this.checkedOf = this.tables;
+      this.checkedNow = [...this.tables.apis.values()].map(({ upstream }) => upstream).filter(({ check }) => check);
+    }
+    return this.checkedNow;
   }
 
   /** How many APIs serve. */
