@@ -148,7 +148,9 @@ export class ClientConnection implements ClientSide {
   reset(): void {
     this.mode = CLOSED;
     this.outlet.flush();
-    this.socket.resetAndDestroy();
+    // in TLS an end without a word (close_notify) is seen to be none
+    if (this.caller.scheme === 'https') this.socket.destroy();
+    else this.socket.resetAndDestroy();
   }
 
   /** @param now monotonic milliseconds */
