@@ -147,10 +147,7 @@ export class ClientConnection implements ClientSide {
 
   reset(): void {
     this.mode = CLOSED;
-    this.outlet.flush();
-    // in TLS an end without a word (close_notify) is seen to be none
-    if (this.caller.scheme === 'https') this.socket.destroy();
-    else this.socket.resetAndDestroy();
+    this.outlet.reset();
   }
 
   /** @param now monotonic milliseconds */

@@ -6,13 +6,7 @@ import { callerOf, type Caller } from '../field-lines.js';
 import { H2_BOUNDS, sessionOptions } from './h2-bounds.js';
 import { H2Request, type StreamOwner } from './h2-request.js';
 
-/**
- * One connection of a client that speaks HTTP/2, and its streams.
- *
- *   open ─▶ leaving: the client was asked to go ─▶ closed: its new streams are ignored, those under way end ─▶ gone
- *
- * The two steps of the end are those of RFC 9113, 6.8: what the client sent before it knew is served.
- */
+/** One connection of a client that speaks HTTP/2, and its streams. */
 export class H2Connection implements StreamOwner {
   readonly caller: Caller;
   private readonly session: ServerHttp2Session;
@@ -39,6 +33,7 @@ export class H2Connection implements StreamOwner {
     this.openedAt = this.idleSince = engine.sweptAt;
     this.caller = callerOf(socket, 'https');
     socket.on('error', () => undefined); // 'close' of the session follows
+    socket.on('end', () => this.destroy()); // the session does not mind a socket that is half open
     this.session = performServerHandshake(socket, sessionOptions(engine.limits));
     this.session.on('stream', (stream: ServerHttp2Stream, _headers: object, _flags: number, raw: string[]) =>
       this.guard(() => this.onStream(stream, raw)),
@@ -72,7 +67,8 @@ export class H2Connection implements StreamOwner {
     if (!broken) return;
     this.broken += 1;
     // who opens streams only to break them off makes others work for nothing (CVE-2023-44487)
-    if (this.broken > H2_BOUNDS.brokenStreams && this.broken * 2 > this.opened) this.expel();
+    if (this.broken > H2_BOUNDS.brokenStreams && this.broken * 2 > this.opened)
+      this.expel('too many streams are broken off');
   }
 
   private onStream(stream: ServerHttp2Stream, raw: readonly string[]): void {
@@ -91,15 +87,14 @@ export class H2Connection implements StreamOwner {
   }
 
   private checkTimes(now: number): void {
-    const { engine, session, leftAt, requests } = this;
+    const { engine, leftAt, requests } = this;
     if (!this.greeted && this.openedAt + engine.limits.headMs < now) return this.destroy();
-    if (this.tellsNothing()) return this.expel();
+    if (this.tellsNothing()) return this.expel('too many frames are part of no request');
     const idle = requests.size === 0;
     if (leftAt === 0) {
       if (engine.draining || (idle && this.idleSince + engine.limits.idleMs < now)) this.leave();
-    } else if (leftAt + BOUNDS.drainIdleMs < now) {
-      if (!session.closed) session.close();
-      else if (idle && Math.max(leftAt, this.idleSince) + BOUNDS.drainIdleMs + BOUNDS.lingerMs < now) this.destroy();
+    } else if (idle && Math.max(leftAt, this.idleSince) + BOUNDS.lingerMs < now) {
+      this.destroy();
     }
   }
 
@@ -110,15 +105,19 @@ export class H2Connection implements StreamOwner {
     return this.socket.bytesRead > H2_BOUNDS.idleBytes + H2_BOUNDS.overhead * useful;
   }
 
-  /** No new streams, please; those that are on their way already are served. */
+  /**
+   * No new streams, please. Those that the client has sent before it hears that are not looked at, and the client knows
+   * which: it may send them again elsewhere, whatever they are. (To serve them takes a GOAWAY that names no stream, after
+   * which nghttp2 ignores new streams just as well, but for a call that node does not pass on.)
+   */
   private leave(): void {
     if (this.leftAt !== 0 || this.gone) return;
     this.leftAt = this.engine.sweptAt;
-    this.session.goaway(constants.NGHTTP2_NO_ERROR, 2 ** 31 - 1);
+    this.session.close();
   }
 
-  private expel(): void {
-    if (!this.gone) this.session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  private expel(why: string): void {
+    if (!this.gone) this.session.destroy(new Error(why), constants.NGHTTP2_ENHANCE_YOUR_CALM);
   }
 
   private readonly onGone = (): void => {
