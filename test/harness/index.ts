@@ -8,6 +8,7 @@ export {
   startVersityGw,
 } from './services.js';
 export { type AppOptions, type AppProcess, build, startApp } from './app-process.js';
+export { type CertificateWish, makeCertificate, type TestCertificate } from './certificates.js';
 export { type Answer, Client, UnexpectedAnswer } from './client.js';
 export { type FaultProxy, faultProxy, type StoreFault } from './fault-proxy.js';
 export { type Family, readExposition } from './exposition.js';

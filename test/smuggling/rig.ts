@@ -96,7 +96,7 @@ export class Rig {
     const rig = new Rig(gateway, server, upstream, url === upstream.url);
     server.on('connection', (socket) => {
       rig.accepted.push(socket);
-      gateway.engine.serve(socket, 'http');
+      gateway.engine.serve(socket);
     });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');

@@ -1,3 +1,4 @@
+import { makeCertificate, type TestCertificate } from '#harness';
 import type { Op } from '#model';
 import { createLog } from '#platform';
 import { type Clock, LeaseBook, LocalCounterStore, systemClock } from '#throttle';
@@ -7,6 +8,8 @@ import type { AccessLog } from '../gateway/engine/access-log.js';
 import { Engine } from '../gateway/engine/engine.js';
 import { type Limits, LIMITS } from '../gateway/engine/limits.js';
 import { GatewayMetrics } from '../gateway/engine/metrics.js';
+import { type Certificate, parseCertificate } from '../gateway/tls/certificate.js';
+import { TlsPort } from '../gateway/tls/tls-port.js';
 import { resolveBySystem } from '../gateway/upstream/address-book.js';
 import { TargetPools, type TargetPoolsOptions } from '../gateway/upstream/target-pools.js';
 import { GatewayBook } from '../telemetry/gateway-book.js';
@@ -24,6 +27,8 @@ export class TestGateway {
   private readonly book = new GatewayBook('eu-west', () => performance.now());
   readonly engine: Engine;
   port = 0;
+  tlsPort = 0;
+  tls: TlsPort | null = null;
 
   /** @param clock of limits and targets @param limits other ones than without settings @param more of targets */
   constructor(
@@ -71,6 +76,13 @@ export class TestGateway {
     this.port = await this.engine.listen(0, '127.0.0.1');
   }
 
+  /** A second port, in TLS. @param certificates default: one of its own for localhost */
+  async listenTls(...certificates: TestCertificate[]): Promise<void> {
+    const given = certificates.length > 0 ? certificates : [makeCertificate({ names: ['localhost'] })];
+    this.tls = new TlsPort(this.engine, given.map(certificateOf));
+    this.tlsPort = await this.tls.listen(0, '127.0.0.1');
+  }
+
   load(...ops: (Op | Op[])[]): void {
     this.memory.apply(...ops);
     this.state.refresh(this.memory.snapshot());
@@ -84,10 +96,15 @@ export class TestGateway {
   }
 
   async stop(): Promise<void> {
+    this.tls?.close();
     await this.engine.drain(0);
     this.pools.close();
     this.metrics.close();
     this.book.close();
     this.state.close();
   }
+}
+
+export function certificateOf({ cert, key }: TestCertificate): Certificate {
+  return parseCertificate(cert, key, { cert: 'cert', key: 'key' });
 }

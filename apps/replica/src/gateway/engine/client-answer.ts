@@ -1,4 +1,5 @@
 import { STATUS_CODES } from 'node:http';
+import type { Answer } from './client-side.js';
 import type { ConnectionHost } from './engine-parts.js';
 import type { Outlet } from './outlet.js';
 
@@ -18,12 +19,10 @@ export function bytesOf(text: string): string {
   return Buffer.byteLength(text) === text.length ? text : Buffer.from(text).toString('latin1');
 }
 
-/** The answer to one request on its way to the client; what is told in one go leaves in one write. */
-export class ClientAnswer {
+/** An answer as HTTP/1.1 on a socket; what is told in one go leaves in one write. */
+export class ClientAnswer implements Answer {
   status = 0;
-  /** its head was made */
   begun = false;
-  /** the connection ends with it */
   closing = false;
   private chunked = false;
   private bodiless = false;
@@ -42,22 +41,14 @@ export class ClientAnswer {
     this.text = '';
   }
 
-  /** The client does not take it fast enough. */
   get blocked(): boolean {
     return this.outlet.full;
   }
 
-  /** Before the answer: the client may send its body. */
   sayContinue(): void {
     this.outlet.say('HTTP/1.1 100 Continue\r\n\r\n');
   }
 
-  /**
-   * @param fields lines, without those that frame the message
-   * @param length of the body; UNKNOWN
-   * @param bodiless no body follows, whatever the length
-   * @param old the client speaks HTTP/1.0 and knows no chunks
-   */
   begin(
     status: number,
     fields: string,
@@ -84,7 +75,6 @@ export class ClientAnswer {
     this.text = `${STATUS_LINES[status]}${fields}${framing}X-Request-Id: ${requestId}\r\n${date}${end}`;
   }
 
-  /** The connection speaks another protocol from now on. */
   switchProtocols(fields: string, requestId: string): void {
     this.begun = true;
     this.status = 101;
@@ -92,7 +82,6 @@ export class ClientAnswer {
     this.flush();
   }
 
-  /** A part of the body, which is copied. */
   data(bytes: Buffer, from: number, end: number): void {
     if (this.bodiless) return;
     const size = this.chunked ? `${(end - from).toString(16)}\r\n` : '';
@@ -107,14 +96,12 @@ export class ClientAnswer {
     this.text = tail;
   }
 
-  /** Undoes `begin` while nothing has left yet. @returns whether it could */
   takeBack(): boolean {
     if (this.away) return false;
     this.reset();
     return true;
   }
 
-  /** Bytes of a tunnel, which are copied. */
   pass(bytes: Buffer, from: number, end: number): void {
     this.outlet.pass(Buffer.from(bytes.subarray(from, end)));
   }
@@ -131,7 +118,6 @@ export class ClientAnswer {
     this.flush();
   }
 
-  /** The whole body of an answer of the gateway's own. @param body one character per byte */
   endWith(body: string): void {
     if (!this.bodiless) this.text += body;
     this.flush();

@@ -148,8 +148,7 @@ export class ClientConnection implements ClientSide {
 
   reset(): void {
     this.mode = CLOSED;
-    this.outlet.flush();
-    this.socket.resetAndDestroy();
+    this.outlet.reset();
   }
 
   /** @param now monotonic milliseconds */

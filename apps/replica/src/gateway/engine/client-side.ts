@@ -1,13 +1,53 @@
-import type { ClientAnswer } from './client-answer.js';
 import type { Caller } from './field-lines.js';
 import type { RequestFraming } from './wire/request-framing.js';
 import type { RequestParser } from './wire/request-parser.js';
+
+/** The answer to one request on its way to the client, in whatever version of HTTP he speaks. */
+export interface Answer {
+  status: number;
+  /** its head was made */
+  readonly begun: boolean;
+  /** the connection ends with it, where connections carry one request at a time */
+  closing: boolean;
+  /** The client does not take it fast enough. */
+  readonly blocked: boolean;
+  /** Before the answer: the client may send its body. */
+  sayContinue(): void;
+  /**
+   * @param fields lines, without those that frame the message
+   * @param length of the body; UNKNOWN
+   * @param bodiless no body follows, whatever the length
+   * @param old the client speaks HTTP/1.0 and knows no chunks
+   * @param dated Date is among the fields
+   */
+  begin(
+    status: number,
+    fields: string,
+    requestId: string,
+    length: number,
+    bodiless: boolean,
+    old: boolean,
+    dated: boolean,
+  ): void;
+  /** The connection speaks another protocol from now on. */
+  switchProtocols(fields: string, requestId: string): void;
+  /** A part of the body, which is copied. */
+  data(bytes: Buffer, from: number, end: number): void;
+  /** Undoes `begin` while nothing has left yet. @returns whether it could */
+  takeBack(): boolean;
+  /** Bytes of a tunnel, which are copied. */
+  pass(bytes: Buffer, from: number, end: number): void;
+  flush(): void;
+  end(): void;
+  /** The whole body of an answer of the gateway's own. @param body one character per byte */
+  endWith(body: string): void;
+}
 
 /** What is asked of a client's connection by those who carry out a request that came on it. */
 export interface ClientSide {
   readonly head: RequestParser;
   readonly framing: RequestFraming;
-  readonly answer: ClientAnswer;
+  readonly answer: Answer;
   readonly caller: Caller;
   /** the worker waits for bytes of the body */
   readonly starved: boolean;

@@ -1,11 +1,20 @@
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { BOUNDS } from './bounds.js';
 import { ClientConnection } from './client-connection.js';
 import type { ClientSide } from './client-side.js';
 import type { EngineParts, EngineView } from './engine-parts.js';
 import { Exchange } from './exchange.js';
+import { H2Connection } from './h2/h2-connection.js';
 
-/** Serves HTTP/1.1 on sockets: parses and frames, and leaves what is to be done to `decide`. */
+/** A connection of a client, with whatever is under way on it. */
+interface Served {
+  /** @param now monotonic milliseconds */
+  sweep(now: number): void;
+  destroy(): void;
+}
+
+/** Serves HTTP/1.1 and HTTP/2 on sockets: parses and frames, and leaves what is to be done to `decide`. */
 export class Engine implements EngineView {
   readonly state: EngineParts['state'];
   readonly leases: EngineParts['leases'];
@@ -20,7 +29,7 @@ export class Engine implements EngineView {
   sweptAt = 0;
   dateLine = '';
   private readonly server: Server;
-  private readonly connections = new Set<ClientConnection>();
+  private readonly connections = new Set<Served>();
   private sweeper: NodeJS.Timeout | null = null;
   private dateSecond = 0;
   private drained: (() => void) | null = null;
@@ -41,7 +50,7 @@ export class Engine implements EngineView {
     this.server = createServer({ allowHalfOpen: true, noDelay: true, highWaterMark: 64 * 1024 });
     this.server.maxConnections = parts.limits.connections;
     this.server.on('drop', () => (this.metrics.turnedAway += 1));
-    this.server.on('connection', (socket: Socket) => this.serve(socket, 'http'));
+    this.server.on('connection', (socket: Socket) => this.serve(socket));
   }
 
   get draining(): boolean {
@@ -66,11 +75,21 @@ export class Engine implements EngineView {
     });
   }
 
-  /** Takes a connection over, whoever accepted it. @param scheme how the client came, as upstreams are told */
-  serve(socket: Socket, scheme: 'http' | 'https'): void {
+  /** Takes a connection over, whoever accepted it. */
+  serve(socket: Socket | TLSSocket): void {
+    if (this.connections.size >= this.limits.connections) {
+      this.metrics.turnedAway += 1;
+      socket.destroy();
+      return;
+    }
     const exchangeOf = (client: ClientSide): Exchange => new Exchange(this, client);
-    const onClosed = (connection: ClientConnection): void => this.onClosed(connection);
-    this.connections.add(new ClientConnection(this, socket, scheme, exchangeOf, onClosed));
+    const onClosed = (connection: Served): void => this.onClosed(connection);
+    const secure = socket instanceof TLSSocket;
+    this.connections.add(
+      secure && socket.alpnProtocol === 'h2'
+        ? new H2Connection(this, socket, onClosed)
+        : new ClientConnection(this, socket, secure ? 'https' : 'http', exchangeOf, onClosed),
+    );
     this.metrics.connections += 1;
     this.metrics.accepted += 1;
   }
@@ -94,7 +113,7 @@ export class Engine implements EngineView {
     this.log.error({ err: error, requestId }, 'a fault of the gateway ended a request');
   }
 
-  private onClosed(connection: ClientConnection): void {
+  private onClosed(connection: Served): void {
     if (!this.connections.delete(connection)) return;
     this.metrics.connections -= 1;
     this.noteDrained();

@@ -9,6 +9,10 @@ export const COUNTERS = {
     'heliograph_gateway_connections_refused_total',
     'Connections of clients that were closed at once, as a worker had all that it may have.',
   ],
+  handshakeFailures: [
+    'heliograph_gateway_tls_handshake_failures_total',
+    'Connections that ended before their TLS handshake did.',
+  ],
   retries: ['heliograph_gateway_upstream_retries_total', 'Attempts at an upstream after the first one of a request.'],
   leaseFetches: ['heliograph_gateway_lease_fetches_total', 'Questions to process 1 for tokens of a limit.'],
   cacheHits: ['heliograph_gateway_cache_hits_total', 'Requests that were answered by a kept answer.'],

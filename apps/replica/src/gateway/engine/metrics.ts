@@ -24,6 +24,7 @@ export class GatewayMetrics {
   connections = 0;
   accepted = 0;
   turnedAway = 0;
+  handshakeFailures = 0;
   retries = 0;
   /** bugs that were caught */
   faults = 0;
@@ -78,11 +79,12 @@ export class GatewayMetrics {
   }
 
   private added({ cache, leases, accessLog }: Counted): WorkerReport['counters'] {
-    const { faults, accepted, turnedAway, retries } = this;
+    const { faults, accepted, turnedAway, handshakeFailures, retries } = this;
     const totals: Record<CounterKey, number> = {
       faults,
       accepted,
       turnedAway,
+      handshakeFailures,
       retries,
       leaseFetches: leases.asked,
       cacheHits: cache.hits,

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 
 /** Sockets that are written to before the rest of what came is read. */
 const TOGETHER = 64;
@@ -56,6 +57,14 @@ export class Outlet {
   end(): void {
     this.flush();
     this.socket.end();
+  }
+
+  /** Ends it at once, and so that nobody takes that for the end of an answer. */
+  reset(): void {
+    this.flush();
+    // in TLS an end without a word (close_notify) is seen to be none
+    if (this.socket instanceof TLSSocket) this.socket.destroy();
+    else this.socket.resetAndDestroy();
   }
 
   /** @internal */

@@ -66,11 +66,10 @@ export class RequestBody {
    * @param quietMs since the last byte came
    * @param answered an answer has begun: an upstream that does so early talks with the client, for as long as it wants
    */
-  tooSlow(quietMs: number, answered: boolean, { stallMs, bodyRate }: Limits): boolean {
+  tooSlow(quietMs: number, answered: boolean, limits: Limits): boolean {
     this.waitedMs += BOUNDS.sweepMs;
-    if (quietMs > stallMs) return true;
-    if (bodyRate === 0 || (this.streaming && answered)) return false;
-    return this.waitedMs > stallMs + (this.received * 1000) / bodyRate;
+    if (quietMs > limits.stallMs) return true;
+    return !(this.streaming && answered) && isBelowRate(this.received, this.waitedMs, limits);
   }
 
   /** @returns where to read on; after a fault, the end of `bytes` */
@@ -96,4 +95,9 @@ export class RequestBody {
     if (decoder.end > decoder.from && this.use !== SKIPPING) this.reader.onBody(bytes, decoder.from, decoder.end);
     return at;
   }
+}
+
+/** @param received bytes @param waitedMs for how long they, and more, were waited for */
+export function isBelowRate(received: number, waitedMs: number, { stallMs, bodyRate }: Limits): boolean {
+  return bodyRate !== 0 && waitedMs > stallMs + (received * 1000) / bodyRate;
 }
