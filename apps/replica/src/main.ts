@@ -23,10 +23,22 @@ async function start(given: Readonly<ReplicaConfig>): Promise<void> {
     logLevel,
     region,
     stateDir,
+    traces,
     workers: count,
   } = given;
   const log = createLog('replica', logLevel);
-  const workers = new WorkerPool({ workers: count, port, host, stateDir, region, accessLog, cacheBytes, limits, log });
+  const workers = new WorkerPool({
+    workers: count,
+    port,
+    host,
+    stateDir,
+    region,
+    accessLog,
+    cacheBytes,
+    limits,
+    traces,
+    log,
+  });
   let replica: Replica | null = null;
   let stopping = false;
   const stop = (): Promise<void> => {

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { backoffMs, deferred, type Deferred, type Logger } from '#platform';
 import { LocalCounterStore, systemClock } from '#throttle';
 import type { Limits } from './engine/limits.js';
+import type { TraceOptions } from './engine/trace/trace-options.js';
 import { freePort, startError } from './gateway-port.js';
 import type { FromWorker, ToWorker, WorkerOptions } from './ipc.js';
 import { WorkerNumbers } from './worker-numbers.js';
@@ -20,6 +21,7 @@ export interface WorkerPoolOptions {
   accessLog: number;
   /** answers of upstreams that one worker may keep */
   cacheBytes: number;
+  traces: TraceOptions;
   /** what clients may cost each worker */
   limits: Limits;
   log: Logger;
@@ -202,8 +204,9 @@ export class WorkerPool {
   }
 
   private optionsOf({ name }: Slot): WorkerOptions {
-    const { host, stateDir, region, accessLog, cacheBytes, limits, log } = this.options;
-    return { name, port: this.port, host, stateDir, region, logLevel: log.level, accessLog, cacheBytes, limits };
+    const { host, stateDir, region, accessLog, cacheBytes, limits, traces, log } = this.options;
+    const told = { host, stateDir, region, accessLog, cacheBytes, limits, traces };
+    return { ...told, name, port: this.port, logLevel: log.level };
   }
 
   private letServe(slot: Slot): void {

@@ -7,6 +7,7 @@ import type { AccessLog } from '../gateway/engine/access-log.js';
 import { Engine } from '../gateway/engine/engine.js';
 import { type Limits, LIMITS } from '../gateway/engine/limits.js';
 import { GatewayMetrics } from '../gateway/engine/metrics.js';
+import { NOT_TRACED, RandomIds, type Tracing } from '../gateway/engine/trace/tracing.js';
 import { TargetPools } from '../gateway/upstream/target-pools.js';
 import { GatewayBook } from '../telemetry/gateway-book.js';
 import { MemoryState } from './memory-state.js';
@@ -25,7 +26,12 @@ export class TestGateway {
   port = 0;
 
   /** @param clock of limits and targets @param limits other ones than without settings */
-  constructor(accessLog: AccessLog | null = null, clock: Clock = systemClock, limits: Partial<Limits> = {}) {
+  constructor(
+    accessLog: AccessLog | null = null,
+    clock: Clock = systemClock,
+    limits: Partial<Limits> = {},
+    tracing: Tracing = { ids: new RandomIds(), sampler: NOT_TRACED, exporter: null },
+  ) {
     this.counters = new LocalCounterStore(clock);
     this.leases = new LeaseBook(this.counters.holder('test'), clock.monotonicMs);
     this.pools = new TargetPools(clock.monotonicMs);
@@ -39,6 +45,7 @@ export class TestGateway {
       metrics,
       log,
       accessLog,
+      tracing,
       limits: { ...LIMITS, ...limits },
       now: clock.monotonicMs,
       wallMs: clock.wallMs,

@@ -118,10 +118,11 @@ export class Relay implements UpstreamUser {
 
   onConnection(connection: UpstreamConnection): void {
     const { forward, pool, upload, client } = this;
-    const { target } = this.exchange.outcome;
+    const { target, trace } = this.exchange.outcome;
     this.connection = connection;
     if (!forward || !pool || !target) throw new Error('a connection came without a request');
-    const head = upstreamHead(client, forward, target, pool);
+    const traced = trace.lines(client.head, this.engine.tracing, forward.route.policies.requestEdits?.drop);
+    const head = upstreamHead(client, forward, target, pool, traced);
     if (upload.streaming) {
       connection.send(head, false, false, false);
       client.streamBody();
@@ -217,6 +218,7 @@ export class Relay implements UpstreamUser {
     this.attempts += 1;
     outcome.target = target;
     outcome.sentAt = engine.now();
+    outcome.trace.attempt(target.origin, outcome.sentAt, engine.tracing);
     this.deadline = outcome.sentAt + upstream.connectTimeoutMs + upstream.responseTimeoutMs;
     this.pool = engine.pools.acquire(target, upstream);
     this.pool.request(this);
