@@ -6,6 +6,9 @@ import { ConfigError, type FieldFault, type LogLevel, loadConfig } from '#platfo
 import type { Limits } from '../gateway/engine/limits.js';
 import { type Identity, readIdentity } from '../identity/identity.js';
 import { limitsOf } from './limit-settings.js';
+import type { TraceOptions } from '../gateway/engine/trace/trace-options.js';
+import { VERSION } from '../version.js';
+import { traceFaults, traceOptions } from './trace-settings.js';
 import { SETTINGS_OF_OTHERS, type Settings, settings } from './settings.js';
 
 /** Everything that this process was told, checked and frozen. */
@@ -40,6 +43,7 @@ export interface ReplicaConfig {
   adminBind: string;
   /** share of the requests that get a line on standard output; 0: none */
   accessLog: number;
+  traces: TraceOptions;
   /** between two looks at the head: without a stream, and with one */
   pollMs: number;
   streamPollMs: number;
@@ -60,6 +64,7 @@ export function replicaConfig(env: Record<string, string | undefined>): Readonly
         ...identityFaults(valid, identity),
         ...storeFaults(valid, identity),
         ...keyFaults(valid),
+        ...traceFaults(valid),
         // what is there and wrong is not missing
         ...sourceFaults({ ...env, ...valid }, identity),
       ];
@@ -98,6 +103,11 @@ function configOf(given: Settings, identity: Identity | null): ReplicaConfig {
     bind: given.HELIO_BIND,
     adminBind: given.HELIO_ADMIN_BIND ?? given.HELIO_BIND,
     accessLog: given.HELIO_ACCESS_LOG,
+    traces: traceOptions(given, {
+      'service.version': VERSION,
+      'deployment.environment.name': given.HELIO_ENVIRONMENT,
+      'cloud.region': given.HELIO_REGION,
+    }),
     pollMs: given.HELIO_POLL_SECONDS * 1000,
     streamPollMs: given.HELIO_STREAM_POLL_SECONDS * 1000,
     logLevel: given.HELIO_LOG_LEVEL,

@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { environmentId, regionId, replicaId } from '#model';
 import { intSetting, LOG_LEVELS, portSetting, urlSetting } from '#platform';
+import { traceSettings } from './trace-settings.js';
 import { limitSettings } from './limit-settings.js';
 
 const address = z.string().refine((text) => isIP(text) !== 0, 'must be an IP address, like 0.0.0.0 or 127.0.0.1');
@@ -57,6 +58,7 @@ export const settings = z.strictObject({
   HELIO_ADMIN_BIND: address.optional(),
   HELIO_ACCESS_LOG: shareSetting.default(0),
   ...limitSettings,
+  ...traceSettings,
   HELIO_POLL_SECONDS: intSetting(1, 3600).default(2),
   HELIO_STREAM_POLL_SECONDS: intSetting(1, 3600).default(60),
   HELIO_LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),

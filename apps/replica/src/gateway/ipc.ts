@@ -1,6 +1,7 @@
 import type { BucketSpec, Grant } from '#throttle';
 import type { Limits } from './engine/limits.js';
 import type { WorkerReport } from './engine/metric-families.js';
+import type { TraceOptions } from './engine/trace/trace-options.js';
 
 /** What process 1 and a gateway worker say to each other, over the channel that node:cluster gives them. */
 export interface WorkerOptions {
@@ -14,6 +15,7 @@ export interface WorkerOptions {
   /** share of the requests that are logged; 0: none */
   accessLog: number;
   cacheBytes: number;
+  traces: TraceOptions;
   limits: Limits;
   /** directory of certificates that upstreams are shown */
   certificates: string | null;

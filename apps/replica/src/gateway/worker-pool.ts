@@ -4,6 +4,7 @@ import { backoffMs, deferred, type Deferred, type Logger } from '#platform';
 import { LocalCounterStore, systemClock } from '#throttle';
 import { CheckDuty } from './check-duty.js';
 import type { Limits } from './engine/limits.js';
+import type { TraceOptions } from './engine/trace/trace-options.js';
 import { freePort, startError } from './gateway-port.js';
 import type { FromWorker, ToWorker, WorkerOptions } from './ipc.js';
 import { WorkerNumbers } from './worker-numbers.js';
@@ -21,6 +22,7 @@ export interface WorkerPoolOptions {
   accessLog: number;
   /** answers of upstreams that one worker may keep */
   cacheBytes: number;
+  traces: TraceOptions;
   /** what clients may cost each worker */
   limits: Limits;
   /** directory of certificates that upstreams are shown; null: there are none */
@@ -206,9 +208,9 @@ export class WorkerPool {
   }
 
   private optionsOf({ name }: Slot): WorkerOptions {
-    const { host, stateDir, region, accessLog, cacheBytes, limits, certificates, log } = this.options;
-    const { port } = this;
-    return { name, port, host, stateDir, region, logLevel: log.level, accessLog, cacheBytes, limits, certificates };
+    const { host, stateDir, region, accessLog, cacheBytes, limits, traces, certificates, log } = this.options;
+    const told = { host, stateDir, region, accessLog, cacheBytes, limits, traces, certificates };
+    return { ...told, name, port: this.port, logLevel: log.level };
   }
 
   private letServe(slot: Slot): void {

@@ -10,12 +10,13 @@ import { AccessLog } from './engine/access-log.js';
 import { Engine } from './engine/engine.js';
 import { LineSink } from './engine/line-sink.js';
 import { GatewayMetrics } from './engine/metrics.js';
+import { tracingOf } from './engine/trace/trace-options.js';
 import type { FromWorker, ToWorker, WorkerOptions } from './ipc.js';
 import { resolveBySystem } from './upstream/address-book.js';
 import { TargetPools } from './upstream/target-pools.js';
 
 const SWEEP_MS = 250;
-/** Where lines of requests go, and how long they may still take to be written at the end. */
+/** Where lines of requests go, and how long they, and spans, may still take at the end. */
 const STDOUT = 1;
 const FLUSH_MS = 300;
 /** How much of what was counted a worker may take with it when it is killed. */
@@ -66,6 +67,7 @@ class Worker {
       metrics,
       log,
       accessLog,
+      tracing: tracingOf(options.traces, log),
       limits: options.limits,
       now: monotonic,
       wallMs: Date.now,
@@ -112,7 +114,7 @@ class Worker {
     await this.engine.drain(graceMs);
     // connections that were broken off say so when their sockets have closed, and count until then
     for (let i = 0; i < 2; i++) await turn();
-    await this.engine.accessLog?.flush(FLUSH_MS);
+    await Promise.all([this.engine.accessLog?.flush(FLUSH_MS), this.engine.tracing.exporter?.close(FLUSH_MS)]);
     clearInterval(this.sweeper);
     clearInterval(this.reporter);
     const report = this.metrics.report(this.engine);

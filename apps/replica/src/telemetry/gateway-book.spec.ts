@@ -11,6 +11,7 @@ const counted = {
   leases: { size: 1, asked: 3 },
   cache: none,
   accessLog: null,
+  tracing: { exporter: null },
 };
 let workers: GatewayMetrics[];
 let book: GatewayBook;

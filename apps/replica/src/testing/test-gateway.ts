@@ -8,6 +8,7 @@ import type { AccessLog } from '../gateway/engine/access-log.js';
 import { Engine } from '../gateway/engine/engine.js';
 import { type Limits, LIMITS } from '../gateway/engine/limits.js';
 import { GatewayMetrics } from '../gateway/engine/metrics.js';
+import { NOT_TRACED, RandomIds, type Tracing } from '../gateway/engine/trace/tracing.js';
 import { type Certificate, parseCertificate } from '../gateway/tls/certificate.js';
 import { TlsPort } from '../gateway/tls/tls-port.js';
 import { resolveBySystem } from '../gateway/upstream/address-book.js';
@@ -36,6 +37,7 @@ export class TestGateway {
     clock: Clock = systemClock,
     limits: Partial<Limits> = {},
     more: Partial<TargetPoolsOptions> = {},
+    tracing: Tracing = { ids: new RandomIds(), sampler: NOT_TRACED, exporter: null },
   ) {
     this.counters = new LocalCounterStore(clock);
     this.leases = new LeaseBook(this.counters.holder('test'), clock.monotonicMs);
@@ -59,6 +61,7 @@ export class TestGateway {
       metrics,
       log,
       accessLog,
+      tracing,
       limits: { ...LIMITS, ...limits },
       now: clock.monotonicMs,
       wallMs: clock.wallMs,

@@ -1,8 +1,11 @@
 import type { LineSink } from './line-sink.js';
+import { withoutKeys } from './without-keys.js';
 
 /** One request, as the access log tells it. Never a query, a header or a credential. */
 export interface AccessEntry {
   requestId: string;
+  /** null: the request was none */
+  traceId: string | null;
   /** null: what came was no HTTP, so that nothing of it is known */
   method: string | null;
   /** without the query, where keys may stand */
@@ -22,8 +25,6 @@ export interface AccessEntry {
 
 /** Lines have to fit into what a pipe takes as a whole. */
 const PATH_CHARACTERS = 1024;
-/** What looks like a key of ours: somebody may have put it where it does not belong. */
-const KEY = /hg_[a-z]+_[A-Za-z0-9]+(?:_[A-Za-z0-9]+)?/g;
 
 /** A line of JSON for each request, or for some of them. What is not taken in time is counted and left out. */
 export class AccessLog {
@@ -73,10 +74,6 @@ export class AccessLog {
   flush(withinMs: number): Promise<void> {
     return this.sink.flush(withinMs);
   }
-}
-
-function withoutKeys(text: string): string {
-  return text.includes('hg_') ? text.replace(KEY, 'hg_***') : text;
 }
 
 /** Milliseconds to a thousandth. */

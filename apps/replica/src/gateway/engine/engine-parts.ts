@@ -6,6 +6,7 @@ import type { TargetPools } from '../upstream/target-pools.js';
 import type { AccessLog } from './access-log.js';
 import type { Limits } from './limits.js';
 import type { GatewayMetrics } from './metrics.js';
+import type { Tracing } from './trace/tracing.js';
 
 /** What an engine works with. */
 export interface EngineParts {
@@ -16,6 +17,7 @@ export interface EngineParts {
   readonly metrics: GatewayMetrics;
   readonly log: Logger;
   readonly accessLog: AccessLog | null;
+  readonly tracing: Tracing;
   readonly limits: Limits;
   /** monotonic milliseconds */
   readonly now: () => number;

@@ -23,6 +23,7 @@ export class Engine implements EngineView {
   readonly metrics: EngineParts['metrics'];
   readonly log: EngineParts['log'];
   readonly accessLog: EngineParts['accessLog'];
+  readonly tracing: EngineParts['tracing'];
   readonly limits: EngineParts['limits'];
   readonly now: EngineParts['now'];
   readonly wallMs: EngineParts['wallMs'];
@@ -42,6 +43,7 @@ export class Engine implements EngineView {
     this.metrics = parts.metrics;
     this.log = parts.log;
     this.accessLog = parts.accessLog;
+    this.tracing = parts.tracing;
     this.limits = parts.limits;
     this.now = parts.now;
     this.wallMs = parts.wallMs;

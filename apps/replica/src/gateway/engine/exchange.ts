@@ -46,6 +46,7 @@ export class Exchange implements ClientExchange, RelayOwner {
     this.outcome.begin(engine.now());
     engine.metrics.inFlight += 1;
     head.requestId = requestIdOf(head.values('x-request-id'), randomUUID);
+    if (engine.tracing.exporter !== null || engine.accessLog !== null) this.outcome.trace.begin(head, engine.tracing);
     const { bodyBytes } = engine.limits;
     if (client.framing.length > bodyBytes) this.refuse('body_too_large', bodyLimitText(bodyBytes));
     else this.decide();

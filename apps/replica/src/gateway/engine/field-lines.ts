@@ -44,6 +44,7 @@ export function upstreamLines(head: RequestParser, framing: RequestFraming, forw
     // the gateway writes those up to X-Request-Id by itself, or answers for them
     if (kind === FIELD.other ? speaksForProxy(head, i) : kind <= FIELD.requestId) head.dropped[i] = 1;
   }
+  for (const name of TRACE_NAMES) head.drop(name);
   for (const name of forward.withheld) head.drop(name);
   if (framing.namesFields) head.dropNamedByConnection();
   const edits = forward.route.policies.requestEdits;
@@ -79,6 +80,8 @@ function forwardedElement({ address, scheme }: Caller, host: string): string {
   return `for=${node === '' ? 'unknown' : node}${quoted};proto=${scheme}`;
 }
 
+/** Written anew for each attempt, by whoever knows the trace. */
+const TRACE_NAMES = ['traceparent', 'tracestate'];
 const OWN_NAMES = ['x-request-id', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'forwarded'];
 
 /** Few names have to be looked at as a whole. */

@@ -90,6 +90,7 @@ describe('what goes upstream', () => {
       'X-Forwarded-Proto',
       'X-Forwarded-Host',
       'Forwarded',
+      'traceparent',
     ]);
     expect(headers).toMatchObject({
       host: upstream.url.slice('http://'.length),

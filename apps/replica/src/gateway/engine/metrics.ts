@@ -13,6 +13,7 @@ export interface Counted {
   readonly leases: { readonly size: number; readonly asked: number };
   readonly cache: { readonly [key in 'hits' | 'misses' | 'evictions' | 'bytes' | 'size']: number };
   readonly accessLog: { readonly dropped: number } | null;
+  readonly tracing: { readonly exporter: { readonly exported: number; readonly dropped: number } | null };
 }
 
 /**
@@ -78,7 +79,7 @@ export class GatewayMetrics {
     this.process.close();
   }
 
-  private added({ cache, leases, accessLog }: Counted): WorkerReport['counters'] {
+  private added({ cache, leases, accessLog, tracing }: Counted): WorkerReport['counters'] {
     const { faults, accepted, turnedAway, handshakeFailures, retries } = this;
     const totals: Record<CounterKey, number> = {
       faults,
@@ -91,8 +92,8 @@ export class GatewayMetrics {
       cacheMisses: cache.misses,
       cacheEvictions: cache.evictions,
       logDropped: accessLog?.dropped ?? 0,
-      spansExported: 0,
-      spansDropped: 0,
+      spansExported: tracing.exporter?.exported ?? 0,
+      spansDropped: tracing.exporter?.dropped ?? 0,
     };
     const added: WorkerReport['counters'] = {};
     for (const [key, total] of Object.entries(totals) as [CounterKey, number][]) {

@@ -1,8 +1,11 @@
 import type { ErrorCode } from '#model';
 import type { CompiledTarget } from '../decide/compile/compile-upstream.js';
 import type { Forward, Respond } from '../decide/decision.js';
+import type { AccessLog } from './access-log.js';
 import type { EngineView } from './engine-parts.js';
+import { RequestTrace } from './trace/request-trace.js';
 import type { RequestParser } from './wire/request-parser.js';
+import { withoutKeys } from './without-keys.js';
 
 /** What numbers and log get to know of a request. One for all requests of a connection. */
 export class Outcome {
@@ -10,6 +13,7 @@ export class Outcome {
   /** of a refusal, the upstream's failures included */
   code: ErrorCode | null = null;
   target: CompiledTarget | null = null;
+  readonly trace = new RequestTrace();
   /** monotonic milliseconds; the last two are below 0 where it did not come to that */
   startedAt = 0;
   sentAt = -1;
@@ -17,6 +21,7 @@ export class Outcome {
 
   begin(now: number): void {
     this.decision = this.code = this.target = null;
+    this.trace.clear();
     this.startedAt = now;
     this.sentAt = this.answeredAt = -1;
   }
@@ -30,7 +35,8 @@ export class Outcome {
   }
 
   /** @param status 0: the client broke it off */
-  report({ metrics, accessLog, now }: EngineView, head: RequestParser, status: number): void {
+  report(engine: EngineView, head: RequestParser, status: number): void {
+    const { metrics, now } = engine;
     const { decision, code, startedAt, sentAt, answeredAt } = this;
     const api = decision?.api?.id ?? null;
     const end = now();
@@ -41,25 +47,63 @@ export class Outcome {
     // a tunnel lasts as long as its ends like
     if (status !== 101) metrics.total.observe((end - startedAt) / 1000);
     metrics.own.observe((sentAt < 0 ? end - startedAt : sentAt - startedAt) / 1000);
-    if (!accessLog?.takes(status)) return;
+    if (engine.accessLog?.takes(status)) this.log(engine.accessLog, head, status, end, upstreamMs);
+    if (this.trace.attempts !== null) this.export(engine, head, status, end);
+  }
+
+  private log(accessLog: AccessLog, head: RequestParser, status: number, end: number, upstreamMs: number | null): void {
+    const { decision, code, trace } = this;
     accessLog.write({
       requestId: head.requestId,
+      traceId: trace.traceId,
       method: head.method,
-      path: head.target.split('?', 1)[0] ?? '',
+      path: pathOf(head),
       status,
       code,
-      api,
+      api: decision?.api?.id ?? null,
       route: decision?.route?.name ?? null,
       application: decision?.consumer?.application ?? null,
       target: this.target?.origin ?? null,
       address: head.remoteAddress,
-      totalMs: end - startedAt,
+      totalMs: end - this.startedAt,
       upstreamMs,
+    });
+  }
+
+  private export({ tracing, wallMs }: EngineView, head: RequestParser, status: number, end: number): void {
+    const { decision, code, trace, startedAt, answeredAt } = this;
+    const { traceId, spanId, parentId, state, attempts } = trace;
+    tracing.exporter?.add({
+      traceId,
+      spanId,
+      parentId,
+      state,
+      attempts: attempts ?? [],
+      method: head.method,
+      scheme: head.scheme,
+      path: withoutKeys(pathOf(head)).slice(0, 1024),
+      address: head.remoteAddress,
+      requestId: withoutKeys(head.requestId),
+      status,
+      code,
+      api: decision?.api?.id ?? null,
+      route: decision?.route?.name ?? null,
+      application: decision?.consumer?.application ?? null,
+      startedAt,
+      answeredAt,
+      endedAt: end,
+      epochMs: wallMs() - end,
     });
   }
 }
 
+/** Without the query, where keys may stand. */
+function pathOf(head: RequestParser): string {
+  return head.target.split('?', 1)[0] ?? '';
+}
+
 const UNREAD = {
+  traceId: null,
   method: null,
   path: null,
   code: 'bad_request',

@@ -121,10 +121,11 @@ export class Relay implements UpstreamUser {
   onConnection(connection: UpstreamConnection): void {
     const { forward, upload, client } = this;
     const { pool } = this.current;
-    const { target } = this.exchange.outcome;
+    const { target, trace } = this.exchange.outcome;
     this.connection = connection;
     if (!forward || !pool || !target) throw new Error('a connection came without a request');
-    const head = upstreamHead(client, forward, target, pool);
+    const traced = trace.lines(client.head, this.engine.tracing, forward.route.policies.requestEdits?.drop);
+    const head = upstreamHead(client, forward, target, pool, traced);
     if (upload.streaming) {
       connection.send(head, false, false, false);
       client.streamBody();
@@ -227,6 +228,7 @@ export class Relay implements UpstreamUser {
     this.attempts += 1;
     outcome.target = place.target;
     outcome.sentAt = engine.now();
+    outcome.trace.attempt(place.target.origin, outcome.sentAt, engine.tracing);
     this.deadline = outcome.sentAt + upstream.connectTimeoutMs + upstream.responseTimeoutMs;
     this.current.begin(place, this);
     return true;
