@@ -2,12 +2,13 @@ import type { BucketSpec, Grant } from '#throttle';
 import type { Limits } from './engine/limits.js';
 import type { WorkerReport } from './engine/metric-families.js';
 
-/** What process 1 and a gateway worker say to each other, over the channel that node:cluster gives them. */
+/** Where a worker finds the gateway's port among its descriptors: after the standard ones and the channel. */
+export const PORT_FD = 4;
+
+/** What process 1 and a gateway worker say to each other over their channel. */
 export interface WorkerOptions {
   /** names the worker in logs, metrics and leases */
   name: string;
-  port: number;
-  host: string | undefined;
   stateDir: string;
   region: string;
   logLevel: string;
@@ -19,21 +20,24 @@ export interface WorkerOptions {
 
 export type ToWorker =
   | { type: 'start'; options: WorkerOptions; headIssuedAt: number | null }
+  /** may take connections: it is known by which revision it answers them */
+  | { type: 'listen' }
   /** a revision may be there; answered by `loaded`, also when there is nothing new */
   | { type: 'revision' }
   | { type: 'freshness'; headIssuedAt: number | null }
   | { type: 'granted'; id: number; grant: Grant }
   /** its numbers are wanted now; answered by `numbers` with the same id */
   | { type: 'numbers'; id: number }
-  | { type: 'drain'; graceMs: number };
+  /** to serve what is under way, and to end; idleMs: how long connections on which nothing is may stay open */
+  | { type: 'drain'; graceMs: number; idleMs: number };
 
 export type FromWorker =
-  /** its first word: what is sent to it before is lost, since node:cluster reads the channel while the module still loads */
+  /** its first word: what is sent to it before waits for its modules */
   | { type: 'booted' }
   | { type: 'listening'; port: number }
   /** it could not start, and ends */
-  | { type: 'failed'; message: string; code: string | null }
-  /** for the first time before it listens: what it may answer a request by, from now on */
+  | { type: 'failed'; message: string }
+  /** what it may answer a request by, from now on */
   | { type: 'loaded'; revision: number }
   /** its last word */
   | { type: 'ended'; report: WorkerReport }

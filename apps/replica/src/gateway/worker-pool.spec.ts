@@ -22,7 +22,8 @@ import { StateFixture } from '../testing/state-fixture.js';
 import { call } from '../testing/clients.js';
 import { applicationOp, definitionOf, keyOp, placed, SUBSCRIPTION } from '../testing/gateway-ops.js';
 import { LIMITS } from './engine/limits.js';
-import type { WorkerPool, WorkerPoolOptions } from './worker-pool.js';
+import type { WorkerPoolOptions } from './pool-options.js';
+import type { WorkerPool } from './worker-pool.js';
 
 // Workers are processes of compiled files: the pool has to come from where these are.
 const COMPILED = fileURLToPath(new URL('../../../../dist/apps/replica/src/gateway/worker-pool.js', import.meta.url));
