@@ -1,5 +1,5 @@
 import type { Nack, ReplicaStatus } from '#model';
-import type { WorkerStatus } from './gateway/worker-pool.js';
+import type { WorkerStatus } from './gateway/pool-options.js';
 import type { StoredPosition } from './state/state-layout.js';
 import type { KnownHead } from './state/state-layout.js';
 import type { Sync } from './sync/sync.js';

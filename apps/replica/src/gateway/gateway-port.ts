@@ -1,8 +1,55 @@
-import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { Worker } from 'node:worker_threads';
 
-/** What keeps a worker from starting, for people who can change the port. */
-export function startError(port: number, { message, code }: { message: string; code: string | null }): Error {
+/** A port that is listened on. Connections wait in it until some process that has its descriptor takes them. */
+export interface GatewayPort {
+  /** of this process, for as long as it lives or until `close` */
+  fd: number;
+  port: number;
+  close(): Promise<void>;
+}
+
+/** Connections that wait to be taken by a worker. */
+export const BACKLOG = 4096;
+
+/**
+ * Listens, tells the descriptor, and never gets to take a connection: its loop stands still from then on. Whoever uses the
+ * port has it from this process: the docs of `server.listen(handle)` and of `stdio` name what has a `_handle`, or an `fd`.
+ */
+const HOLDER = `
+  const { parentPort, workerData } = require('node:worker_threads');
+  const server = require('node:net').createServer();
+  server.on('error', ({ message, code }) => parentPort.postMessage({ message, code }));
+  server.listen(workerData.where, () => {
+    parentPort.postMessage({ fd: server._handle.fd, port: server.address().port });
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+  });
+`;
+
+/**
+ * Listens on a port without taking connections from it. It stays open whatever becomes of the workers: while all of them
+ * are replaced at once, clients wait and are not refused.
+ *
+ * node:cluster closes the port with its last worker, and a server of this process would take connections itself; so a
+ * thread holds it that does nothing else.
+ *
+ * @param port 0: any free one
+ * @throws Error that names the port, and the setting
+ */
+export function openPort(port: number, host: string | undefined): Promise<GatewayPort> {
+  const thread = new Worker(HOLDER, { eval: true, workerData: { where: { port, host, backlog: BACKLOG } } });
+  thread.unref();
+  return new Promise((resolve, reject) => {
+    thread.once('error', reject);
+    thread.once('message', (said: { fd: number; port: number } | { message: string; code: string | undefined }) => {
+      if ('fd' in said) return resolve({ ...said, close: async () => void (await thread.terminate()) });
+      void thread.terminate();
+      reject(portError(port, said));
+    });
+  });
+}
+
+/** What keeps a port from being opened, for people who can change it. */
+function portError(port: number, { message, code }: { message: string; code: string | undefined }): Error {
   if (code === 'EADDRINUSE')
     return new Error(`the gateway port ${port} is taken: stop what listens there, or set GATEWAY_PORT to another`);
   if (code === 'EACCES')
@@ -10,15 +57,5 @@ export function startError(port: number, { message, code }: { message: string; c
       `the gateway port ${port} may not be opened by this user: set GATEWAY_PORT to one above 1023, or allow it`,
     );
   if (code === 'EADDRNOTAVAIL') return new Error(`HELIO_BIND: this machine does not have the address: ${message}`);
-  return new Error(`a gateway worker could not start: ${message}`);
-}
-
-export async function freePort(host: string | undefined): Promise<number> {
-  const server = createServer();
-  server.listen(0, host);
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address ? address.port : 0;
+  return new Error(`the gateway port ${port} could not be opened: ${message}`);
 }

@@ -3,12 +3,13 @@ import type { Limits } from './engine/limits.js';
 import type { WorkerReport } from './engine/metric-families.js';
 import type { TraceOptions } from './engine/trace/trace-options.js';
 
-/** What process 1 and a gateway worker say to each other, over the channel that node:cluster gives them. */
+/** Where a worker finds the gateway's port among its descriptors: after the standard ones and the channel. */
+export const PORT_FD = 4;
+
+/** What process 1 and a gateway worker say to each other over their channel. */
 export interface WorkerOptions {
   /** names the worker in logs, metrics and leases */
   name: string;
-  port: number;
-  host: string | undefined;
   stateDir: string;
   region: string;
   logLevel: string;
@@ -23,6 +24,8 @@ export interface WorkerOptions {
 
 export type ToWorker =
   | { type: 'start'; options: WorkerOptions; headIssuedAt: number | null }
+  /** may take connections: it is known by which revision it answers them */
+  | { type: 'listen' }
   /** a revision may be there; answered by `loaded`, also when there is nothing new */
   | { type: 'revision' }
   | { type: 'freshness'; headIssuedAt: number | null }
@@ -33,15 +36,16 @@ export type ToWorker =
   | { type: 'down'; checks: string[] }
   /** it is the one to check them from now on */
   | { type: 'check' }
-  | { type: 'drain'; graceMs: number };
+  /** to serve what is under way, and to end; idleMs: how long connections on which nothing is may stay open */
+  | { type: 'drain'; graceMs: number; idleMs: number };
 
 export type FromWorker =
-  /** its first word: what is sent to it before is lost, since node:cluster reads the channel while the module still loads */
+  /** its first word: what is sent to it before waits for its modules */
   | { type: 'booted' }
   | { type: 'listening'; port: number }
   /** it could not start, and ends */
-  | { type: 'failed'; message: string; code: string | null }
-  /** for the first time before it listens: what it may answer a request by, from now on */
+  | { type: 'failed'; message: string }
+  /** what it may answer a request by, from now on */
   | { type: 'loaded'; revision: number }
   /** names of all checks that fail, when they are others */
   | { type: 'down'; checks: string[] }

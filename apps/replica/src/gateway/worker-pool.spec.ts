@@ -21,14 +21,13 @@ import { planOp } from '../testing/sample-ops.js';
 import { StateFixture } from '../testing/state-fixture.js';
 import { call } from '../testing/clients.js';
 import { applicationOp, definitionOf, keyOp, placed, SUBSCRIPTION } from '../testing/gateway-ops.js';
-import { LIMITS } from './engine/limits.js';
-import { NOT_TRACED } from './engine/trace/tracing.js';
-import type { WorkerPool, WorkerPoolOptions } from './worker-pool.js';
+import { WORKER_SETTINGS } from '../testing/worker-settings.js';
+import type { WorkerPoolOptions } from './pool-options.js';
+import type { WorkerPool } from './worker-pool.js';
 
 // Workers are processes of compiled files: the pool has to come from where these are.
 const COMPILED = fileURLToPath(new URL('../../../../dist/apps/replica/src/gateway/worker-pool.js', import.meta.url));
 const KEY = 'hg_live_test';
-const NO_TRACES = { sampler: NOT_TRACED, url: null, headers: {}, resource: {} };
 let Pool: typeof WorkerPool;
 let state: StateFixture;
 let upstream: RecordingUpstream;
@@ -54,16 +53,11 @@ afterEach(async () => {
 
 function newPool(more: Partial<WorkerPoolOptions> = {}): WorkerPool {
   return new Pool({
-    workers: 2,
+    ...WORKER_SETTINGS,
     port: 0,
     host: '127.0.0.1',
     stateDir: state.directory,
     region: 'eu-west',
-    accessLog: 0,
-    cacheBytes: 0,
-    traces: NO_TRACES,
-    limits: LIMITS,
-    certificates: null,
     log: createLog('test', 'silent'),
     ...more,
   });
@@ -394,7 +388,7 @@ describe('WorkerPool', () => {
       script,
       `import { WorkerPool } from ${JSON.stringify(pathToFileURL(COMPILED).href)};
       const log = { level: 'silent', error() {}, warn() {} };
-      const pool = new WorkerPool({ workers: 2, port: 0, host: '127.0.0.1', stateDir: ${JSON.stringify(state.directory)}, region: 'eu-west', accessLog: 0, cacheBytes: 0, traces: ${JSON.stringify(NO_TRACES)}, limits: ${JSON.stringify(LIMITS)}, log });
+      const pool = new WorkerPool({ ...${JSON.stringify(WORKER_SETTINGS)}, port: 0, host: '127.0.0.1', stateDir: ${JSON.stringify(state.directory)}, region: 'eu-west', log });
       await pool.start();
       console.log(JSON.stringify(pool.status().map(({ pid }) => pid)));`,
     );

@@ -1,64 +1,16 @@
-import cluster, { type Worker as ClusterWorker } from 'node:cluster';
-import { fileURLToPath } from 'node:url';
-import { backoffMs, deferred, type Deferred, type Logger } from '#platform';
+import { deferred, type Deferred } from '#platform';
 import { LocalCounterStore, systemClock } from '#throttle';
 import { CheckDuty } from './check-duty.js';
-import type { Limits } from './engine/limits.js';
-import type { TraceOptions } from './engine/trace/trace-options.js';
-import { freePort, startError } from './gateway-port.js';
+import { BOUNDS } from './engine/bounds.js';
+import { type GatewayPort, openPort } from './gateway-port.js';
 import type { FromWorker, ToWorker, WorkerOptions } from './ipc.js';
+import type { WorkerPoolOptions, WorkerSettings, WorkerStatus } from './pool-options.js';
+import { Renewal, retire } from './renewal.js';
+import { Restarts } from './restarts.js';
+import { hasEnded, newSlot, type Slot, tell } from './slot.js';
 import { WorkerNumbers } from './worker-numbers.js';
 
-export interface WorkerPoolOptions {
-  /** how many processes */
-  workers: number;
-  /** 0: any free one */
-  port: number;
-  /** default: all addresses */
-  host?: string;
-  stateDir: string;
-  region: string;
-  /** share of the requests that get a JSON line on standard output; 0: none */
-  accessLog: number;
-  /** answers of upstreams that one worker may keep */
-  cacheBytes: number;
-  traces: TraceOptions;
-  /** what clients may cost each worker */
-  limits: Limits;
-  /** directory of certificates that upstreams are shown; null: there are none */
-  certificates: string | null;
-  log: Logger;
-}
-
-export interface WorkerStatus {
-  name: string;
-  pid: number | null;
-  /** false: it starts, or was told to end */
-  listening: boolean;
-  revision: number;
-}
-
-interface Slot {
-  name: string;
-  process: ClusterWorker;
-  startedAt: number;
-  /** its modules are loaded, and it hears us */
-  booted: boolean;
-  /** it was told to serve */
-  serves: boolean;
-  listening: boolean;
-  /** what it may answer a request by; null: it does not answer yet, or not any more */
-  revision: number | null;
-  /** which of the announcements it was told, and whether its answer is due */
-  told: number;
-  isLoading: boolean;
-}
-
 const SWEEP_MS = 10_000;
-/** A worker that ends sooner than this after its start is started again with ever longer pauses. */
-const STEADY_MS = 5000;
-const RESTART_BASE_MS = 100;
-const RESTART_MAX_MS = 10_000;
 
 /** The gateway's processes, and what they share: the port, the counters, and the news of revisions. One per process. */
 export class WorkerPool {
@@ -69,29 +21,34 @@ export class WorkerPool {
   private readonly numbers: WorkerNumbers;
   private readonly slots = new Map<string, Slot>();
   private readonly checks = new CheckDuty();
-  private readonly restarts = new Set<NodeJS.Timeout>();
+  private readonly restarts = new Restarts(() => this.fillUp());
   private readonly sweeper: NodeJS.Timeout;
-  private port = 0;
+  private port: GatewayPort | null = null;
+  private booting: Promise<void> | null = null;
   private started: Deferred<number> | null = null;
+  private renewal: Renewal | null = null;
   private serving = false;
   private headIssuedAt: number | null = null;
-  private shortLives = 0;
   private announced = 0;
   private nextName = 1;
   private stopping = false;
 
-  constructor(private readonly options: WorkerPoolOptions) {
+  constructor(private options: Readonly<WorkerPoolOptions>) {
     this.numbers = new WorkerNumbers(options.region);
     this.sweeper = setInterval(() => this.counters.sweep(), SWEEP_MS).unref();
   }
 
-  /** Starts the processes, which then load their modules while the caller opens the state. */
+  /** Opens the port and starts the processes, which then load their modules while the caller opens the state. */
   boot(): void {
-    // Workers accept by themselves. Round robin would hand every connection over from this process, which is busy when it
-    // applies a large revision, and would forget those that it is handing to a worker that dies.
-    cluster.schedulingPolicy = cluster.SCHED_NONE;
-    cluster.setupPrimary({ exec: fileURLToPath(new URL('./worker.js', import.meta.url)), args: [] });
-    for (let i = 0; i < this.options.workers; i++) this.fork();
+    this.booting ??= this.open();
+    this.booting.catch(() => undefined); // `start` waits for it
+  }
+
+  private async open(): Promise<void> {
+    const port = await openPort(this.options.port, this.options.host);
+    if (this.stopping) return port.close();
+    this.port = port;
+    for (let i = 0; i < this.options.workers; i++) this.fork(port);
   }
 
   /**
@@ -101,13 +58,13 @@ export class WorkerPool {
    * @throws Error that names the port when it is taken or forbidden, or says what else kept a worker from starting
    */
   async start(): Promise<number> {
-    if (this.slots.size === 0) this.boot();
-    // All workers, and those that replace them, have to ask for the same port: 0 would mean another one each time.
-    this.port = this.options.port === 0 ? await freePort(this.options.host) : this.options.port;
+    this.boot();
     this.started = deferred();
+    this.started.promise.catch(() => undefined); // waited for below
     this.serving = true;
-    for (const slot of this.slots.values()) this.letServe(slot);
     try {
+      await this.booting;
+      for (const slot of this.slots.values()) this.letServe(slot);
       return await this.started.promise;
     } catch (error) {
       await this.stop(0);
@@ -147,7 +104,7 @@ export class WorkerPool {
   status(): WorkerStatus[] {
     return [...this.slots.values()].map(({ name, process, listening, revision }) => ({
       name,
-      pid: process.process.pid ?? null,
+      pid: process.pid ?? null,
       listening,
       revision: revision ?? 0,
     }));
@@ -162,55 +119,79 @@ export class WorkerPool {
     });
   }
 
+  /**
+   * Puts new workers, with other settings, in the place of all that serve. The old ones end when the new ones take
+   * connections, and what they have under way has.
+   *
+   * @throws Error when the new ones do not come to serve: the old ones go on then
+   */
+  async renew(settings: WorkerSettings): Promise<void> {
+    const { port } = this;
+    if (!port || this.started || this.renewal || this.stopping)
+      throw new Error('the gateway is starting, ending, or getting new workers already');
+    const before = { options: this.options, slots: [...this.slots.values()].filter(({ retired }) => !retired) };
+    this.options = { ...this.options, ...settings };
+    const fresh = Array.from({ length: settings.workers }, () => this.fork(port));
+    this.renewal = new Renewal(fresh);
+    try {
+      await this.renewal.done;
+      for (const slot of before.slots) retire(slot);
+    } catch (error) {
+      this.options = before.options;
+      for (const slot of fresh) retire(slot);
+      throw error;
+    } finally {
+      this.renewal = null;
+      this.fillUp(); // some may have died meanwhile
+    }
+  }
+
   /** Lets requests under way end, for `graceMs` at most, and ends all workers. */
   async stop(graceMs: number): Promise<void> {
     this.stopping = true;
+    this.renewal?.stop();
     this.started?.reject(new Error('the gateway was stopped while it started'));
     clearInterval(this.sweeper);
-    for (const timer of this.restarts) clearTimeout(timer);
+    await this.booting?.catch(() => undefined);
+    const { port } = this;
+    this.port = null;
+    await port?.close(); // clients are refused from now on, as soon as the last worker has closed it, too
+    this.restarts.stop();
     const ended = [...this.slots.values()].map(
-      ({ process }) =>
-        new Promise<void>((resolve) => (process.isDead() ? resolve() : process.once('exit', () => resolve()))),
+      (slot) =>
+        new Promise<void>((resolve) => (hasEnded(slot) ? resolve() : slot.process.once('exit', () => resolve()))),
     );
     for (const slot of this.slots.values()) slot.listening = false;
-    this.tellAll({ type: 'drain', graceMs });
+    this.tellAll({ type: 'drain', graceMs, idleMs: BOUNDS.drainIdleMs });
     // serves nothing yet, and may not even hear
-    for (const { serves, process } of this.slots.values()) if (!serves) process.process.kill('SIGKILL');
+    for (const { serves, process } of this.slots.values()) if (!serves) process.kill('SIGKILL');
     // a worker's own end of the time comes first; this is for one that does not react
     const kill = setTimeout(() => {
-      for (const { process } of this.slots.values()) process.process.kill('SIGKILL');
+      for (const { process } of this.slots.values()) process.kill('SIGKILL');
     }, graceMs + 500);
     await Promise.all(ended);
     clearTimeout(kill);
     this.numbers.close();
   }
 
-  private fork(): void {
-    const name = `${this.nextName++}`;
-    const slot: Slot = {
-      name,
-      process: cluster.fork(),
-      startedAt: performance.now(),
-      booted: false,
-      serves: false,
-      listening: false,
-      revision: null,
-      told: 0,
-      isLoading: true,
-    };
+  private fork(port: GatewayPort): Slot {
+    const slot = newSlot(`${this.nextName++}`, port);
+    const { name } = slot;
     this.slots.set(name, slot);
     slot.process.on('message', (message: FromWorker) => this.receive(slot, message));
     slot.process.on('exit', (code, signal) => this.onExit(slot, code, signal));
     // A channel that breaks is followed by the end of the process. One that was told to end may be gone before it is told.
     slot.process.on('error', (error) => {
       if (!this.stopping) this.options.log.warn({ err: error, worker: name }, 'the channel to a gateway worker failed');
+      if (slot.process.pid === undefined) this.onExit(slot, null, null); // it never was
     });
+    return slot;
   }
 
   private optionsOf({ name }: Slot): WorkerOptions {
-    const { host, stateDir, region, accessLog, cacheBytes, limits, traces, certificates, log } = this.options;
-    const told = { host, stateDir, region, accessLog, cacheBytes, limits, traces, certificates };
-    return { ...told, name, port: this.port, logLevel: log.level };
+    const { stateDir, region, accessLog, cacheBytes, limits, traces, certificates, log } = this.options;
+    const told = { stateDir, region, accessLog, cacheBytes, limits, traces, certificates };
+    return { ...told, name, logLevel: log.level };
   }
 
   private letServe(slot: Slot): void {
@@ -228,14 +209,16 @@ export class WorkerPool {
       case 'listening':
         slot.listening = true;
         this.checks.join(slot.name, (news) => tell(slot, news));
+        this.renewal?.listens(slot);
         if (this.slots.size === this.options.workers && [...this.slots.values()].every(({ listening }) => listening))
           this.started?.resolve(message.port);
         return;
       case 'failed':
-        if (this.started) this.started.reject(startError(this.port, message));
+        if (this.started) this.started.reject(new Error(`a gateway worker could not start: ${message.message}`));
         else this.options.log.error({ worker: slot.name, reason: message.message }, 'a gateway worker could not start');
         return;
       case 'loaded':
+        if (slot.revision === null) tell(slot, { type: 'listen' });
         slot.revision = message.revision;
         slot.isLoading = false;
         this.tellNews(slot);
@@ -274,30 +257,28 @@ export class WorkerPool {
     this.checks.leave(slot.name);
     this.counters.forget(slot.name);
     this.onServed();
-    this.numbers.ended(slot.name, !this.stopping);
-    if (this.stopping) return;
-    this.started?.reject(
-      new Error(`a gateway worker ended while it started (${signal ?? `exit code ${code}`}); its log says more`),
+    this.numbers.ended(slot.name, !this.stopping && !slot.retired);
+    if (this.stopping || slot.retired) return;
+    const error = new Error(
+      `a gateway worker ended while it started (${signal ?? `exit code ${code}`}); its log says more`,
     );
-    this.shortLives = performance.now() - slot.startedAt < STEADY_MS ? this.shortLives + 1 : 0;
-    const pauseMs =
-      this.shortLives === 0 ? 0 : backoffMs(this.shortLives - 1, RESTART_BASE_MS, RESTART_MAX_MS, Math.random);
+    this.started?.reject(error);
+    this.renewal?.ended(slot, error);
+    const pauseMs = this.restarts.plan(performance.now() - slot.startedAt);
     this.options.log.error(
-      { worker: slot.name, pid: slot.process.process.pid, code, signal, pauseMs },
+      { worker: slot.name, pid: slot.process.pid, code, signal, pauseMs },
       'a gateway worker died and is replaced',
     );
-    const timer = setTimeout(() => {
-      this.restarts.delete(timer);
-      this.fork();
-    }, pauseMs);
-    this.restarts.add(timer);
+  }
+
+  /** As many workers as there are to be. While they are renewed, that is seen to when it is done. */
+  private fillUp(): void {
+    if (this.stopping || this.renewal || !this.port) return;
+    const count = [...this.slots.values()].filter(({ retired }) => !retired).length + this.restarts.waiting;
+    for (let i = count; i < this.options.workers; i++) this.fork(this.port);
   }
 
   private tellAll(message: ToWorker): void {
     for (const slot of this.slots.values()) tell(slot, message);
   }
-}
-
-function tell({ process }: Slot, message: ToWorker): void {
-  if (process.isConnected()) process.send(message);
 }

@@ -7,11 +7,12 @@ import { ChannelCounterStore } from './channel-counter-store.js';
 import { ResponseCache } from './decide/cache/response-cache.js';
 import { CompiledState } from './decide/compile/compiled-state.js';
 import { AccessLog } from './engine/access-log.js';
+import { BOUNDS } from './engine/bounds.js';
 import { Engine } from './engine/engine.js';
 import { LineSink } from './engine/line-sink.js';
 import { GatewayMetrics } from './engine/metrics.js';
 import { tracingOf } from './engine/trace/trace-options.js';
-import type { FromWorker, ToWorker, WorkerOptions } from './ipc.js';
+import { type FromWorker, PORT_FD, type ToWorker, type WorkerOptions } from './ipc.js';
 import { resolveBySystem } from './upstream/address-book.js';
 import { TargetPools } from './upstream/target-pools.js';
 
@@ -41,7 +42,7 @@ class Worker {
   private ending = false;
 
   constructor(
-    private readonly options: WorkerOptions,
+    options: WorkerOptions,
     private readonly reader: StateReader,
     private readonly log: Logger,
   ) {
@@ -78,16 +79,27 @@ class Worker {
     this.reporter = setInterval(() => this.report(0), REPORT_MS);
   }
 
-  async start(headIssuedAt: number | null): Promise<void> {
+  start(headIssuedAt: number | null): void {
     this.state.headIssuedAt = headIssuedAt;
     this.load();
-    const port = await this.engine.listen(this.options.port, this.options.host);
-    send({ type: 'listening', port });
+  }
+
+  /** What is served is known to process 1, so that no revision is acknowledged which this worker does not have. */
+  private async listen(): Promise<void> {
+    if (this.ending) return;
+    try {
+      send({ type: 'listening', port: await this.engine.listen({ fd: PORT_FD }) });
+    } catch (error) {
+      failed(error);
+    }
   }
 
   receive(message: ToWorker): void {
     switch (message.type) {
       case 'start':
+        return;
+      case 'listen':
+        void this.listen();
         return;
       case 'revision':
         return this.load();
@@ -103,15 +115,15 @@ class Worker {
       case 'check':
         return this.pools.checks.begin();
       case 'drain':
-        void this.end(message.graceMs, 0);
+        void this.end(message.graceMs, message.idleMs, 0);
     }
   }
 
   /** Serves what is being served, gives back what was lent, and ends the process. */
-  async end(graceMs: number, code: number): Promise<void> {
-    if (this.ending) return;
+  async end(graceMs: number, idleMs: number, code: number): Promise<void> {
+    if (this.ending) return this.engine.drain(graceMs, idleMs);
     this.ending = true;
-    await this.engine.drain(graceMs);
+    await this.engine.drain(graceMs, idleMs);
     // connections that were broken off say so when their sockets have closed, and count until then
     for (let i = 0; i < 2; i++) await turn();
     await Promise.all([this.engine.accessLog?.flush(FLUSH_MS), this.engine.tracing.exporter?.close(FLUSH_MS)]);
@@ -174,23 +186,27 @@ function lastWord(message: FromWorker, code: number): void {
   else process.exit(code);
 }
 
+/** It could not start. */
+function failed(error: unknown): void {
+  lastWord({ type: 'failed', message: (error as Error).message }, 1);
+}
+
 function monotonic(): number {
   return performance.now();
 }
 
-async function startWorker(options: WorkerOptions, headIssuedAt: number | null): Promise<Worker | null> {
+function startWorker(options: WorkerOptions, headIssuedAt: number | null): Worker | null {
   const log = createLog('replica', options.logLevel as LogLevel).child({ worker: options.name });
   try {
     const worker = new Worker(options, openStateReader(options.stateDir), log);
     process.on('uncaughtException', (error) => {
       log.error({ err: error }, 'a fault outside of any request; this worker ends and is replaced');
-      void worker.end(FAULT_GRACE_MS, 1);
+      void worker.end(FAULT_GRACE_MS, BOUNDS.drainIdleMs, 1);
     });
-    await worker.start(headIssuedAt);
+    worker.start(headIssuedAt);
     return worker;
   } catch (error) {
-    const { message, code } = error as NodeJS.ErrnoException;
-    lastWord({ type: 'failed', message, code: code ?? null }, 1);
+    failed(error);
     return null;
   }
 }
@@ -198,10 +214,14 @@ async function startWorker(options: WorkerOptions, headIssuedAt: number | null):
 // Process 1 gets the signals, too, and says when and how long to drain.
 process.on('SIGINT', () => undefined);
 process.on('SIGTERM', () => undefined);
+process.on('SIGHUP', () => undefined);
+// `send` stays when the channel closes: process 1 may have gone before anybody listened
+if (process.connected) process.on('disconnect', () => process.exit(0));
+else process.exit(0);
 
-let worker: Promise<Worker | null> | null = null;
+let worker: Worker | null = null;
 process.on('message', (message: ToWorker) => {
   if (message.type === 'start') worker ??= startWorker(message.options, message.headIssuedAt);
-  else void worker?.then((started) => started?.receive(message));
+  else worker?.receive(message);
 });
 send({ type: 'booted' });

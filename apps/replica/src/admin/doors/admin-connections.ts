@@ -15,6 +15,7 @@ export class AdminConnections implements ConnectionHost {
   sweptAt = 0;
   dateLine = '';
   draining = false;
+  idleMs = LIMITS.idleMs;
   private readonly connections = new Set<ClientConnection>();
   private readonly sweeper: NodeJS.Timeout;
   private dateSecond = 0;
@@ -51,6 +52,7 @@ export class AdminConnections implements ConnectionHost {
   /** Closes what is idle, and what is not within a second or so. */
   async close(): Promise<void> {
     this.draining = true;
+    this.idleMs = BOUNDS.drainIdleMs;
     const end = performance.now() + BOUNDS.lingerMs;
     while (this.connections.size > 0 && performance.now() < end) {
       this.tick();

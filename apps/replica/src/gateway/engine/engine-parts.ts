@@ -32,6 +32,8 @@ export interface ConnectionHost {
   readonly sweptAt: number;
   /** `Date: ...` with its line end */
   readonly dateLine: string;
+  /** how long a connection may be idle; less when it is drained */
+  readonly idleMs: number;
   /** connections are closed after their next answer */
   readonly draining: boolean;
   /** a bug was caught */

@@ -1,5 +1,6 @@
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
+import { BACKLOG } from '../gateway-port.js';
 import { BOUNDS } from './bounds.js';
 import { ClientConnection } from './client-connection.js';
 import type { ClientSide } from './client-side.js';
@@ -29,11 +30,13 @@ export class Engine implements EngineView {
   readonly wallMs: EngineParts['wallMs'];
   sweptAt = 0;
   dateLine = '';
+  idleMs: number;
   private readonly server: Server;
   private readonly connections = new Set<Served>();
   private sweeper: NodeJS.Timeout | null = null;
   private dateSecond = 0;
   private drained: (() => void) | null = null;
+  private finished: Promise<void> | null = null;
 
   constructor(parts: EngineParts) {
     this.state = parts.state;
@@ -45,6 +48,7 @@ export class Engine implements EngineView {
     this.accessLog = parts.accessLog;
     this.tracing = parts.tracing;
     this.limits = parts.limits;
+    this.idleMs = parts.limits.idleMs;
     this.now = parts.now;
     this.wallMs = parts.wallMs;
     this.pools.onFault = (error) => this.fault(error, null);
@@ -59,12 +63,17 @@ export class Engine implements EngineView {
     return this.drained !== null;
   }
 
-  /** @returns the port @throws (rejects) what listening failed with */
-  listen(port: number, host: string | undefined): Promise<number> {
+  /**
+   * @param port 0: any free one; or the descriptor of one that is open
+   * @returns the port
+   * @throws (rejects) what listening failed with
+   */
+  listen(port: number | { fd: number }, host?: string): Promise<number> {
+    const where = typeof port === 'number' ? { port, host } : port;
     this.tick();
     return new Promise((resolve, reject) => {
       this.server.once('error', reject);
-      this.server.listen({ port, host, backlog: 4096 }, () => {
+      this.server.listen({ ...where, backlog: BACKLOG }, () => {
         this.server.off('error', reject);
         this.server.on('error', (error) => this.fault(error, null));
         // What came while the process was busy is read first: it would else be told that it came too late.
@@ -96,15 +105,19 @@ export class Engine implements EngineView {
     this.metrics.accepted += 1;
   }
 
-  /** Takes no more connections, closes idle ones, and resolves when the last answer is complete or the time is over. */
-  async drain(graceMs: number): Promise<void> {
-    const finished = new Promise<void>((resolve) => (this.drained = resolve));
+  /**
+   * Takes no more connections, and resolves when all are closed or the time is over: those that are busy after their next
+   * answer, idle ones after `idleMs`. Asked again, it takes less time, not more.
+   */
+  async drain(graceMs: number, idleMs: number = BOUNDS.drainIdleMs): Promise<void> {
+    this.idleMs = Math.min(this.idleMs, idleMs);
+    this.finished ??= new Promise((resolve) => (this.drained = resolve));
     this.server.close();
     this.tick();
     this.sweep();
     this.noteDrained();
     const timer = setTimeout(() => this.drained?.(), graceMs);
-    await finished;
+    await this.finished;
     clearTimeout(timer);
     if (this.sweeper) clearInterval(this.sweeper);
     for (const connection of this.connections) connection.destroy();

@@ -1,0 +1,212 @@
+import { Agent, type IncomingMessage, request as httpRequest } from 'node:http';
+import { once } from 'node:events';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { build, type RecordingUpstream, recordingUpstream, until } from '#harness';
+import { createLog } from '#platform';
+import { call, RawClient } from '../testing/clients.js';
+import { applicationOp, definitionOf, keyOp, placed } from '../testing/gateway-ops.js';
+import { planOp } from '../testing/sample-ops.js';
+import { StateFixture } from '../testing/state-fixture.js';
+import { WORKER_SETTINGS } from '../testing/worker-settings.js';
+import { LIMITS } from './engine/limits.js';
+import type { WorkerPool } from './worker-pool.js';
+
+const COMPILED = fileURLToPath(new URL('../../../../dist/apps/replica/src/gateway/worker-pool.js', import.meta.url));
+const KEY = 'hg_live_test';
+let Pool: typeof WorkerPool;
+let state: StateFixture;
+let upstream: RecordingUpstream;
+let pool: WorkerPool;
+let port: number;
+
+beforeAll(async () => {
+  build();
+  process.execArgv = []; // workers inherit it, and Vitest's leads imports to the sources
+  ({ WorkerPool: Pool } = (await import(pathToFileURL(COMPILED).href)) as { WorkerPool: typeof WorkerPool });
+});
+
+beforeEach(async () => {
+  state = new StateFixture();
+  upstream = await recordingUpstream();
+});
+
+afterEach(async () => {
+  await pool.stop(500);
+  await upstream.close();
+  await state.end();
+});
+
+/** @param plan of the one customer */
+async function start(plan: object = { rate: null, quota: null }, workers = 2): Promise<void> {
+  await state.apply(
+    ...placed(definitionOf({ upstream: { targets: [{ url: upstream.url }] } })),
+    planOp('gold', plan),
+    applicationOp({ 'weather:v1': 'gold' }),
+    keyOp(KEY),
+  );
+  const { directory: stateDir } = state;
+  const log = createLog('test', 'silent');
+  pool = new Pool({ ...WORKER_SETTINGS, workers, port: 0, host: '127.0.0.1', stateDir, region: 'eu-west', log });
+  port = await pool.start();
+}
+
+const get = () => call(port, 'GET', '/weather/v1/today', { 'x-api-key': KEY });
+const serving = () => pool.status().filter(({ listening }) => listening);
+const pids = () => serving().map(({ pid }) => pid ?? 0);
+const settled = () =>
+  until(() => pool.status().length === serving().length, { what: 'the old workers to end', within: 20_000 });
+
+const faultOf = (outcome: Promise<void>): Promise<string> =>
+  outcome.then(
+    () => 'none',
+    (error: unknown) => (error as Error).message,
+  );
+
+/** Clients that ask all the time, and what they were answered. */
+class Load {
+  readonly results: string[] = [];
+  private done = false;
+  private readonly clients: Promise<void>[];
+
+  /** @param kept on connections that are used again, and on one for each request */
+  constructor(kept: number, single: number) {
+    this.clients = [
+      ...Array.from({ length: kept }, () => this.run(new Agent({ keepAlive: true, maxSockets: 1 }))),
+      ...Array.from({ length: single }, () => this.run(false)),
+    ];
+  }
+
+  more(count: number): Promise<unknown> {
+    const { length } = this.results;
+    return until(() => this.results.length >= length + count, { what: 'more load', within: 20_000 });
+  }
+
+  /** @returns how often it was what */
+  async stop(): Promise<Record<string, number>> {
+    this.done = true;
+    await Promise.all(this.clients);
+    const counts: Record<string, number> = {};
+    for (const result of this.results) counts[result] = (counts[result] ?? 0) + 1;
+    return counts;
+  }
+
+  private async run(agent: Agent | false): Promise<void> {
+    while (!this.done) this.results.push(await this.ask(agent));
+    if (agent) agent.destroy();
+  }
+
+  /** Of nothing older than what is acknowledged when it is asked. */
+  private async ask(agent: Agent | false): Promise<string> {
+    const served = pool.servedRevision();
+    const headers = { 'x-api-key': KEY, 'heliograph-min-revision': `prod@${Number.isFinite(served) ? served : 1}` };
+    try {
+      const request = httpRequest({ agent, port, host: '127.0.0.1', path: '/weather/v1/today', headers }).end();
+      const [response] = (await once(request, 'response')) as [IncomingMessage];
+      await response.toArray();
+      return `${response.statusCode}`;
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code ?? String(error);
+    }
+  }
+}
+
+describe('new workers in the place of those that serve', () => {
+  it('G2 refuse no connection, drop no request, and answer by nothing older than was acknowledged, under load', async () => {
+    await start();
+    const load = new Load(6, 4);
+    await load.more(200);
+    const first = pids();
+    for (let i = 0; i < 3; i++) {
+      const renewed = pool.renew(WORKER_SETTINGS);
+      await state.apply(planOp(`plan-${i}`)); // a revision comes while they start
+      pool.announce();
+      await renewed;
+      await state.apply(planOp(`more-${i}`)); // and while the old ones end
+      pool.announce();
+      await load.more(300);
+    }
+    expect(pids().filter((pid) => first.includes(pid))).toEqual([]);
+    expect(Object.keys(await load.stop())).toEqual(['200']);
+    expect(upstream.requests).toHaveLength(load.results.length);
+    await settled();
+    await until(() => pool.loadedRevision() === 7, { what: 'the last revision in every worker' });
+  });
+
+  it('G2 leave the old ones the time that their requests need', async () => {
+    await start();
+    upstream.fault = { kind: 'delay', ms: 1500 };
+    const slow = get();
+    await until(() => upstream.requests.length === 1, { what: 'the request to arrive' });
+    upstream.fault = undefined;
+    await pool.renew(WORKER_SETTINGS);
+    expect((await get()).status).toBe(200);
+    expect((await slow).status).toBe(200);
+    await settled();
+    expect(serving()).toHaveLength(2);
+  });
+
+  it('G2 an idle connection gets its next answer, and is told that it is the last one', async () => {
+    await start();
+    const client = await RawClient.open(port);
+    const ask = `GET /weather/v1/today HTTP/1.1\r\nHost: a\r\nX-API-Key: ${KEY}\r\n\r\n`;
+    await client.write(ask).has('HTTP/1.1 200');
+    await pool.renew(WORKER_SETTINGS);
+    await new Promise((resolve) => setTimeout(resolve, 1000)); // idle for longer than when the gateway ends
+    client.write(ask);
+    expect((await client.end()).match(/HTTP\/1.1 200|Connection: close/g)).toEqual([
+      'HTTP/1.1 200',
+      'HTTP/1.1 200',
+      'Connection: close',
+    ]);
+  });
+
+  it('have the settings that they are given, and are as many as these say', async () => {
+    await start();
+    await pool.renew({ ...WORKER_SETTINGS, workers: 1, limits: { ...LIMITS, headBytes: 2048 } });
+    expect(serving()).toHaveLength(1);
+    const headers = { 'x-api-key': KEY, 'x-long': 'x'.repeat(3000) };
+    expect((await call(port, 'GET', '/weather/v1/today', headers)).status).toBe(431);
+    await pool.renew({ ...WORKER_SETTINGS, workers: 3 });
+    expect(serving()).toHaveLength(3);
+    expect((await call(port, 'GET', '/weather/v1/today', headers)).status).toBe(200);
+  });
+
+  it('T1 spend what is left of a limit, and not the whole of it again', async () => {
+    await start({ rate: { limit: 20, per: 'hour' }, quota: { limit: 30, per: 'month' } });
+    for (let i = 0; i < 8; i++) expect((await get()).status).toBe(200);
+    await pool.renew(WORKER_SETTINGS);
+    await settled(); // what the old ones were lent came back
+    const answers = await Promise.all(Array.from({ length: 30 }, get));
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(12);
+  });
+
+  it('that do not come to serve change nothing', async () => {
+    await start();
+    const before = pids();
+    const load = new Load(2, 2);
+    const renewed = pool.renew({ ...WORKER_SETTINGS, workers: 1, limits: { ...LIMITS, headBytes: 2048 } });
+    const failed = faultOf(renewed);
+    const fresh = pool.status().find(({ pid }) => !before.includes(pid ?? 0));
+    process.kill(fresh?.pid ?? 0, 'SIGKILL');
+    expect(await failed).toMatch(/^a gateway worker ended while it started \(SIGKILL\)/);
+    await load.more(50);
+    expect(Object.keys(await load.stop())).toEqual(['200']);
+    expect(pids()).toEqual(before);
+    await pool.renew(WORKER_SETTINGS);
+    expect(pids()).toHaveLength(2);
+  });
+
+  it('come one time after the other, and not while the gateway ends', async () => {
+    await start();
+    const renewed = pool.renew(WORKER_SETTINGS);
+    await expect(pool.renew(WORKER_SETTINGS)).rejects.toThrow('getting new workers already');
+    const stopped = faultOf(renewed);
+    const all = pool.status().map(({ pid }) => pid ?? 0);
+    expect(all).toHaveLength(4);
+    await pool.stop(1000);
+    expect(await stopped).toBe('the gateway was stopped');
+    expect(pool.status()).toEqual([]);
+    await expect(get()).rejects.toThrow('ECONNREFUSED');
+  });
+});
