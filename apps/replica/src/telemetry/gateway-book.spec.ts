@@ -7,7 +7,7 @@ import { GatewayBook } from './gateway-book.js';
 const none = { hits: 0, misses: 0, evictions: 0, bytes: 0, size: 0 };
 const counted = {
   state: { revision: 7 },
-  pools: { outstanding: 2 },
+  pools: { outstanding: 2, report: () => [] },
   leases: { size: 1, asked: 3 },
   cache: none,
   accessLog: null,

@@ -16,6 +16,7 @@ import {
 } from '../gateway/engine/metric-families.js';
 import { ProcessNumbers } from '../gateway/engine/process-numbers.js';
 import { Exposition } from './exposition.js';
+import { TargetLines } from './target-lines.js';
 
 /** Lines that are written without a pause: process 1 has more to do, and 10,000 APIs are 60,000 lines. */
 const LINES_AT_ONCE = 5000;
@@ -35,6 +36,7 @@ export class GatewayBook {
   private readonly refusals = new Map<string, number>();
   private readonly counters = new Map<CounterKey, number>();
   private readonly histograms = new Map<HistogramKey, HistogramReport>();
+  private readonly targets = new TargetLines();
   private readonly main = new ProcessNumbers();
   /** workers that ended without having been told to */
   deaths = 0;
@@ -49,6 +51,7 @@ export class GatewayBook {
     const place = this.workers.get(name)?.place ?? this.freePlace();
     this.workers.set(name, { place, last: report, toldAt: this.now() });
     this.addRequests(report.requests);
+    this.targets.add(report.targets);
     for (const [code, count] of Object.entries(report.refusals))
       this.refusals.set(code, (this.refusals.get(code) ?? 0) + count);
     for (const [key, count] of Object.entries(report.counters) as [CounterKey, number][])
@@ -90,6 +93,10 @@ export class GatewayBook {
     }
     this.writeWorkers(out, workers, listening);
     this.writeProcesses(out, workers);
+    this.targets.write(
+      out,
+      workers.map(({ last }) => last.targets),
+    );
     return out.text;
   }
 

@@ -1,3 +1,5 @@
+import type { TargetReport } from '../upstream/target-report.js';
+
 /** Key of a report: name and help of the family. */
 type Families = Readonly<Record<string, readonly [name: string, help: string]>>;
 
@@ -99,5 +101,6 @@ export interface WorkerReport {
   histograms: Partial<Record<HistogramKey, HistogramReport>>;
   gauges: Record<GaugeKey, number>;
   process: ProcessReport;
+  targets: TargetReport[];
   revision: number;
 }

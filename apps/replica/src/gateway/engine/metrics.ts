@@ -9,7 +9,7 @@ const NO_API = 'none';
 /** Whose numbers a report asks for: they count for themselves. */
 export interface Counted {
   readonly state: { readonly revision: number };
-  readonly pools: { readonly outstanding: number };
+  readonly pools: { readonly outstanding: number; report(): WorkerReport['targets'] };
   readonly leases: { readonly size: number; readonly asked: number };
   readonly cache: { readonly [key in 'hits' | 'misses' | 'evictions' | 'bytes' | 'size']: number };
   readonly accessLog: { readonly dropped: number } | null;
@@ -71,6 +71,7 @@ export class GatewayMetrics {
         cacheEntries: cache.size,
       },
       process: this.process.take(),
+      targets: pools.report(),
       revision: state.revision,
     };
   }

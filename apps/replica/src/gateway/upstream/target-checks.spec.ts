@@ -5,8 +5,6 @@ import type { Definition } from '#model';
 import { call, type RawServer, rawServer } from '../../testing/clients.js';
 import { definitionOf, placed } from '../../testing/gateway-ops.js';
 import { TestGateway } from '../../testing/test-gateway.js';
-import type { ToWorker } from '../ipc.js';
-import { CheckDuty } from '../check-duty.js';
 
 type Active = NonNullable<NonNullable<Definition['upstream']['healthChecks']>['active']>;
 
@@ -141,27 +139,6 @@ describe('a target that is checked', () => {
 });
 
 describe('of several workers', () => {
-  it('one checks, the others learn from it, and another one takes its place', () => {
-    const duty = new CheckDuty();
-    const told: [string, ToWorker][] = [];
-    for (const name of ['1', '2']) duty.join(name, (message) => told.push([name, message]));
-    expect(told.splice(0)).toEqual([
-      ['1', { type: 'down', checks: [] }],
-      ['1', { type: 'check' }],
-      ['2', { type: 'down', checks: [] }],
-    ]);
-    duty.told('1', ['x']);
-    duty.told('2', ['y']);
-    duty.join('3', (message) => told.push(['3', message]));
-    expect(told.splice(0)).toEqual([
-      ['2', { type: 'down', checks: ['x'] }],
-      ['3', { type: 'down', checks: ['x'] }],
-    ]);
-    duty.leave('3');
-    duty.leave('1');
-    expect(told).toEqual([['2', { type: 'check' }]]);
-  });
-
   it('the one that takes over begins with what it learned', async () => {
     const other = new TestGateway();
     other.pools.checks.learn(gateway.pools.checks.downList);

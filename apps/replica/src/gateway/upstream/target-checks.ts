@@ -45,6 +45,11 @@ export class TargetChecks {
     return this.down.has(check);
   }
 
+  /** Those that are followed. */
+  get upstreams(): readonly CompiledUpstream[] {
+    return this.followed;
+  }
+
   /** Names of checks that failed, of targets in use. */
   get downList(): string[] {
     return [...this.down];

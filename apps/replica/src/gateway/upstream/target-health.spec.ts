@@ -236,3 +236,33 @@ describe('G3 requests that are sent again', () => {
     expect(bad.requests.length).toBeLessThanOrEqual(60 + 10 + 12);
   });
 });
+
+describe('what is told of targets', () => {
+  it('is their health, their breakers, and what they have under way', async () => {
+    bad.fault = { kind: 'status', status: 500 };
+    load([good.url, `${bad.url}/api`], {
+      healthChecks: { passive: { failures: 2 } },
+      circuitBreaker: { failurePercent: 50, minimumRequests: 2 },
+    });
+    await statuses(6);
+    const lines = async (): Promise<string[]> =>
+      (await gateway.scrape()).split('\n').filter((line) => line.startsWith('heliograph_upstream_'));
+    const of = (name: string, url: string, value: number): string =>
+      `heliograph_upstream_${name}{api="weather:v1",target="${url}",region="eu-west"} ${value}`;
+    const told = await lines();
+    for (const line of [
+      of('healthy', good.url, 1),
+      of('healthy', `${bad.url}/api`, 0),
+      of('breaker_open', good.url, 0),
+      of('breaker_open', `${bad.url}/api`, 1),
+      of('failures_total', good.url, 0),
+      of('failures_total', `${bad.url}/api`, 2),
+      of('in_flight', good.url, 0),
+      of('connections', good.url, 1),
+    ])
+      expect(told).toContain(line);
+    expect(await lines()).toContain(of('failures_total', `${bad.url}/api`, 2));
+    clock.move(121_000);
+    await until(async () => (await lines()).length === 0, { what: 'targets that nobody uses to be told of no more' });
+  });
+});

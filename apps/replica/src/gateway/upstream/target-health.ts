@@ -21,7 +21,7 @@ const OF_BREAKER = 2;
 export class TargetHealth {
   /** since the last good answer */
   failuresInRow = 0;
-  /** all of them */
+  /** since they were last taken */
   failures = 0;
   private readonly ejection: Suspension;
   private readonly opening: Suspension;
@@ -34,6 +34,12 @@ export class TargetHealth {
   ) {
     this.ejection = new Suspension(passive.ejectMs);
     this.opening = new Suspension(breaker?.openMs ?? 0);
+  }
+
+  takeFailures(): number {
+    const { failures } = this;
+    this.failures = 0;
+    return failures;
   }
 
   get ejected(): boolean {

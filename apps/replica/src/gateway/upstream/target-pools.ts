@@ -10,6 +10,7 @@ import { TargetChoice } from './target-choice.js';
 import { type AttemptEnd, TargetHealth } from './target-health.js';
 import type { PoolParts } from './pool-parts.js';
 import { TargetPool } from './target-pool.js';
+import { reportTargets, type TargetReport } from './target-report.js';
 
 /** What a worker has of the upstream of one API. */
 interface Use {
@@ -97,6 +98,13 @@ export class TargetPools {
     let sum = 0;
     for (const { outstanding } of this.pools.values()) sum += outstanding;
     return sum;
+  }
+
+  /** What is known of targets that requests went to lately, or that are checked. */
+  report(): TargetReport[] {
+    for (const upstream of this.checks.upstreams) if (!this.uses.has(upstream.api)) this.renew(upstream, undefined);
+    const all = [...this.uses].flatMap(([api, { places }]) => places.map((place) => [api, place] as const));
+    return reportTargets(all, this.now());
   }
 
   /** Ends what took too long, and closes what nobody uses any more, such as targets of releases that were replaced. */

@@ -1,0 +1,100 @@
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { build, freePorts, type RecordingUpstream, recordingUpstream, until } from '#harness';
+import { createLog } from '#platform';
+import { call } from '../testing/clients.js';
+import { definitionOf, placed } from '../testing/gateway-ops.js';
+import { StateFixture } from '../testing/state-fixture.js';
+import { CheckDuty } from './check-duty.js';
+import { LIMITS } from './engine/limits.js';
+import type { ToWorker } from './ipc.js';
+import type { WorkerPool } from './worker-pool.js';
+
+// Workers are processes of compiled files: the pool has to come from where these are.
+const COMPILED = fileURLToPath(new URL('../../../../dist/apps/replica/src/gateway/worker-pool.js', import.meta.url));
+
+describe('the duty to check targets', () => {
+  it('is one worker’s; the others learn from it, and another one takes its place', () => {
+    const duty = new CheckDuty();
+    const told: [string, ToWorker][] = [];
+    for (const name of ['1', '2']) duty.join(name, (message) => told.push([name, message]));
+    expect(told.splice(0)).toEqual([
+      ['1', { type: 'down', checks: [] }],
+      ['1', { type: 'check' }],
+      ['2', { type: 'down', checks: [] }],
+    ]);
+    duty.told('1', ['x']);
+    duty.told('2', ['y']);
+    duty.join('3', (message) => told.push(['3', message]));
+    expect(told.splice(0)).toEqual([
+      ['2', { type: 'down', checks: ['x'] }],
+      ['3', { type: 'down', checks: ['x'] }],
+    ]);
+    duty.leave('3');
+    duty.leave('1');
+    expect(told).toEqual([['2', { type: 'check' }]]);
+  });
+});
+
+describe('workers', () => {
+  let Pool: typeof WorkerPool;
+  let state: StateFixture;
+  let upstream: RecordingUpstream;
+  let pool: WorkerPool;
+
+  beforeAll(async () => {
+    build();
+    process.execArgv = []; // workers inherit it, and Vitest's leads imports to the sources
+    ({ WorkerPool: Pool } = (await import(pathToFileURL(COMPILED).href)) as { WorkerPool: typeof WorkerPool });
+  });
+
+  beforeEach(async () => {
+    state = new StateFixture();
+    upstream = await recordingUpstream();
+  });
+
+  afterEach(async () => {
+    await pool.stop(1000);
+    await upstream.close();
+    await state.end();
+  });
+
+  it('know what one of them found, and go on when that one is killed', async () => {
+    const [port] = (await freePorts(1)) as [number];
+    pool = new Pool({
+      workers: 2,
+      port,
+      host: '127.0.0.1',
+      stateDir: state.directory,
+      region: 'eu-west',
+      accessLog: 0,
+      cacheBytes: 0,
+      limits: LIMITS,
+      certificates: null,
+      log: createLog('test', 'silent'),
+    });
+    const active = { path: '/well', intervalMs: 500, healthy: 1, unhealthy: 1 };
+    const target = { targets: [{ url: upstream.url }], healthChecks: { active } };
+    await state.apply(...placed(definitionOf({ security: 'open', upstream: target })));
+    await pool.start();
+    const checks = (): number => upstream.requests.filter(({ url }) => url === '/well').length;
+    const get = () => call(port, 'GET', '/weather/v1/today');
+    const everywhere = async (status: number): Promise<boolean> => {
+      const answers = await Promise.all(Array.from({ length: 12 }, get));
+      return answers.every((answer) => answer.status === status);
+    };
+
+    await until(() => checks() >= 2, { what: 'two checks' });
+    upstream.fault = { kind: 'status', status: 500 };
+    await until(() => everywhere(503), { what: 'every worker to know' });
+    for (const { pid } of pool.status()) {
+      process.kill(pid ?? 0, 'SIGKILL');
+      await until(() => pool.status().filter((other) => other.listening && other.pid !== pid).length === 2, {
+        what: 'two workers',
+      });
+      await until(() => everywhere(503), { what: 'every worker to know' });
+    }
+    upstream.fault = undefined;
+    await until(() => everywhere(200), { what: 'every worker to know that it is well' });
+  });
+});
