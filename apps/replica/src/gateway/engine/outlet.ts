@@ -14,6 +14,8 @@ let planned = false;
  * what a request costs where each write wakes it.
  */
 export class Outlet {
+  /** how often text has left */
+  flushes = 0;
   private text = '';
   private plannedFor = false;
 
@@ -50,7 +52,9 @@ export class Outlet {
   flush(): void {
     const { text } = this;
     this.text = '';
-    if (text !== '' && !this.socket.destroyed) this.socket.write(text, 'latin1');
+    if (text === '') return;
+    this.flushes += 1;
+    if (!this.socket.destroyed) this.socket.write(text, 'latin1');
   }
 
   /** Nothing more is said. */

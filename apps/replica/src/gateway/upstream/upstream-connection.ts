@@ -75,6 +75,8 @@ export class UpstreamConnection {
   private toHead = false;
   private upgrading = false;
   private requestComplete = false;
+  /** of the outlet, before the head of the request was said: as long as it is the same, that has not left */
+  private flushesBefore = -1;
   private interim = 0;
   private paused = false;
   /** it has carried a request before */
@@ -117,6 +119,7 @@ export class UpstreamConnection {
     this.requestComplete = complete;
     this.interim = 0;
     this.state = HEAD;
+    this.flushesBefore = this.outlet.flushes;
     this.outlet.say(text);
     return !this.outlet.full;
   }
@@ -213,7 +216,7 @@ export class UpstreamConnection {
   private readHead(user: UpstreamUser, bytes: Buffer, from: number, end: number): number {
     const { head } = this;
     // the answer before this one went on after its end, and the next request was given the connection meanwhile
-    if (this.outlet.pending) return this.refuse('there are bytes that answer no request', end);
+    if (this.outlet.flushes === this.flushesBefore) return this.refuse('there are bytes that answer no request', end);
     const at = head.feed(bytes, from, end);
     if (at === MORE) return end;
     const fault = at === FAULTY ? head.fault : head.conclude(this.toHead);
