@@ -169,6 +169,7 @@ export class H2Request implements ClientSide {
 
   private onData(bytes: Buffer): void {
     if (this.gone || this.stream.writableEnded) return; // the answer is there already
+    if (bytes.length === 0) return; // as a chunk it would be the last one
     const { length } = this.framing;
     this.movedAt = this.engine.sweptAt;
     this.bodyBytes += bytes.length;
