@@ -5,8 +5,8 @@ import { createLog } from '#platform';
 import { call } from '../testing/clients.js';
 import { definitionOf, placed } from '../testing/gateway-ops.js';
 import { StateFixture } from '../testing/state-fixture.js';
+import { WORKER_SETTINGS } from '../testing/worker-settings.js';
 import { CheckDuty } from './check-duty.js';
-import { LIMITS } from './engine/limits.js';
 import type { ToWorker } from './ipc.js';
 import type { WorkerPool } from './worker-pool.js';
 
@@ -62,15 +62,11 @@ describe('workers', () => {
   it('know what one of them found, and go on when that one is killed', async () => {
     const [port] = (await freePorts(1)) as [number];
     pool = new Pool({
-      workers: 2,
+      ...WORKER_SETTINGS,
       port,
       host: '127.0.0.1',
       stateDir: state.directory,
       region: 'eu-west',
-      accessLog: 0,
-      cacheBytes: 0,
-      limits: LIMITS,
-      certificates: null,
       log: createLog('test', 'silent'),
     });
     const active = { path: '/well', intervalMs: 500, healthy: 1, unhealthy: 1 };
