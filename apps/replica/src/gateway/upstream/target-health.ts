@@ -46,9 +46,18 @@ export class TargetHealth {
     return this.ejection.active;
   }
 
+  get breakerOpen(): boolean {
+    return this.opening.active;
+  }
+
   breakerState(now: number): 'closed' | 'open' | 'half-open' {
     if (!this.opening.active) return 'closed';
     return this.opening.leftMs(now) > 0 ? 'open' : 'half-open';
+  }
+
+  /** 0: requests go there; else whether it is ejected and whether its breaker is open, as one number. */
+  get suspensions(): number {
+    return (this.ejection.active ? OF_EJECTION : 0) + (this.opening.active ? OF_BREAKER : 0);
   }
 
   /** Others are preferred. */

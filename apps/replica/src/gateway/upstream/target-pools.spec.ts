@@ -33,6 +33,29 @@ function load(url: string): void {
 const get = (): Promise<Answered> => call(gateway.port, 'GET', '/weather/v1/a');
 const ok = (fields = ''): string => `HTTP/1.1 200 OK\r\nContent-Length: 2\r\n${fields}\r\nok`;
 
+it('targets of the region take the place of the others, with weights of their own', async () => {
+  const counts = [0, 0, 0];
+  const urls = [];
+  for (const index of counts.keys()) {
+    const server = await rawServer((socket) =>
+      socket.on('data', () => {
+        counts[index] = (counts[index] ?? 0) + 1;
+        socket.write(ok());
+      }),
+    );
+    servers.push(server);
+    urls.push(server.url);
+  }
+  const [elsewhere, heavy, light] = urls as [string, string, string];
+  const here = { targets: [{ url: heavy, weight: 4 }, { url: light }] };
+  const upstreams = { targets: [{ url: elsewhere }], regions: { 'eu-west': here } };
+  gateway.load(
+    placed(definitionOf({ security: 'open', routes: [{ method: 'GET', path: '/a' }], upstream: upstreams })),
+  );
+  for (let i = 0; i < 20; i++) expect((await get()).text).toBe('ok');
+  expect(counts).toEqual([0, 16, 4]);
+});
+
 describe('connections to an upstream', () => {
   it('are used again, the last one first', async () => {
     const used: number[] = [];

@@ -42,11 +42,14 @@ export class TargetPools {
   private readonly pools = new Map<string, TargetPool>();
   private readonly parts: PoolParts;
   private readonly now: () => number;
+  /** of the last sweep: exact enough for what is counted in minutes */
+  private sweptAt: number;
   /** API -> */
   private readonly uses = new Map<string, Use>();
 
   constructor({ now, wallMs, log, certificates, resolve, random }: TargetPoolsOptions) {
     this.now = now;
+    this.sweptAt = now();
     this.parts = {
       now,
       log,
@@ -84,13 +87,20 @@ export class TargetPools {
   }
 
   /** What an attempt told of a target. @param trials from `acquire` */
-  note(place: Place, trials: number, end: AttemptEnd): void {
-    place.health.finish(trials, end, this.now());
+  note({ target, health }: Place, trials: number, end: AttemptEnd): void {
+    const before = health.suspensions;
+    health.finish(trials, end, this.now());
+    const after = health.suspensions;
+    if (before === after) return;
+    const { origin, path } = target;
+    const what = { target: origin + path, ejected: health.ejected, breakerOpen: health.breakerOpen };
+    if (after > before) this.parts.log.warn(what, 'a target fails, and is left alone for a while');
+    else this.parts.log.info(what, 'a target is asked again');
   }
 
   release(pool: TargetPool): void {
     pool.outstanding -= 1;
-    pool.usedAt = this.now();
+    pool.usedAt = this.sweptAt;
   }
 
   /** Requests under way. */
@@ -110,6 +120,7 @@ export class TargetPools {
   /** Ends what took too long, and closes what nobody uses any more, such as targets of releases that were replaced. */
   sweep(): void {
     const now = this.now();
+    this.sweptAt = now;
     this.checks.sweep(now);
     const { size } = this.pools;
     for (const [name, pool] of this.pools) {
