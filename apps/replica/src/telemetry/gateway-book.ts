@@ -36,7 +36,7 @@ export class GatewayBook {
   private readonly refusals = new Map<string, number>();
   private readonly counters = new Map<CounterKey, number>();
   private readonly histograms = new Map<HistogramKey, HistogramReport>();
-  private readonly targets = new TargetLines();
+  private readonly targets: TargetLines;
   private readonly main = new ProcessNumbers();
   /** workers that ended without having been told to */
   deaths = 0;
@@ -45,7 +45,9 @@ export class GatewayBook {
   constructor(
     private readonly region: string,
     private readonly now: () => number,
-  ) {}
+  ) {
+    this.targets = new TargetLines(now);
+  }
 
   add(name: string, report: WorkerReport): void {
     const place = this.workers.get(name)?.place ?? this.freePlace();
