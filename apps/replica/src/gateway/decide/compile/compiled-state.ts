@@ -3,11 +3,13 @@ import { applicationIdOf, applicationKey, decodeKeyRecord, KEY_ID_BYTES, type Ke
 import type { StateSnapshot } from '../../../state/state-snapshot.js';
 import type { CompiledApi } from './compile-api.js';
 import type { CompiledUpstream } from './compile-upstream.js';
+import { KeyCache } from './key-cache.js';
 import { RecordCache } from './record-cache.js';
 import { type CompiledApplication, type CompiledPlan, compileApplication } from './records.js';
 import { loadTables, refreshTables, type Tables } from './tables.js';
 
-const CACHED_KEYS = 8192;
+/** Of four keys each. */
+const CACHED_KEY_SETS = 4096;
 const CACHED_APPLICATIONS = 4096;
 
 /** What could not be compiled, or is served by another API. */
@@ -23,7 +25,7 @@ export interface CompileFault {
  * refresh happens between two requests or not at all.
  */
 export class CompiledState {
-  private readonly keys = new RecordCache<KeyRecord | null>(CACHED_KEYS);
+  private readonly keys = new KeyCache(CACHED_KEY_SETS);
   private readonly applications = new RecordCache<CompiledApplication | null>(CACHED_APPLICATIONS);
   private snapshot: StateSnapshot | null = null;
   private tables: Tables | null = null;
@@ -115,10 +117,10 @@ export class CompiledState {
 
   /** @param secret one character per byte */
   keyOf(secret: string): KeyRecord | null {
-    const id = hash('sha256', Buffer.from(secret, 'latin1'), 'binary').slice(0, KEY_ID_BYTES);
+    const id = hash('sha256', Buffer.from(secret, 'latin1'), 'binary');
     let record = this.keys.get(id);
     if (record === undefined) {
-      const value = this.snapshot?.get(TABLE.key, Buffer.from(id, 'latin1')) ?? null;
+      const value = this.snapshot?.get(TABLE.key, Buffer.from(id.slice(0, KEY_ID_BYTES), 'latin1')) ?? null;
       record = value && decodeKeyRecord(value);
       this.keys.set(id, record);
     }
