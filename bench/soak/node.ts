@@ -12,9 +12,13 @@ export interface WorkerSeen {
 export interface Counted {
   requests: number;
   faults: number;
+  /** workers that ended by themselves, or were killed */
+  deaths: number;
 }
 
 const WITHIN_MS = 30_000;
+/** What a worker told longer ago is not all that it has to tell. */
+const TOLD_SECONDS = 0.5;
 
 /** The workers, when all of them listen. */
 export async function workersOf({ admin }: Region, count: number): Promise<WorkerSeen[]> {
@@ -38,8 +42,13 @@ export async function countedBy({ admin }: Region, workers: number): Promise<Cou
         .split('\n')
         .flatMap((line) => (line.startsWith(`${name}{`) ? [Number(line.slice(line.lastIndexOf(' ')))] : []));
     const sum = (name: string): number => values(name).reduce((total, value) => total + value, 0);
-    if (values('heliograph_gateway_memory_bytes').length === workers)
-      return { requests: sum('heliograph_gateway_requests_total'), faults: sum('heliograph_gateway_faults_total') };
+    const silences = values('heliograph_gateway_worker_silence_seconds');
+    if (silences.length === workers && silences.every((seconds) => seconds < TOLD_SECONDS))
+      return {
+        requests: sum('heliograph_gateway_requests_total'),
+        faults: sum('heliograph_gateway_faults_total'),
+        deaths: sum('heliograph_gateway_worker_deaths_total'),
+      };
     if (performance.now() - began > WITHIN_MS) throw new Error(`not ${workers} workers gave their numbers`);
     await sleep(100);
   }

@@ -9,6 +9,8 @@ import type { Echo } from './upstreams.js';
 import type { Key, World } from './world.js';
 
 const MEGABYTE = 2 ** 20;
+/** A gateway waits so long for a whole head. On a machine that has more to do this process may take longer. */
+const PATIENCE_MS = 9000;
 
 /** Clients that are slow, break off, or speak in tunnels, on connections of their own. */
 export class OddClients {
@@ -39,12 +41,12 @@ export class OddClients {
     attempt.brokenOff();
   }
 
-  /** Sends its head byte by byte. */
+  /** Sends its head in small parts. */
   slowHead(): Promise<void> {
     return this.#exchange('slow head', 'GET', '/x', [], async (socket, head) => {
-      for (const byte of head) {
-        socket.write(byte);
-        await sleep(10);
+      for (const part of head.match(/[^]{1,8}/g) ?? []) {
+        socket.write(part);
+        await sleep(50);
       }
     });
   }
@@ -127,6 +129,7 @@ export class OddClients {
     socket.on('error', (error) => (fault = error));
     const ended = new Promise<void>((resolve) => socket.once('close', () => resolve()));
     await write(socket, this.#head(method, path, attempt, ['Connection: close', ...fields], key));
+    const isLate = performance.now() - attempt.sentAt > PATIENCE_MS;
     await ended;
     const all = Buffer.concat(received);
     const at = all.indexOf('\r\n\r\n');
@@ -137,7 +140,8 @@ export class OddClients {
     if (at < 0 || body.length !== length) return attempt.failed(fault ?? new Error(`closed after ${all.length} bytes`));
     const status = Number(head.slice(9, 12));
     const was = key.state.possible(attempt.sentAt, performance.now());
-    if (status === 401 && was.includes('revoked')) return attempt.answered(status, null);
+    const isRight = (status === 401 && was.includes('revoked')) || (status === 408 && isLate);
+    if (isRight) return attempt.answered(status, null);
     attempt.answered(status, status === 200 ? this.#faultOf(attempt, path, body) : body.toString().slice(0, 300));
   }
 

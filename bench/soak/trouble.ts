@@ -10,7 +10,7 @@ export const WORKERS = 2;
 
 /** What happens to the system while it serves. */
 export class Trouble {
-  /** requests that killed workers had counted, with those that nobody counted while they were killed */
+  /** requests that killed workers had answered and not told of */
   gone = 0;
   /** how far off that may be */
   unsure = 0;
