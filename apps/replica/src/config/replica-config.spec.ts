@@ -180,6 +180,17 @@ describe('replicaConfig', () => {
     ]);
   });
 
+  it('knows the port that it was started with, if that was meant for it, and one is all it may be', () => {
+    const enough = { ARTIFACT_STORE: 'file:///s', HELIO_TRUSTED_KEYS: KEY };
+    const mine = { LISTEN_PID: `${process.pid}` };
+    expect(replicaConfig(given(enough)).inheritedFd).toBe(null);
+    expect(replicaConfig(given({ ...enough, ...mine, LISTEN_FDS: '1' })).inheritedFd).toBe(3);
+    expect(replicaConfig(given({ ...enough, LISTEN_PID: '1', LISTEN_FDS: '1' })).inheritedFd).toBe(null);
+    expect(faults(given({ ...enough, ...mine, LISTEN_FDS: '2' }))).toEqual([
+      "LISTEN_FDS: is 2: the gateway's port is the one socket that a replica may be started with; let the socket unit have one ListenStream",
+    ]);
+  });
+
   it('names every fault in one message, of single settings and of what they mean together', () => {
     const other = 'or HELIO_MASTER_URL and HELIO_JOIN_TOKEN, so that the master tells it';
     expect(

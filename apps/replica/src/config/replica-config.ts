@@ -5,6 +5,7 @@ import { openStore, type S3Settings, StoreError, TrustedKeys } from '#artifacts'
 import { ConfigError, type FieldFault, type LogLevel, loadConfig } from '#platform';
 import type { Limits } from '../gateway/engine/limits.js';
 import { type Identity, readIdentity } from '../identity/identity.js';
+import { inheritedFaults, inheritedFd } from './inherited-port.js';
 import { limitsOf } from './limit-settings.js';
 import type { TraceOptions } from '../gateway/engine/trace/trace-options.js';
 import { VERSION } from '../version.js';
@@ -38,6 +39,8 @@ export interface ReplicaConfig {
   /** directory of certificates that upstreams are shown, absolute; null: there are none */
   certificates: string | null;
   gatewayPort: number;
+  /** the descriptor of the gateway's port, if it is open already; `gatewayPort` and `bind` do not matter to it then */
+  inheritedFd: number | null;
   adminPort: number;
   bind: string;
   adminBind: string;
@@ -56,11 +59,12 @@ export function replicaConfig(env: Record<string, string | undefined>): Readonly
   const given = loadConfig(settings, env, {
     others: SETTINGS_OF_OTHERS,
     together: (valid) => {
+      const ports = [...portFaults(valid), ...inheritedFaults(env, process.pid)];
       const kept = identityIn(valid.HELIO_STATE_DIR);
-      if ('faults' in kept) return [...kept.faults, ...portFaults(valid), ...keyFaults(valid)];
+      if ('faults' in kept) return [...kept.faults, ...ports, ...keyFaults(valid)];
       identity = kept.identity;
       return [
-        ...portFaults(valid),
+        ...ports,
         ...identityFaults(valid, identity),
         ...storeFaults(valid, identity),
         ...keyFaults(valid),
@@ -70,7 +74,7 @@ export function replicaConfig(env: Record<string, string | undefined>): Readonly
       ];
     },
   });
-  return Object.freeze(configOf(given, identity));
+  return Object.freeze({ ...configOf(given, identity), inheritedFd: inheritedFd(env, process.pid) });
 }
 
 function identityIn(directory: string | undefined): { identity: Identity | null } | { faults: FieldFault[] } {
@@ -82,7 +86,7 @@ function identityIn(directory: string | undefined): { identity: Identity | null 
   }
 }
 
-function configOf(given: Settings, identity: Identity | null): ReplicaConfig {
+function configOf(given: Settings, identity: Identity | null): Omit<ReplicaConfig, 'inheritedFd'> {
   return {
     environment: given.HELIO_ENVIRONMENT,
     region: given.HELIO_REGION,

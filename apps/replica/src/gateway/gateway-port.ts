@@ -4,7 +4,6 @@ import { Worker } from 'node:worker_threads';
 export interface GatewayPort {
   /** of this process, for as long as it lives or until `close` */
   fd: number;
-  port: number;
   close(): Promise<void>;
 }
 
@@ -20,7 +19,7 @@ const HOLDER = `
   const server = require('node:net').createServer();
   server.on('error', ({ message, code }) => parentPort.postMessage({ message, code }));
   server.listen(workerData.where, () => {
-    parentPort.postMessage({ fd: server._handle.fd, port: server.address().port });
+    parentPort.postMessage({ fd: server._handle.fd });
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
   });
 `;
@@ -40,12 +39,17 @@ export function openPort(port: number, host: string | undefined): Promise<Gatewa
   thread.unref();
   return new Promise((resolve, reject) => {
     thread.once('error', reject);
-    thread.once('message', (said: { fd: number; port: number } | { message: string; code: string | undefined }) => {
+    thread.once('message', (said: { fd: number } | { message: string; code: string | undefined }) => {
       if ('fd' in said) return resolve({ ...said, close: async () => void (await thread.terminate()) });
       void thread.terminate();
       reject(portError(port, said));
     });
   });
+}
+
+/** One that whoever started this process has opened, and keeps open when it ends. */
+export function inheritedPort(fd: number): GatewayPort {
+  return { fd, close: () => Promise.resolve() };
 }
 
 /** What keeps a port from being opened, for people who can change it. */

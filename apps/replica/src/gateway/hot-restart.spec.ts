@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { build, type RecordingUpstream, recordingUpstream, until } from '#harness';
-import { createLog } from '#platform';
+import { createLog, type Logger } from '#platform';
 import { call, RawClient } from '../testing/clients.js';
 import { applicationOp, definitionOf, keyOp, placed } from '../testing/gateway-ops.js';
 import { planOp } from '../testing/sample-ops.js';
@@ -14,6 +14,7 @@ import type { WorkerPool } from './worker-pool.js';
 
 const COMPILED = fileURLToPath(new URL('../../../../dist/apps/replica/src/gateway/worker-pool.js', import.meta.url));
 const KEY = 'hg_live_test';
+const SILENT = createLog('test', 'silent');
 let Pool: typeof WorkerPool;
 let state: StateFixture;
 let upstream: RecordingUpstream;
@@ -38,7 +39,7 @@ afterEach(async () => {
 });
 
 /** @param plan of the one customer */
-async function start(plan: object = { rate: null, quota: null }, workers = 2): Promise<void> {
+async function start(plan: object = { rate: null, quota: null }, workers = 2, log = SILENT): Promise<void> {
   await state.apply(
     ...placed(definitionOf({ upstream: { targets: [{ url: upstream.url }] } })),
     planOp('gold', plan),
@@ -46,7 +47,6 @@ async function start(plan: object = { rate: null, quota: null }, workers = 2): P
     keyOp(KEY),
   );
   const { directory: stateDir } = state;
-  const log = createLog('test', 'silent');
   pool = new Pool({ ...WORKER_SETTINGS, workers, port: 0, host: '127.0.0.1', stateDir, region: 'eu-west', log });
   port = await pool.start();
 }
@@ -208,5 +208,52 @@ describe('new workers in the place of those that serve', () => {
     expect(await stopped).toBe('the gateway was stopped');
     expect(pool.status()).toEqual([]);
     await expect(get()).rejects.toThrow('ECONNREFUSED');
+  });
+});
+
+describe('a worker that dies', () => {
+  it('G2 takes with it what it has under way, and nobody is refused, though it was the only one', async () => {
+    await start({ rate: null, quota: null }, 1);
+    const load = new Load(4, 4);
+    for (let i = 0; i < 4; i++) {
+      await load.more(100);
+      const [pid = 0] = pids();
+      process.kill(pid, 'SIGKILL');
+      await state.apply(planOp(`plan-${i}`)); // a revision comes while nobody serves
+      pool.announce();
+      await until(() => pids()[0] !== undefined && pids()[0] !== pid, { what: 'a new worker' });
+    }
+    await load.more(100);
+    const { '200': served = 0, ECONNRESET: lost = 0, ...others } = await load.stop();
+    expect(others).toEqual({});
+    expect(served).toBeGreaterThan(500);
+    expect(lost).toBeLessThanOrEqual(4 * 8);
+    expect(pool.loadedRevision()).toBe(5);
+  });
+
+  it('G4 again and again is started after ever longer pauses, which the log tells; the others go on', async () => {
+    const pauses: number[] = [];
+    const log = {
+      level: 'silent',
+      error: ({ pauseMs }: { pauseMs: number }, text: string) =>
+        text === 'a gateway worker died and is replaced' && pauses.push(pauseMs),
+      warn: () => undefined,
+    } as unknown as Logger;
+    await start({ rate: null, quota: null }, 2, log);
+    const [steady = 0] = pids();
+    const load = new Load(2, 0);
+    for (let i = 1; i <= 6; i++) {
+      const other = await until(() => pool.status().find(({ pid }) => pid !== steady)?.pid, { what: 'the other one' });
+      process.kill(other, 'SIGKILL');
+      await until(() => pauses.length === i, { what: 'its end to be told', every: 5 });
+    }
+    expect(Math.max(...pauses)).toBeLessThanOrEqual(10_000);
+    expect((pauses[4] ?? 0) + (pauses[5] ?? 0)).toBeGreaterThan((pauses[0] ?? 0) + (pauses[1] ?? 0));
+    expect(pids()).toContain(steady);
+    const asked = load.results.length;
+    await load.more(20);
+    expect(load.results.slice(asked)).not.toContain('ECONNREFUSED');
+    await load.stop();
+    await until(() => pids().length === 2, { what: 'both workers' });
   });
 });

@@ -20,6 +20,8 @@ export interface WorkerSettings {
 export interface WorkerPoolOptions extends WorkerSettings {
   /** 0: any free one */
   port: number;
+  /** the descriptor of the port, if it was open before this process began; `port` and `host` do not matter then */
+  inheritedFd?: number | null;
   /** default: all addresses */
   host?: string;
   stateDir: string;

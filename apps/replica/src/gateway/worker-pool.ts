@@ -2,7 +2,7 @@ import { deferred, type Deferred } from '#platform';
 import { LocalCounterStore, systemClock } from '#throttle';
 import { CheckDuty } from './check-duty.js';
 import { BOUNDS } from './engine/bounds.js';
-import { type GatewayPort, openPort } from './gateway-port.js';
+import { type GatewayPort, inheritedPort, openPort } from './gateway-port.js';
 import type { FromWorker, ToWorker, WorkerOptions } from './ipc.js';
 import type { WorkerPoolOptions, WorkerSettings, WorkerStatus } from './pool-options.js';
 import { Renewal, retire } from './renewal.js';
@@ -45,7 +45,8 @@ export class WorkerPool {
   }
 
   private async open(): Promise<void> {
-    const port = await openPort(this.options.port, this.options.host);
+    const { inheritedFd = null, port: number, host } = this.options;
+    const port = inheritedFd === null ? await openPort(number, host) : inheritedPort(inheritedFd);
     if (this.stopping) return port.close();
     this.port = port;
     for (let i = 0; i < this.options.workers; i++) this.fork(port);

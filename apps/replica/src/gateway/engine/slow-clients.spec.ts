@@ -284,9 +284,13 @@ describe('G4 a client that', () => {
       clients.length = 0;
     };
     await round();
-    const before = used();
+    let before = used();
+    for (let i = 0; i < 5; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 50)); // sockets are given back one turn after the other
+      before = Math.min(before, used());
+    }
     for (let i = 0; i < 3; i++) await round();
     // 900 clients that each sent 15,000 bytes or more
-    expect(used() - before).toBeLessThan(4_000_000);
+    await until(() => used() - before < 4_000_000, { what: 'what they cost to be given back', every: 100 });
   });
 });
