@@ -99,7 +99,11 @@ describe('a head of HTTP/2 that would be something else in HTTP/1.1', () => {
     expect(await raw.outcome(1)).toBe('answered');
     raw.head(3, list);
     expect(await raw.outcome(3)).toBe('answered');
-    const [plain, other] = upstream.requests.map(({ headers }) => ({ ...headers, 'x-request-id': '', traceparent: '' }));
+    const [plain, other] = upstream.requests.map(({ headers }) => ({
+      ...headers,
+      'x-request-id': '',
+      traceparent: '',
+    }));
     expect(other).toEqual(plain);
   });
 
