@@ -8,6 +8,13 @@ export interface GatewayPort {
   close(): Promise<void>;
 }
 
+/** The ports of the gateway. */
+export interface GatewayPorts {
+  plain: GatewayPort;
+  /** null: there is none in TLS */
+  tls: GatewayPort | null;
+}
+
 /** Connections that wait to be taken by a worker. */
 export const BACKLOG = 4096;
 
@@ -32,10 +39,10 @@ const HOLDER = `
  * node:cluster closes the port with its last worker, and a server of this process would take connections itself; so a
  * thread holds it that does nothing else.
  *
- * @param port 0: any free one
+ * @param port 0: any free one @param setting that says it, for those who can change it
  * @throws Error that names the port, and the setting
  */
-export function openPort(port: number, host: string | undefined): Promise<GatewayPort> {
+function openPort(port: number, host: string | undefined, setting = 'GATEWAY_PORT'): Promise<GatewayPort> {
   const thread = new Worker(HOLDER, { eval: true, workerData: { where: { port, host, backlog: BACKLOG } } });
   thread.unref();
   return new Promise((resolve, reject) => {
@@ -43,18 +50,37 @@ export function openPort(port: number, host: string | undefined): Promise<Gatewa
     thread.once('message', (said: { fd: number; port: number } | { message: string; code: string | undefined }) => {
       if ('fd' in said) return resolve({ ...said, close: async () => void (await thread.terminate()) });
       void thread.terminate();
-      reject(portError(port, said));
+      reject(portError(port, setting, said));
     });
   });
 }
 
+/** @param port in plain HTTP @param tlsPort null: none @throws Error that names the port, and the setting */
+export async function openPorts(port: number, tlsPort: number | null, host: string | undefined): Promise<GatewayPorts> {
+  const plain = await openPort(port, host);
+  try {
+    return { plain, tls: tlsPort === null ? null : await openPort(tlsPort, host, 'GATEWAY_TLS_PORT') };
+  } catch (error) {
+    await plain.close();
+    throw error;
+  }
+}
+
+export async function closePorts({ plain, tls }: GatewayPorts): Promise<void> {
+  await Promise.all([plain.close(), tls?.close()]);
+}
+
 /** What keeps a port from being opened, for people who can change it. */
-function portError(port: number, { message, code }: { message: string; code: string | undefined }): Error {
+function portError(
+  port: number,
+  setting: string,
+  { message, code }: { message: string; code: string | undefined },
+): Error {
   if (code === 'EADDRINUSE')
-    return new Error(`the gateway port ${port} is taken: stop what listens there, or set GATEWAY_PORT to another`);
+    return new Error(`the gateway port ${port} is taken: stop what listens there, or set ${setting} to another`);
   if (code === 'EACCES')
     return new Error(
-      `the gateway port ${port} may not be opened by this user: set GATEWAY_PORT to one above 1023, or allow it`,
+      `the gateway port ${port} may not be opened by this user: set ${setting} to one above 1023, or allow it`,
     );
   if (code === 'EADDRNOTAVAIL') return new Error(`HELIO_BIND: this machine does not have the address: ${message}`);
   return new Error(`the gateway port ${port} could not be opened: ${message}`);
