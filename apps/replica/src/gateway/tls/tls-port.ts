@@ -29,7 +29,7 @@ export class TlsPort {
     this.server = createServer({
       ...this.contexts.fallback,
       SNICallback: (name, done) => done(null, this.contexts.find(name)),
-      ALPNProtocols: ['h2', 'http/1.1'],
+      ALPNProtocols: ['h2', 'http/1.1', 'http/1.0'],
       // from the first byte of the connection to its last before HTTP
       handshakeTimeout: taker.limits.headMs,
       allowHalfOpen: true,
