@@ -3,6 +3,7 @@ import { createLog, loadOrExit, onShutdown } from '#platform';
 import { commandLine } from './config/command-line.js';
 import { type ReplicaConfig, replicaConfig } from './config/replica-config.js';
 import { withUsableSources } from './config/usable-sources.js';
+import { PortCertificates } from './gateway/tls/port-certificates.js';
 import { WorkerPool } from './gateway/worker-pool.js';
 import { onReload } from './reload.js';
 import type { Replica } from './replica.js';
@@ -17,7 +18,9 @@ else await start(config);
 
 async function start(given: Readonly<ReplicaConfig>): Promise<void> {
   const log = createLog('replica', given.logLevel);
-  const workers = new WorkerPool({ ...given, port: given.gatewayPort, host: given.bind, log });
+  const certificates = new PortCertificates(given.tls?.certificates ?? null, given.adminCertificates, log);
+  const tls = given.tls && certificates.gateway && { port: given.tls.port, certificates: certificates.gateway };
+  const workers = new WorkerPool({ ...given, port: given.gatewayPort, host: given.bind, tls, log });
   let replica: Replica | null = null;
   let stopping = false;
   const stop = (): Promise<void> => {
@@ -31,7 +34,7 @@ async function start(given: Readonly<ReplicaConfig>): Promise<void> {
   try {
     const { Replica } = await import('./replica.js');
     if (stopping) return;
-    replica = new Replica(given, workers, log);
+    replica = new Replica(given, workers, certificates, log);
     await replica.start();
   } catch (error) {
     if (stopping) return; // that it did not start is no fault then

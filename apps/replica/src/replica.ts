@@ -5,6 +5,7 @@ import type { Ask } from './admin/ask.service.js';
 import type { Node } from './admin/node.js';
 import type { ReplicaConfig } from './config/replica-config.js';
 import { Following } from './following.js';
+import type { PortCertificates } from './gateway/tls/port-certificates.js';
 import type { WorkerPool } from './gateway/worker-pool.js';
 import type { KnownHead } from './state/state-layout.js';
 import { ServedPosition } from './state/served-position.js';
@@ -29,6 +30,7 @@ export class Replica {
   constructor(
     private readonly config: Readonly<ReplicaConfig>,
     workers: WorkerPool,
+    private readonly certificates: PortCertificates,
     log: Logger,
   ) {
     this.#workers = workers;
@@ -65,7 +67,7 @@ export class Replica {
       const { nacks } = state;
       return statusOf({ ...following.facts, region, position: served.position, nacks }, Date.now());
     };
-    const metrics = new ReplicaMetrics(region, status, () => state.diskBytes());
+    const metrics = new ReplicaMetrics(region, status, () => state.diskBytes(), this.certificates);
     const following = this.#newFollowing(state, served, ask, metrics, status);
     const shelf = new ChainShelf(state, () => following.servedHead);
     const node: Node = {
@@ -73,8 +75,15 @@ export class Replica {
       artifact: (name) => shelf.find(name),
       metrics: async () => (await metrics.registry.metrics()) + (await this.#workers.metrics()),
     };
-    this.#admin = await listenAdmin({ node, ask, log: this.#log, port: adminPort, host: adminBind });
-    const ports = { gateway: await gateway, admin: this.#admin.port };
+    this.#admin = await listenAdmin({
+      node,
+      ask,
+      log: this.#log,
+      port: adminPort,
+      host: adminBind,
+      certificates: this.certificates.admin,
+    });
+    const ports = { gateway: await gateway, tls: this.#workers.tlsPort, admin: this.#admin.port };
     const { revision } = state.position;
     const news =
       revision > 0 ? 'the replica serves what is on its disk' : 'the replica has no state yet, and looks for its chain';
@@ -87,6 +96,7 @@ export class Replica {
   /** Ends what is under way within some seconds, and leaves no process; what `start` has not got to does not matter. */
   async stop(): Promise<void> {
     this.#stopping.abort();
+    this.certificates.stop();
     await Promise.all([this.#workers.stop(DRAIN_MS), this.#followed]);
     await this.#admin?.close();
     this.#ask?.close();
@@ -133,6 +143,7 @@ export class Replica {
       loaded: this.#workers.loadedRevision(),
       store,
       uptimeSeconds: Math.round(process.uptime()),
+      certificates: this.certificates.status,
     };
   }
 }

@@ -1,4 +1,5 @@
 import type { Nack, ReplicaStatus } from '#model';
+import type { PortCertificate } from './gateway/tls/port-certificates.js';
 import type { WorkerStatus } from './gateway/pool-options.js';
 import type { StoredPosition } from './state/state-layout.js';
 import type { KnownHead } from './state/state-layout.js';
@@ -30,6 +31,8 @@ export interface NodeFacts {
   loaded: number;
   store: string | null;
   uptimeSeconds: number;
+  /** what both ports show to clients in TLS */
+  certificates: PortCertificate[];
 }
 
 export type NodeStatus = ReplicaStatus & NodeFacts;

@@ -50,6 +50,7 @@ beforeAll(async () => {
     applied: 184,
     loaded,
     store: 'file:///s',
+    certificates: [],
     uptimeSeconds: 1,
   });
   ask = new Ask(

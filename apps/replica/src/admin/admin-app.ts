@@ -1,9 +1,12 @@
 import 'reflect-metadata';
+import type { Server as HttpsServer } from 'node:https';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { fail } from '#model';
 import { type Logger, RoutedMethods } from '#platform';
+import type { CertificateWatch } from '../gateway/tls/certificate-watch.js';
+import { AdminTls } from './admin-tls.js';
 import { ReplicaModule } from '../replica.module.js';
 import type { Ask } from './ask.service.js';
 import { AdminConnections } from './doors/admin-connections.js';
@@ -23,6 +26,8 @@ export interface AdminOptions {
   /** 0: any free one */
   port: number;
   host: string;
+  /** default: plain HTTP */
+  certificates?: CertificateWatch | null;
 }
 
 /** Says 405 and not 404 of a path that is there for other methods. */
@@ -39,8 +44,10 @@ function refuseMethods(adapter: FastifyAdapter): void {
 }
 
 /** Listens on the admin port. @throws the system's error when it is taken */
-export async function listenAdmin({ node, ask, log, port, host }: AdminOptions): Promise<AdminApp> {
+export async function listenAdmin({ node, ask, log, port, host, certificates }: AdminOptions): Promise<AdminApp> {
+  const tls = certificates && new AdminTls(certificates);
   const adapter = new FastifyAdapter({
+    ...(tls ? { https: tls.options } : {}),
     // what is refused before there is a route never gets to the filter
     frameworkErrors: ({ message }: Error, request: FastifyRequest, reply: FastifyReply) =>
       sendProblem(reply, fail('bad_request', message), request.url.split('?')[0] ?? '/'),
@@ -53,12 +60,13 @@ export async function listenAdmin({ node, ask, log, port, host }: AdminOptions):
     await Promise.all([connections.close(), app.close()]);
   };
   try {
-    connections.serve(app.getHttpServer(), 'connection');
+    connections.serve(app.getHttpServer(), tls ? 'secureConnection' : 'connection');
     await app.listen(port, host);
   } catch (error) {
     await close();
     throw error;
   }
+  tls?.follow(app.getHttpServer() as HttpsServer);
   const address = app.getHttpServer().address();
   return { port: typeof address === 'object' && address ? address.port : port, close };
 }

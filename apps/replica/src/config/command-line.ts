@@ -16,6 +16,8 @@ Settings are environment variables, or lines NAME: value of the YAML file that H
   ARTIFACT_STORE                    s3://bucket/prefix or file:///directory [what the master tells]
   S3_ENDPOINT S3_ACCESS_KEY S3_SECRET_KEY S3_REGION    for an s3:// store
   HELIO_TRUSTED_KEYS                public keys in base64 with commas between them, or file:///path [what the master tells]
+  HELIO_TLS_CERTIFICATES            directories with <name>.crt and <name>.key, or cert.pem:key.pem, with commas [none: no port in TLS]
+  GATEWAY_TLS_PORT [9443]  HELIO_ADMIN_CERTIFICATES [none: the admin port is in plain HTTP]
   GATEWAY_PORT [9080]  ADMIN_PORT [9180]  HELIO_BIND [0.0.0.0]  HELIO_ADMIN_BIND [HELIO_BIND]
   HELIO_POLL_SECONDS [2]  HELIO_STREAM_POLL_SECONDS [60]   between looks at the store, without and with the master's stream
   HELIO_MAX_CONNECTIONS [10000]  HELIO_MAX_HEAD_BYTES [16384]  HELIO_MAX_BODY_MB [1024]  HELIO_MAX_REQUESTS [100000]

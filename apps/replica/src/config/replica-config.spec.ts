@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { newSigningKeyPem, signerFromPem } from '#artifacts';
+import { makeCertificate } from '#harness';
 import { ConfigError } from '#platform';
 import { LIMITS } from '../gateway/engine/limits.js';
 import { writeIdentity } from '../identity/identity.js';
@@ -302,5 +303,26 @@ describe('replicaConfig', () => {
     rmSync(file);
     mkdirSync(join(HELIO_STATE_DIR, 'identity.json'));
     expect(faults(given({ HELIO_STATE_DIR }))[0]).toMatch(/EISDIR/);
+  });
+
+  it('has a port in TLS with certificates that are there and good, and says which are not', () => {
+    const base = given({ ARTIFACT_STORE: 'file:///s', HELIO_TRUSTED_KEYS: KEY });
+    const directory = stateDir();
+    const { cert, key } = makeCertificate({ names: ['localhost'] });
+    writeFileSync(join(directory, 'tls.crt'), cert);
+    writeFileSync(join(directory, 'tls.key'), key);
+    expect(replicaConfig(base)).toMatchObject({ tls: null, adminCertificates: null });
+    expect(replicaConfig({ ...base, HELIO_TLS_CERTIFICATES: directory }).tls).toEqual({
+      port: 9443,
+      certificates: directory,
+    });
+    expect(faults({ ...base, GATEWAY_TLS_PORT: '9443' })[0]).toMatch(/^HELIO_TLS_CERTIFICATES: must be given with/);
+    expect(faults({ ...base, HELIO_TLS_CERTIFICATES: directory, GATEWAY_TLS_PORT: '9180' })[0]).toMatch(
+      /^GATEWAY_TLS_PORT: is 9180, and so is ADMIN_PORT/,
+    );
+    writeFileSync(join(directory, 'tls.key'), makeCertificate({ names: ['localhost'] }).key);
+    expect(faults({ ...base, HELIO_ADMIN_CERTIFICATES: directory })).toEqual([
+      `HELIO_ADMIN_CERTIFICATES: ${directory}/tls.key is not the private key of ${directory}/tls.crt`,
+    ]);
   });
 });

@@ -10,6 +10,7 @@ import { limitsOf } from './limit-settings.js';
 import type { TraceOptions } from '../gateway/engine/trace/trace-options.js';
 import { VERSION } from '../version.js';
 import { traceFaults, traceOptions } from './trace-settings.js';
+import { tlsFaults, type TlsPortConfig, tlsPortOf } from './tls-settings.js';
 import { SETTINGS_OF_OTHERS, type Settings, settings } from './settings.js';
 
 /** Everything that this process was told, checked and frozen. */
@@ -41,7 +42,11 @@ export interface ReplicaConfig {
   gatewayPort: number;
   /** the descriptor of the gateway's port, if it is open already; `gatewayPort` and `bind` do not matter to it then */
   inheritedFd: number | null;
+  /** null: the gateway has no port in TLS */
+  tls: TlsPortConfig | null;
   adminPort: number;
+  /** of the admin port, as they are set; null: it speaks plain HTTP */
+  adminCertificates: string | null;
   bind: string;
   adminBind: string;
   /** share of the requests that get a line on standard output; 0: none */
@@ -67,6 +72,7 @@ export function replicaConfig(env: Record<string, string | undefined>): Readonly
         ...ports,
         ...identityFaults(valid, identity),
         ...storeFaults(valid, identity),
+        ...tlsFaults(valid),
         ...keyFaults(valid),
         ...traceFaults(valid),
         // what is there and wrong is not missing
@@ -103,7 +109,9 @@ function configOf(given: Settings, identity: Identity | null): Omit<ReplicaConfi
     limits: limitsOf(given),
     certificates: given.HELIO_UPSTREAM_CERTIFICATES ? resolve(given.HELIO_UPSTREAM_CERTIFICATES) : null,
     gatewayPort: given.GATEWAY_PORT,
+    tls: tlsPortOf(given),
     adminPort: given.ADMIN_PORT,
+    adminCertificates: given.HELIO_ADMIN_CERTIFICATES ?? null,
     bind: given.HELIO_BIND,
     adminBind: given.HELIO_ADMIN_BIND ?? given.HELIO_BIND,
     accessLog: given.HELIO_ACCESS_LOG,
@@ -128,10 +136,18 @@ function s3Of({ S3_ENDPOINT, S3_ACCESS_KEY, S3_SECRET_KEY, S3_REGION }: Partial<
   };
 }
 
-function portFaults({ GATEWAY_PORT, ADMIN_PORT }: Partial<Settings>): FieldFault[] {
-  if (GATEWAY_PORT === undefined || GATEWAY_PORT === 0 || GATEWAY_PORT !== ADMIN_PORT) return [];
-  const problem = `is ${ADMIN_PORT}, and so is GATEWAY_PORT`;
-  return [{ field: 'ADMIN_PORT', problem, expected: 'choose another for one of the two' }];
+function portFaults(valid: Partial<Settings>): FieldFault[] {
+  const faults: FieldFault[] = [];
+  const differ = (field: PortName, other: PortName): void => {
+    const port = valid[field];
+    if (port === undefined || port === 0 || port !== valid[other]) return;
+    const problem = `is ${port}, and so is ${other}`;
+    faults.push({ field, problem, expected: 'choose another for one of the two' });
+  };
+  differ('ADMIN_PORT', 'GATEWAY_PORT');
+  differ('GATEWAY_TLS_PORT', 'GATEWAY_PORT');
+  differ('GATEWAY_TLS_PORT', 'ADMIN_PORT');
+  return faults;
 }
 
 function keyFaults({ HELIO_TRUSTED_KEYS }: Partial<Settings>): FieldFault[] {
@@ -170,6 +186,7 @@ function storeFaults(valid: Partial<Settings>, identity: Identity | null): Field
   }
 }
 
+type PortName = 'GATEWAY_PORT' | 'GATEWAY_TLS_PORT' | 'ADMIN_PORT';
 type SourceName = 'HELIO_MASTER_URL' | 'HELIO_JOIN_TOKEN' | 'HELIO_TRUSTED_KEYS' | 'ARTIFACT_STORE';
 type SourceSettings = Partial<Record<SourceName | 'HELIO_PEERS', unknown>>;
 

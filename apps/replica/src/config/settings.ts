@@ -5,6 +5,7 @@ import { environmentId, regionId, replicaId } from '#model';
 import { intSetting, LOG_LEVELS, portSetting, urlSetting } from '#platform';
 import { traceSettings } from './trace-settings.js';
 import { limitSettings } from './limit-settings.js';
+import { tlsSettings } from './tls-settings.js';
 
 const address = z.string().refine((text) => isIP(text) !== 0, 'must be an IP address, like 0.0.0.0 or 127.0.0.1');
 const token = z
@@ -57,6 +58,7 @@ export const settings = z.strictObject({
   HELIO_BIND: address.default('0.0.0.0'),
   HELIO_ADMIN_BIND: address.optional(),
   HELIO_ACCESS_LOG: shareSetting.default(0),
+  ...tlsSettings,
   ...limitSettings,
   ...traceSettings,
   HELIO_POLL_SECONDS: intSetting(1, 3600).default(2),

@@ -1,10 +1,13 @@
 import type { BucketSpec, Grant } from '#throttle';
 import type { Limits } from './engine/limits.js';
+import type { Certificate } from './tls/certificate.js';
 import type { WorkerReport } from './engine/metric-families.js';
 import type { TraceOptions } from './engine/trace/trace-options.js';
 
 /** Where a worker finds the gateway's port among its descriptors: after the standard ones and the channel. */
 export const PORT_FD = 4;
+/** ... and the one in TLS, if there is one. */
+export const TLS_PORT_FD = 5;
 
 /** What process 1 and a gateway worker say to each other over their channel. */
 export interface WorkerOptions {
@@ -20,6 +23,8 @@ export interface WorkerOptions {
   limits: Limits;
   /** directory of certificates that upstreams are shown */
   certificates: string | null;
+  /** that clients are shown; null: there is no port in TLS */
+  serverCertificates: Certificate[] | null;
 }
 
 export type ToWorker =
@@ -29,6 +34,8 @@ export type ToWorker =
   /** a revision may be there; answered by `loaded`, also when there is nothing new */
   | { type: 'revision' }
   | { type: 'freshness'; headIssuedAt: number | null }
+  /** for handshakes from now on */
+  | { type: 'certificates'; certificates: Certificate[] }
   | { type: 'granted'; id: number; grant: Grant }
   /** its numbers are wanted now; answered by `numbers` with the same id */
   | { type: 'numbers'; id: number }

@@ -1,6 +1,7 @@
 import type { Logger } from '#platform';
 import type { Limits } from './engine/limits.js';
 import type { TraceOptions } from './engine/trace/trace-options.js';
+import type { CertificateWatch } from './tls/certificate-watch.js';
 
 /** What can be changed while the gateway serves: by new workers. */
 export interface WorkerSettings {
@@ -24,6 +25,8 @@ export interface WorkerPoolOptions extends WorkerSettings {
   inheritedFd?: number | null;
   /** default: all addresses */
   host?: string;
+  /** a second port, in TLS; default: none */
+  tls?: { port: number; certificates: CertificateWatch } | null;
   stateDir: string;
   region: string;
   log: Logger;

@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { GatewayPort } from './gateway-port.js';
-import { PORT_FD, type ToWorker } from './ipc.js';
+import type { GatewayPorts } from './gateway-port.js';
+import { PORT_FD, TLS_PORT_FD, type ToWorker } from './ipc.js';
 
 /** A gateway worker as process 1 sees it. */
 export interface Slot {
@@ -24,10 +24,11 @@ export interface Slot {
 
 const WORKER = fileURLToPath(new URL('./worker.js', import.meta.url));
 
-/** Starts a worker's process, which can take connections from the port. */
-export function newSlot(name: string, { fd }: GatewayPort): Slot {
+/** Starts a worker's process, which can take connections from the ports. */
+export function newSlot(name: string, { plain, tls }: GatewayPorts): Slot {
   const stdio: (string | number)[] = ['inherit', 'inherit', 'inherit', 'ipc'];
-  stdio[PORT_FD] = fd;
+  stdio[PORT_FD] = plain.fd;
+  if (tls) stdio[TLS_PORT_FD] = tls.fd;
   return {
     name,
     process: fork(WORKER, [], { stdio: stdio as ['inherit'] }),

@@ -2,7 +2,7 @@ import { deferred, type Deferred } from '#platform';
 import { LocalCounterStore, systemClock } from '#throttle';
 import { CheckDuty } from './check-duty.js';
 import { BOUNDS } from './engine/bounds.js';
-import { type GatewayPort, inheritedPort, openPort } from './gateway-port.js';
+import { closePorts, type GatewayPorts, openPorts } from './gateway-port.js';
 import type { FromWorker, ToWorker, WorkerOptions } from './ipc.js';
 import type { WorkerPoolOptions, WorkerSettings, WorkerStatus } from './pool-options.js';
 import { Renewal, retire } from './renewal.js';
@@ -23,7 +23,7 @@ export class WorkerPool {
   private readonly checks = new CheckDuty();
   private readonly restarts = new Restarts(() => this.fillUp());
   private readonly sweeper: NodeJS.Timeout;
-  private port: GatewayPort | null = null;
+  private ports: GatewayPorts | null = null;
   private booting: Promise<void> | null = null;
   private started: Deferred<number> | null = null;
   private renewal: Renewal | null = null;
@@ -35,6 +35,8 @@ export class WorkerPool {
 
   constructor(private options: Readonly<WorkerPoolOptions>) {
     this.numbers = new WorkerNumbers(options.region);
+    const watch = options.tls?.certificates;
+    if (watch) watch.onChange = () => this.tellAll({ type: 'certificates', certificates: watch.certificates });
     this.sweeper = setInterval(() => this.counters.sweep(), SWEEP_MS).unref();
   }
 
@@ -45,11 +47,11 @@ export class WorkerPool {
   }
 
   private async open(): Promise<void> {
-    const { inheritedFd = null, port: number, host } = this.options;
-    const port = inheritedFd === null ? await openPort(number, host) : inheritedPort(inheritedFd);
-    if (this.stopping) return port.close();
-    this.port = port;
-    for (let i = 0; i < this.options.workers; i++) this.fork(port);
+    const { port, inheritedFd = null, tls, host, workers } = this.options;
+    const ports = await openPorts(port, inheritedFd, tls?.port ?? null, host);
+    if (this.stopping) return closePorts(ports);
+    this.ports = ports;
+    for (let i = 0; i < workers; i++) this.fork(ports);
   }
 
   /**
@@ -86,6 +88,11 @@ export class WorkerPool {
   setFreshness(headIssuedAt: number | null): void {
     this.headIssuedAt = headIssuedAt;
     this.tellAll({ type: 'freshness', headIssuedAt });
+  }
+
+  /** The port in TLS; null: there is none, or none yet. */
+  get tlsPort(): number | null {
+    return this.ports?.tls?.port ?? null;
   }
 
   /** The revision that every worker has loaded; 0 while none listens. */
@@ -127,12 +134,12 @@ export class WorkerPool {
    * @throws Error when the new ones do not come to serve: the old ones go on then
    */
   async renew(settings: WorkerSettings): Promise<void> {
-    const { port } = this;
-    if (!port || this.started || this.renewal || this.stopping)
+    const { ports } = this;
+    if (!ports || this.started || this.renewal || this.stopping)
       throw new Error('the gateway is starting, ending, or getting new workers already');
     const before = { options: this.options, slots: [...this.slots.values()].filter(({ retired }) => !retired) };
     this.options = { ...this.options, ...settings };
-    const fresh = Array.from({ length: settings.workers }, () => this.fork(port));
+    const fresh = Array.from({ length: settings.workers }, () => this.fork(ports));
     this.renewal = new Renewal(fresh);
     try {
       await this.renewal.done;
@@ -154,9 +161,9 @@ export class WorkerPool {
     this.started?.reject(new Error('the gateway was stopped while it started'));
     clearInterval(this.sweeper);
     await this.booting?.catch(() => undefined);
-    const { port } = this;
-    this.port = null;
-    await port?.close(); // clients are refused from now on, as soon as the last worker has closed it, too
+    const { ports } = this;
+    this.ports = null;
+    if (ports) await closePorts(ports); // clients are refused from now on, as soon as the last worker has closed it, too
     this.restarts.stop();
     const ended = [...this.slots.values()].map(
       (slot) =>
@@ -175,8 +182,8 @@ export class WorkerPool {
     this.numbers.close();
   }
 
-  private fork(port: GatewayPort): Slot {
-    const slot = newSlot(`${this.nextName++}`, port);
+  private fork(ports: GatewayPorts): Slot {
+    const slot = newSlot(`${this.nextName++}`, ports);
     const { name } = slot;
     this.slots.set(name, slot);
     slot.process.on('message', (message: FromWorker) => this.receive(slot, message));
@@ -190,9 +197,10 @@ export class WorkerPool {
   }
 
   private optionsOf({ name }: Slot): WorkerOptions {
-    const { stateDir, region, accessLog, cacheBytes, limits, traces, certificates, log } = this.options;
+    const { stateDir, region, accessLog, cacheBytes, limits, traces, certificates, log, tls } = this.options;
     const told = { stateDir, region, accessLog, cacheBytes, limits, traces, certificates };
-    return { ...told, name, logLevel: log.level };
+    const serverCertificates = tls?.certificates.certificates ?? null;
+    return { ...told, name, logLevel: log.level, serverCertificates };
   }
 
   private letServe(slot: Slot): void {
@@ -274,9 +282,9 @@ export class WorkerPool {
 
   /** As many workers as there are to be. While they are renewed, that is seen to when it is done. */
   private fillUp(): void {
-    if (this.stopping || this.renewal || !this.port) return;
+    if (this.stopping || this.renewal || !this.ports) return;
     const count = [...this.slots.values()].filter(({ retired }) => !retired).length + this.restarts.waiting;
-    for (let i = count; i < this.options.workers; i++) this.fork(this.port);
+    for (let i = count; i < this.options.workers; i++) this.fork(this.ports);
   }
 
   private tellAll(message: ToWorker): void {

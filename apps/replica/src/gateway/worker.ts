@@ -12,7 +12,9 @@ import { Engine } from './engine/engine.js';
 import { LineSink } from './engine/line-sink.js';
 import { GatewayMetrics } from './engine/metrics.js';
 import { tracingOf } from './engine/trace/trace-options.js';
-import { type FromWorker, PORT_FD, type ToWorker, type WorkerOptions } from './ipc.js';
+import { type FromWorker, PORT_FD, TLS_PORT_FD, type ToWorker, type WorkerOptions } from './ipc.js';
+import type { Certificate } from './tls/certificate.js';
+import { TlsPort } from './tls/tls-port.js';
 import { resolveBySystem } from './upstream/address-book.js';
 import { TargetPools } from './upstream/target-pools.js';
 
@@ -35,6 +37,7 @@ class Worker {
   private readonly pools: TargetPools;
   private readonly metrics = new GatewayMetrics();
   private readonly engine: Engine;
+  private readonly tls: TlsPort | null;
   private readonly sweeper: NodeJS.Timeout;
   private readonly reporter: NodeJS.Timeout;
   private reported = '';
@@ -73,6 +76,7 @@ class Worker {
       now: monotonic,
       wallMs: Date.now,
     });
+    this.tls = options.serverCertificates && new TlsPort(this.engine, options.serverCertificates);
     this.sweeper = setInterval(() => {
       this.leases.sweep();
     }, SWEEP_MS);
@@ -88,6 +92,7 @@ class Worker {
   private async listen(): Promise<void> {
     if (this.ending) return;
     try {
+      await this.tls?.listen({ fd: TLS_PORT_FD });
       send({ type: 'listening', port: await this.engine.listen({ fd: PORT_FD }) });
     } catch (error) {
       failed(error);
@@ -106,6 +111,8 @@ class Worker {
       case 'freshness':
         this.state.headIssuedAt = message.headIssuedAt;
         return;
+      case 'certificates':
+        return this.useCertificates(message.certificates);
       case 'granted':
         return this.counters.granted(message.id, message.grant);
       case 'numbers':
@@ -123,6 +130,7 @@ class Worker {
   async end(graceMs: number, idleMs: number, code: number): Promise<void> {
     if (this.ending) return this.engine.drain(graceMs, idleMs);
     this.ending = true;
+    this.tls?.close();
     await this.engine.drain(graceMs, idleMs);
     // connections that were broken off say so when their sockets have closed, and count until then
     for (let i = 0; i < 2; i++) await turn();
@@ -134,6 +142,15 @@ class Worker {
     this.state.close();
     await this.reader.close();
     lastWord({ type: 'ended', report }, code);
+  }
+
+  /** Process 1 has read them, and found them good. */
+  private useCertificates(certificates: Certificate[]): void {
+    try {
+      this.tls?.use(certificates);
+    } catch (error) {
+      this.log.error({ err: error }, 'certificates cannot be used; those before go on serving');
+    }
   }
 
   private report(id: number): void {

@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { type ReplicaStatus, SYNC_STATES } from '#model';
+import type { PortCertificate } from '../gateway/tls/port-certificates.js';
 
 /** What process 1 measures; the gateway workers' numbers stand beside it. */
 export class ReplicaMetrics {
@@ -24,7 +25,12 @@ export class ReplicaMetrics {
   });
 
   /** @param stateBytes of the state's file */
-  constructor(region: string, status: () => ReplicaStatus, stateBytes: () => number) {
+  constructor(
+    region: string,
+    status: () => ReplicaStatus,
+    stateBytes: () => number,
+    certificates: { readonly status: readonly PortCertificate[] },
+  ) {
     this.registry.setDefaultLabels({ region });
     new Gauge({
       name: 'heliograph_replica_info',
@@ -53,6 +59,27 @@ export class ReplicaMetrics {
       () => status().nacks.length,
     );
     this.#gauge('heliograph_replica_state_bytes', 'Size of the state on the disk.', stateBytes);
+    new Gauge({
+      name: 'heliograph_certificate_expiry_timestamp_seconds',
+      help: 'When a certificate that clients are shown ends, in seconds since 1970.',
+      labelNames: ['port', 'file'],
+      registers: this.#registers,
+      collect() {
+        this.reset();
+        for (const { port, file, notAfter } of certificates.status)
+          this.set({ port, file }, Date.parse(notAfter) / 1000);
+      },
+    });
+    new Gauge({
+      name: 'heliograph_certificate_faulty',
+      help: '1 while the files of a certificate cannot be used, and what was read before is.',
+      labelNames: ['port', 'file'],
+      registers: this.#registers,
+      collect() {
+        this.reset();
+        for (const { port, file, fault } of certificates.status) this.set({ port, file }, fault === null ? 0 : 1);
+      },
+    });
     new Gauge({
       name: 'heliograph_replica_sync_state',
       help: '1 for the state that the sync is in.',

@@ -16,7 +16,6 @@ export const FRAME = {
 } as const;
 const FRAME_BYTES = 16_384;
 export const END_STREAM = 1;
-export const ACK = 1;
 export const END_HEADERS = 4;
 
 export function frame(type: number, flags: number, stream: number, payload: Buffer | string = ''): Buffer {

@@ -1,6 +1,7 @@
 import type { AddressInfo, Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import type { Logger } from '#platform';
+import { BACKLOG } from '../gateway-port.js';
 import type { Limits } from '../engine/limits.js';
 import type { GatewayMetrics } from '../engine/metrics.js';
 import type { Certificate } from './certificate.js';
@@ -28,7 +29,7 @@ export class TlsPort {
     this.server = createServer({
       ...this.contexts.fallback,
       SNICallback: (name, done) => done(null, this.contexts.find(name)),
-      ALPNProtocols: ['h2', 'http/1.1'],
+      ALPNProtocols: ['h2', 'http/1.1', 'http/1.0'],
       // from the first byte of the connection to its last before HTTP
       handshakeTimeout: taker.limits.headMs,
       allowHalfOpen: true,
@@ -36,15 +37,21 @@ export class TlsPort {
       highWaterMark: 64 * 1024,
     });
     this.server.maxConnections = taker.limits.connections;
+    this.server.on('drop', () => (taker.metrics.turnedAway += 1));
     this.server.on('secureConnection', (socket) => this.take(socket));
     this.server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => this.onFailure(error, socket));
   }
 
-  /** @returns the port @throws (rejects) what listening failed with */
-  listen(port: number, host: string | undefined): Promise<number> {
+  /**
+   * @param port 0: any free one; or the descriptor of one that is open
+   * @returns the port
+   * @throws (rejects) what listening failed with
+   */
+  listen(port: number | { fd: number }, host?: string): Promise<number> {
+    const where = typeof port === 'number' ? { port, host } : port;
     return new Promise((resolve, reject) => {
       this.server.once('error', reject);
-      this.server.listen({ port, host, backlog: 4096 }, () => {
+      this.server.listen({ ...where, backlog: BACKLOG }, () => {
         this.server.off('error', reject);
         this.server.on('error', (error) => this.taker.fault(error, null));
         resolve((this.server.address() as AddressInfo).port);

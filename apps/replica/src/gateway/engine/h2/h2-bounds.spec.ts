@@ -193,6 +193,19 @@ describe('G4 a client of HTTP/2', () => {
   });
 });
 
+describe('G3 an upstream that breaks its answer to a client of HTTP/2', () => {
+  it('ends that stream by a reset, and never as if the answer were whole', async () => {
+    const raw = await start();
+    answer = (socket) => {
+      socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n');
+      void until(() => raw.body(1) === 'half', { what: 'half of the answer' }).then(() => socket.resetAndDestroy());
+    };
+    raw.request(1);
+    expect(await raw.outcome(1)).toBe('reset 2'); // INTERNAL_ERROR
+    expect(raw.of(FRAME.data, 1).filter(({ flags }) => (flags & END_STREAM) !== 0)).toEqual([]);
+  });
+});
+
 describe('G2 a connection of HTTP/2 when the gateway drains', () => {
   it('is asked to go, serves what it has begun, and ends', async () => {
     const raw = await start();

@@ -121,7 +121,8 @@ export class H2Request implements ClientSide {
 
   reset(): void {
     this.over = true;
-    this.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    // `close` would end the answer before the reset, and the client could take that for all of it
+    this.stream.destroy(BROKEN);
     this.onGone();
   }
 
@@ -205,7 +206,7 @@ export class H2Request implements ClientSide {
 
   /** The client does not take the last of a refusal, or does not end its side. */
   private checkEnd(now: number): void {
-    if (this.movedAt + this.engine.limits.stallMs < now) this.stream.destroy();
+    if (this.movedAt + this.engine.limits.stallMs < now) this.stream.destroy(BROKEN);
   }
 
   private readonly onGone = (): void => {
@@ -225,5 +226,7 @@ export class H2Request implements ClientSide {
   }
 }
 
+/** Sends INTERNAL_ERROR to the client. */
+const BROKEN = new Error('the answer was broken off');
 const TOO_SLOW = 'the body of the request comes too slowly';
 const LENGTH_FAULT: Fault = { status: 400, detail: 'the body of the request is not as long as content-length says' };

@@ -147,7 +147,7 @@ describe('a head of HTTP/2 that would be something else in HTTP/1.1', () => {
       1,
       Array.from({ length: 250 }, (): Field => ['x', 'y']),
     );
-    expect(await raw.outcome(1)).toBe('reset 11'); // ENHANCE_YOUR_CALM
+    expect(await raw.outcome(1)).toMatch(/^reset (?:2|11)$/); // by node or by nghttp2, whoever is first
     expect(upstream.requests).toEqual([]);
   });
 });
