@@ -42,6 +42,38 @@ describe('VERSION', () => {
 });
 
 describe('replicaConfig', () => {
+  it("takes OpenTelemetry's settings for traces, and records nothing without a collector", () => {
+    const place = { ARTIFACT_STORE: 'file:///var/store', HELIO_TRUSTED_KEYS: KEY };
+    const traces = (more: Record<string, string>) => replicaConfig(given({ ...place, ...more })).traces;
+    expect(traces({})).toMatchObject({ url: null, sampler: { followsParent: true, ratio: 0 } });
+    const OTEL_EXPORTER_OTLP_ENDPOINT = 'https://collector:4318/';
+    expect(traces({ OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_HEADERS: 'api-key=a%20b, X-T=1' })).toMatchObject({
+      url: 'https://collector:4318/v1/traces',
+      headers: { 'api-key': 'a b', 'x-t': '1' },
+      sampler: { followsParent: true, ratio: 1 },
+      resource: { 'service.name': 'heliograph', 'cloud.region': 'eu-west' },
+    });
+    const ratio = { OTEL_TRACES_SAMPLER: 'traceidratio', OTEL_TRACES_SAMPLER_ARG: '0.25' };
+    expect(traces(ratio).sampler).toEqual({ followsParent: false, ratio: 0.25 });
+    const wrong = {
+      OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
+      OTEL_EXPORTER_OTLP_HEADERS: 'secret',
+      OTEL_TRACES_SAMPLER: 'jaeger_remote',
+      OTEL_TRACES_SAMPLER_ARG: '2',
+    };
+    expect(faults(given({ ...place, ...wrong })).map((fault) => fault.slice(0, 60))).toEqual(
+      [
+        'OTEL_EXPORTER_OTLP_PROTOCOL: must be http/json: no other is s',
+        'OTEL_EXPORTER_OTLP_HEADERS: must be name=value with commas be',
+        'OTEL_TRACES_SAMPLER: must be one of always_on, always_off, tr',
+        'OTEL_TRACES_SAMPLER_ARG: must be a share from 0 to 1',
+      ].map((fault) => fault.slice(0, 60)),
+    );
+    expect(faults(given({ ...place, OTEL_TRACES_SAMPLER: 'always_on', OTEL_TRACES_SAMPLER_ARG: '0.5' }))).toHaveLength(
+      1,
+    );
+  });
+
   it('takes on, off or a share for the access log', () => {
     const place = { ARTIFACT_STORE: 'file:///var/store', HELIO_TRUSTED_KEYS: KEY };
     const share = (text: string) => replicaConfig(given({ ...place, HELIO_ACCESS_LOG: text })).accessLog;

@@ -115,13 +115,19 @@ describe('AccessLog', () => {
       () => draws.shift() ?? 0,
       () => 0,
     );
-    expect([log.takes(200), log.takes(404), log.takes(503), log.takes(200)]).toEqual([false, true, true, false]);
+    const drawn = [
+      log.takes(200, null),
+      log.takes(404, 'no_such_api'),
+      log.takes(503, null),
+      log.takes(501, 'bad_request'),
+    ];
+    expect(drawn).toEqual([false, true, true, false]);
   });
 
   it('says of what share a line is', async () => {
     const log = logTo(new LineSink(fd), 0.1);
     log.write(entry);
-    log.write({ ...entry, status: 502 });
+    log.write({ ...entry, code: null, status: 502 });
     const [drawn, failure] = await lines(2);
     expect([drawn?.['share'], failure?.['share']]).toEqual([0.1, undefined]);
   });

@@ -1,3 +1,4 @@
+import type { ErrorCode } from '#model';
 import type { LineSink } from './line-sink.js';
 import { withoutKeys } from './without-keys.js';
 
@@ -12,7 +13,7 @@ export interface AccessEntry {
   path: string | null;
   /** 0: the client broke it off */
   status: number;
-  code: string | null;
+  code: ErrorCode | null;
   api: string | null;
   route: string | null;
   application: string | null;
@@ -32,7 +33,7 @@ export class AccessLog {
   private toldDropped = 0;
 
   /**
-   * @param share of the requests that are told of, above 0 and up to 1; answers of 500 and above always are
+   * @param share of the requests that are told of, above 0 and up to 1; those that failed always are
    * @param random from 0 to below 1
    * @param now milliseconds since 1970
    */
@@ -49,13 +50,13 @@ export class AccessLog {
   }
 
   /** Whether the request is one of those that are told of. To be asked once for each. */
-  takes(status: number): boolean {
-    return this.share === 1 || status >= 500 || this.random() < this.share;
+  takes(status: number, code: ErrorCode | null): boolean {
+    return this.share === 1 || failed(status, code) || this.random() < this.share;
   }
 
   write(entry: AccessEntry): void {
-    const { status, requestId, path } = entry;
-    const share = status >= 500 ? 1 : this.share;
+    const { status, code, requestId, path } = entry;
+    const share = failed(status, code) ? 1 : this.share;
     const line: Record<string, unknown> = {
       time: new Date(this.now()).toISOString(),
       ...entry,
@@ -74,6 +75,11 @@ export class AccessLog {
   flush(withinMs: number): Promise<void> {
     return this.sink.flush(withinMs);
   }
+}
+
+/** By somebody else than the client: nonsense that is answered 501 or 505 could else fill the log. */
+function failed(status: number, code: ErrorCode | null): boolean {
+  return status >= 500 && code !== 'bad_request';
 }
 
 /** Milliseconds to a thousandth. */

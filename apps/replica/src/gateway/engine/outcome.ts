@@ -29,9 +29,9 @@ export class Outcome {
   /** A head that could not be read: nothing is known of the request but who sent it. */
   reportUnread({ metrics, accessLog }: EngineView, head: RequestParser, status: number): void {
     metrics.count(null, status, 'bad_request');
-    if (!accessLog?.takes(status)) return;
+    if (!accessLog?.takes(status, UNREAD.code)) return;
     const { requestId, remoteAddress: address } = head;
-    accessLog.write({ ...UNREAD, requestId, address, status });
+    accessLog.write({ requestId, ...UNREAD, address, status });
   }
 
   /** @param status 0: the client broke it off */
@@ -47,7 +47,7 @@ export class Outcome {
     // a tunnel lasts as long as its ends like
     if (status !== 101) metrics.total.observe((end - startedAt) / 1000);
     metrics.own.observe((sentAt < 0 ? end - startedAt : sentAt - startedAt) / 1000);
-    if (engine.accessLog?.takes(status)) this.log(engine.accessLog, head, status, end, upstreamMs);
+    if (engine.accessLog?.takes(status, code)) this.log(engine.accessLog, head, status, end, upstreamMs);
     if (this.trace.attempts !== null) this.export(engine, head, status, end);
   }
 
