@@ -108,6 +108,26 @@ describe('traceparent', () => {
   });
 });
 
+describe('without a collector', () => {
+  it('nothing is made for an answer of the gateway itself, and for an upstream nothing but the ids that are missing', async () => {
+    await start(ALL, false);
+    const { ids } = gateway.engine.tracing;
+    const made = { trace: 0, span: 0 };
+    for (const kind of ['trace', 'span'] as const) {
+      const make = ids[kind].bind(ids);
+      ids[kind] = () => {
+        made[kind] += 1;
+        return make();
+      };
+    }
+    await call(gateway.port, 'GET', '/nowhere', { traceparent: 'nonsense' });
+    await get({ traceparent: PARENT });
+    expect(made).toEqual({ trace: 0, span: 0 });
+    await get();
+    expect(made).toEqual({ trace: 1, span: 1 });
+  });
+});
+
 describe('SpanExporter', () => {
   it('sends the span of the request and that of the upstream below it, whose id the upstream gets', async () => {
     await start(ALL, true);
