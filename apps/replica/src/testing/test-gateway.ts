@@ -25,7 +25,7 @@ export class TestGateway {
   readonly pools: TargetPools;
   readonly cache = new ResponseCache(1024 * 1024);
   readonly metrics = new GatewayMetrics();
-  private readonly book = new GatewayBook('eu-west', () => performance.now());
+  private readonly book: GatewayBook;
   readonly engine: Engine;
   port = 0;
   tlsPort = 0;
@@ -43,6 +43,7 @@ export class TestGateway {
     this.leases = new LeaseBook(this.counters.holder('test'), clock.monotonicMs);
     const log = createLog('test', 'silent');
     const { monotonicMs: now, wallMs } = clock;
+    this.book = new GatewayBook('eu-west', now);
     this.pools = new TargetPools({
       now,
       wallMs,
