@@ -5,6 +5,7 @@ import { ClientConnection } from '../../gateway/engine/client-connection.js';
 import type { ClientSide } from '../../gateway/engine/client-side.js';
 import type { ConnectionHost } from '../../gateway/engine/engine-parts.js';
 import { LIMITS } from '../../gateway/engine/limits.js';
+import { SweepClock } from '../../gateway/engine/sweep-clock.js';
 import type { Ask } from '../ask.service.js';
 import { DoorExchange } from './door-exchange.js';
 import type { Others } from './others.js';
@@ -12,25 +13,25 @@ import type { Others } from './others.js';
 /** The connections of the admin port. They are read by the gateway's engine: as strictly, and with the same bounds. */
 export class AdminConnections implements ConnectionHost {
   readonly limits = LIMITS;
-  sweptAt = 0;
-  dateLine = '';
   draining = false;
   idleMs = LIMITS.idleMs;
   private readonly connections = new Set<ClientConnection>();
-  private readonly sweeper: NodeJS.Timeout;
-  private dateSecond = 0;
+  private readonly clock = new SweepClock(() => performance.now(), Date.now);
 
   constructor(
     private readonly ask: Ask,
     private readonly others: Others,
     private readonly log: Logger,
   ) {
-    this.tick();
-    // What came while the process was busy is read first: it would else be told that it came too late.
-    this.sweeper = setInterval(() => {
-      this.tick();
-      setImmediate(() => this.sweep());
-    }, BOUNDS.sweepMs).unref();
+    this.clock.start(() => this.sweep());
+  }
+
+  get sweptAt(): number {
+    return this.clock.sweptAt;
+  }
+
+  get dateLine(): string {
+    return this.clock.dateLine;
   }
 
   /** Takes the place of what a server does with connections. @param event that it tells of them by */
@@ -55,23 +56,15 @@ export class AdminConnections implements ConnectionHost {
     this.idleMs = BOUNDS.drainIdleMs;
     const end = performance.now() + BOUNDS.lingerMs;
     while (this.connections.size > 0 && performance.now() < end) {
-      this.tick();
+      this.clock.tick();
       this.sweep();
       await new Promise((resolve) => setTimeout(resolve, BOUNDS.sweepMs / 4));
     }
-    clearInterval(this.sweeper);
+    this.clock.stop();
     for (const connection of this.connections) connection.destroy();
   }
 
   private sweep(): void {
     for (const connection of this.connections) connection.sweep(this.sweptAt);
-  }
-
-  private tick(): void {
-    this.sweptAt = performance.now();
-    const second = Math.floor(Date.now() / 1000);
-    if (second === this.dateSecond) return;
-    this.dateSecond = second;
-    this.dateLine = `Date: ${new Date(second * 1000).toUTCString()}\r\n`;
   }
 }

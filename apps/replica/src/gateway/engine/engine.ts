@@ -7,6 +7,7 @@ import type { ClientSide } from './client-side.js';
 import type { EngineParts, EngineView } from './engine-parts.js';
 import { Exchange } from './exchange.js';
 import { H2Connection } from './h2/h2-connection.js';
+import { SweepClock } from './sweep-clock.js';
 
 /** A connection of a client, with whatever is under way on it. */
 interface Served {
@@ -28,13 +29,10 @@ export class Engine implements EngineView {
   readonly limits: EngineParts['limits'];
   readonly now: EngineParts['now'];
   readonly wallMs: EngineParts['wallMs'];
-  sweptAt = 0;
-  dateLine = '';
   idleMs: number;
+  private readonly clock: SweepClock;
   private readonly server: Server;
   private readonly connections = new Set<Served>();
-  private sweeper: NodeJS.Timeout | null = null;
-  private dateSecond = 0;
   private drained: (() => void) | null = null;
   private finished: Promise<void> | null = null;
 
@@ -51,12 +49,21 @@ export class Engine implements EngineView {
     this.idleMs = parts.limits.idleMs;
     this.now = parts.now;
     this.wallMs = parts.wallMs;
+    this.clock = new SweepClock(parts.now, parts.wallMs);
     this.pools.onFault = (error) => this.fault(error, null);
     // the end of what a client sends is not the end of what it gets
     this.server = createServer({ allowHalfOpen: true, noDelay: true, highWaterMark: 64 * 1024 });
     this.server.maxConnections = parts.limits.connections;
     this.server.on('drop', () => (this.metrics.turnedAway += 1));
     this.server.on('connection', (socket: Socket) => this.serve(socket));
+  }
+
+  get sweptAt(): number {
+    return this.clock.sweptAt;
+  }
+
+  get dateLine(): string {
+    return this.clock.dateLine;
   }
 
   get draining(): boolean {
@@ -70,17 +77,13 @@ export class Engine implements EngineView {
    */
   listen(port: number | { fd: number }, host?: string): Promise<number> {
     const where = typeof port === 'number' ? { port, host } : port;
-    this.tick();
+    this.clock.tick();
     return new Promise((resolve, reject) => {
       this.server.once('error', reject);
       this.server.listen({ ...where, backlog: BACKLOG }, () => {
         this.server.off('error', reject);
         this.server.on('error', (error) => this.fault(error, null));
-        // What came while the process was busy is read first: it would else be told that it came too late.
-        this.sweeper = setInterval(() => {
-          this.tick();
-          setImmediate(() => this.sweep());
-        }, BOUNDS.sweepMs);
+        this.clock.start(() => this.sweep());
         resolve((this.server.address() as AddressInfo).port);
       });
     });
@@ -113,13 +116,13 @@ export class Engine implements EngineView {
     this.idleMs = Math.min(this.idleMs, idleMs);
     this.finished ??= new Promise((resolve) => (this.drained = resolve));
     this.server.close();
-    this.tick();
+    this.clock.tick();
     this.sweep();
     this.noteDrained();
     const timer = setTimeout(() => this.drained?.(), graceMs);
     await this.finished;
     clearTimeout(timer);
-    if (this.sweeper) clearInterval(this.sweeper);
+    this.clock.stop();
     for (const connection of this.connections) connection.destroy();
   }
 
@@ -146,13 +149,5 @@ export class Engine implements EngineView {
     } catch (error) {
       this.fault(error, null);
     }
-  }
-
-  private tick(): void {
-    this.sweptAt = this.now();
-    const second = Math.floor(this.wallMs() / 1000);
-    if (second === this.dateSecond) return;
-    this.dateSecond = second;
-    this.dateLine = `Date: ${new Date(second * 1000).toUTCString()}\r\n`;
   }
 }
