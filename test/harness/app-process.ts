@@ -24,19 +24,19 @@ export interface AppProcess {
   exited: Promise<string>;
   /** Sends a signal to the process itself and does not wait. */
   kill: (signal: NodeJS.Signals) => void;
-  /** SIGTERM, after ten seconds SIGKILL; resolves with how it ended. */
+  /** SIGTERM, after a minute SIGKILL; resolves with how it ended. */
   stop: () => Promise<string>;
 }
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url)).replace(/\/dist\/$/, '/');
 const READY_WITHIN_MS = 90_000;
-const STOP_WITHIN_MS = 10_000;
+const STOP_WITHIN_MS = 60_000;
 
 /**
  * Starts an app as its own process from dist/, which is built first where the sources have changed. It ends with the
  * test process at the latest, however that one ends.
  *
- * @throws Error with its output when it ends before it is ready, or is not ready in 30 s
+ * @throws Error with its output when it ends before it is ready, or is not ready in 90 s
  */
 export async function startApp({ app, args = [], env, ready }: AppOptions): Promise<AppProcess> {
   build();

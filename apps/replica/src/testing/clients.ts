@@ -71,7 +71,7 @@ export class RawClient {
   async until(condition: () => boolean, what: string): Promise<void> {
     const deadline = setTimeout(
       () => this.socket.destroy(new Error(`waited in vain for ${what}; received: ${this.received.slice(0, 400)}`)),
-      10_000,
+      60_000,
     );
     while (!condition() && !(this.closed && this.error?.startsWith('waited'))) {
       if (this.closed) break;

@@ -106,6 +106,17 @@ describe('G3 an upstream that', () => {
     expect(await get()).toMatchObject({ status: 200, text: 'ok' });
   });
 
+  it('is asked late is not late because the gateway itself stood still before it asked', async () => {
+    let stood = false;
+    const upstream = await raw((socket) => {
+      socket.on('data', () => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'));
+      if (!stood) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_000); // both are in this process
+      stood = true;
+    });
+    load([upstream.url], { connectTimeoutMs: 300, responseTimeoutMs: 300 });
+    expect(await get()).toMatchObject({ status: 200, text: 'ok' });
+  });
+
   it.each([10, 100_000])(
     'waits for a slow body of %d bytes is given the time that the client takes',
     async (length) => {

@@ -141,10 +141,14 @@ describe('G4 a client that', () => {
     it(`${form} is sent away in time, holds no upstream, and others are served meanwhile`, async () => {
       await start();
       answer = (socket, bytes) => bytes.toString('latin1').startsWith('GET') && socket.write(OK);
-      const slow = await Promise.all(Array.from({ length: 20 }, open));
-      for (const client of slow) begin(client);
+      const beginOne = async (): Promise<RawClient> => {
+        const client = await open();
+        begin(client); // at once: who waits for the others may be idle for too long
+        return client;
+      };
+      const slow = await Promise.all(Array.from({ length: 20 }, beginOne));
       expect((await call(gateway.port, 'GET', '/weather/v1/a')).status).toBe(200);
-      await until(() => slow.every(({ closed }) => closed), { what: 'every one to be sent away', within: 8000 });
+      await until(() => slow.every(({ closed }) => closed), { what: 'every one to be sent away' });
       expect([...new Set(slow.map(outcome))]).toEqual([told]);
       await allOver();
       expect(upstream.sockets.length > 1).toBe(asked);
@@ -227,7 +231,7 @@ describe('G4 a client that', () => {
     const client = await open();
     client.socket.pause();
     trickle(client, GET, 2);
-    await until(() => gateway.metrics.connections === 1, { what: 'its connection' });
+    await until(() => gateway.metrics.accepted === 1, { what: 'its connection' });
     await allOver();
   });
 

@@ -49,7 +49,7 @@ const get = (headers: Record<string, string | string[]> = {}) =>
   call(gateway.port, 'GET', '/weather/v1/today?city=x', headers);
 const seen = (name: string) => upstream.requests.at(-1)?.headers[name];
 const collected = async (count: number): Promise<CollectedSpan[]> => {
-  await gateway.engine.tracing.exporter?.close(5000);
+  await gateway.engine.tracing.exporter?.close(30_000);
   expect([collector.faults, collector.spans.length]).toEqual([[], count]);
   return collector.spans;
 };
@@ -223,7 +223,7 @@ describe('SpanExporter', () => {
     collector.answer = answer;
     await start(ALL, true, { policies: { mock: { status: 200, body: 'ok' } } });
     await get();
-    await gateway.engine.tracing.exporter?.close(5000);
+    await gateway.engine.tracing.exporter?.close(30_000);
     expect(gateway.engine.tracing.exporter?.dropped).toBe(lost);
   });
 
@@ -232,9 +232,9 @@ describe('SpanExporter', () => {
     await start(ALL, true);
     const { exporter } = gateway.engine.tracing;
     for (let i = 0; i < 512; i++) exporter?.add(SAMPLE);
-    await until(() => collector.headers.length === 1, { what: 'the first attempt' });
+    await until(() => collector.headers.length >= 1, { what: 'the first attempt' });
     collector.answer = { status: 200, body: '{}' };
-    await until(() => exporter?.exported === 512, { what: 'the next one', within: 20_000 });
+    await until(() => exporter?.exported === 512, { what: 'the next one' });
     expect(exporter?.dropped).toBe(0);
   });
 });
