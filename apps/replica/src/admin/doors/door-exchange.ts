@@ -9,6 +9,7 @@ import type { ClientExchange } from '../../gateway/engine/client-exchange.js';
 import type { ClientSide } from '../../gateway/engine/client-side.js';
 import type { ConnectionHost } from '../../gateway/engine/engine-parts.js';
 import { linesOf } from '../../gateway/engine/field-lines.js';
+import { OwnBody } from '../../gateway/engine/own-body.js';
 import type { Fault } from '../../gateway/engine/wire/head-parser.js';
 import type { Ask } from '../ask.service.js';
 import { problemDocument } from '../problem-document.js';
@@ -32,7 +33,8 @@ export class DoorExchange implements ClientExchange {
   private takenBy = 0;
   /** of a request to /validate */
   private body: JsonBody | null = null;
-  /** bytes of an answer of the framework's that are on their way */
+  /** an answer of the framework's that is on its way, and its bytes */
+  private readonly outgoing: OwnBody;
   private lent = 0;
 
   constructor(
@@ -40,7 +42,9 @@ export class DoorExchange implements ClientExchange {
     private readonly client: ClientSide,
     private readonly ask: Ask,
     private readonly others: Others,
-  ) {}
+  ) {
+    this.outgoing = new OwnBody(client.answer);
+  }
 
   begin(): void {
     const { head } = this.client;
@@ -79,6 +83,7 @@ export class DoorExchange implements ClientExchange {
     this.active = false;
     this.takenBy = 0;
     this.body = null;
+    this.outgoing.clear();
     this.others.sent(this.lent);
     this.lent = 0;
   }
@@ -92,7 +97,8 @@ export class DoorExchange implements ClientExchange {
   }
 
   onClientDrain(): void {
-    if (this.takenBy !== 0) this.client.answered();
+    if (this.outgoing.pending) this.goOn();
+    else if (this.takenBy !== 0) this.client.answered();
   }
 
   /** No upgrade is agreed to. */
@@ -161,9 +167,13 @@ export class DoorExchange implements ClientExchange {
     this.lent = bytes.length;
     answer.closing ||= this.client.mustClose();
     answer.begin(status, fields, head.requestId, length, isBodiless(head.method, status), head.old, false);
-    answer.data(bytes, 0, bytes.length);
-    answer.end();
-    this.answered();
+    this.outgoing.begin(bytes);
+    this.goOn();
+  }
+
+  private goOn(): void {
+    if (this.outgoing.goOn()) this.answered();
+    else this.takenBy = this.host.sweptAt + this.host.limits.stallMs;
   }
 
   private refuse(error: HelioError): void {

@@ -277,6 +277,8 @@ export class ClientConnection implements ClientSide {
 
   private readonly onEnd = (): void => {
     if (this.mode === TUNNEL) this.exchange.onTunnelEnd();
+    else if (this.mode !== LINGER && this.answer.begun)
+      this.reset(); // its client still reads, and must not take it for whole
     else this.destroy(); // nobody is there to be answered; the upstream is told by `onClose`
   };
 

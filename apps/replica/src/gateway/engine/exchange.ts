@@ -10,6 +10,7 @@ import type { ClientSide } from './client-side.js';
 import type { EngineView } from './engine-parts.js';
 import { type HeaderList, keptLines, linesOf } from './field-lines.js';
 import { Outcome } from './outcome.js';
+import { OwnBody } from './own-body.js';
 import { Relay, type RelayOwner } from './relay.js';
 import type { Fault } from './wire/head-parser.js';
 
@@ -25,6 +26,8 @@ import type { Fault } from './wire/head-parser.js';
 export class Exchange implements ClientExchange, RelayOwner {
   readonly outcome = new Outcome();
   private readonly relay: Relay;
+  /** of an answer that was kept */
+  private readonly body: OwnBody;
   private active = false;
   /** counts the requests, so that what one of them waited for is not taken for another */
   private turn = 0;
@@ -36,6 +39,7 @@ export class Exchange implements ClientExchange, RelayOwner {
     private readonly client: ClientSide,
   ) {
     this.relay = new Relay(engine, client, this);
+    this.body = new OwnBody(client.answer);
   }
 
   begin(): void {
@@ -116,7 +120,8 @@ export class Exchange implements ClientExchange, RelayOwner {
   }
 
   onClientDrain(): void {
-    if (this.takenBy !== 0) this.client.answered();
+    if (this.body.pending) this.goOnWithBody();
+    else if (this.takenBy !== 0) this.client.answered();
     else this.relay.onClientDrain();
   }
 
@@ -170,8 +175,15 @@ export class Exchange implements ClientExchange, RelayOwner {
     const { cache, now } = this.engine;
     const hit = cache.lookup(this.client.head, forward, now());
     if (!hit) return false;
-    this.respond(hit.status, keptLines(hit.headers, forward), hit.body.toString('latin1'), true);
+    const bodiless = this.beginOwn(hit.status, keptLines(hit.headers, forward), hit.body.length, true);
+    this.body.begin(bodiless ? NOTHING : hit.body);
+    this.goOnWithBody();
     return true;
+  }
+
+  private goOnWithBody(): void {
+    if (this.body.goOn()) this.answered();
+    else this.takenBy = this.engine.sweptAt + this.engine.limits.stallMs;
   }
 
   /** Decides again when the tokens are there, or cannot be had. */
@@ -194,12 +206,18 @@ export class Exchange implements ClientExchange, RelayOwner {
 
   /** An answer that no upstream is asked for. @param body one character per byte @param dated Date is among the fields */
   private respond(status: number, fields: string, body: string, dated: boolean): void {
+    this.beginOwn(status, fields, body.length, dated);
+    this.client.answer.endWith(body);
+    if (this.active) this.answered();
+  }
+
+  /** @returns whether no body follows */
+  private beginOwn(status: number, fields: string, length: number, dated: boolean): boolean {
     const { answer, head } = this.client;
     answer.closing ||= this.client.mustClose();
     const bodiless = head.method === 'HEAD' || status === 204 || status === 304;
-    answer.begin(status, fields, head.requestId, body.length, bodiless, head.old, dated);
-    answer.endWith(body);
-    if (this.active) this.answered();
+    answer.begin(status, fields, head.requestId, length, bodiless, head.old, dated);
+    return bodiless;
   }
 
   private conclude(status: number): void {
@@ -210,8 +228,11 @@ export class Exchange implements ClientExchange, RelayOwner {
     // an idle connection keeps no release alive that was replaced, and no body
     this.outcome.begin(0);
     this.relay.clear();
+    this.body.clear();
   }
 }
+
+const NOTHING = Buffer.alloc(0);
 
 /** A mock may say when it is of. */
 function isDated(headers: HeaderList): boolean {

@@ -4,6 +4,9 @@ import { TLSSocket } from 'node:tls';
 /** Sockets that are written to before the rest of what came is read. */
 const TOGETHER = 64;
 
+/** Characters that wait for that: more leave at once, so that it is seen whether the peer takes them. */
+const MOST = 64 * 1024;
+
 /** Sockets to be written to, of all connections of an engine. */
 const waiting: Outlet[] = [];
 let planned = false;
@@ -34,6 +37,7 @@ export class Outlet {
   /** @param text one character per byte */
   say(text: string): void {
     this.text += text;
+    if (this.text.length > MOST) return this.flush();
     if (this.plannedFor) return;
     this.plannedFor = true;
     if (waiting.push(this) >= TOGETHER) flushAll();
