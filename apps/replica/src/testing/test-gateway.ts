@@ -23,7 +23,7 @@ export class TestGateway {
   readonly counters: LocalCounterStore;
   readonly leases: LeaseBook;
   readonly pools: TargetPools;
-  readonly cache = new ResponseCache(1024 * 1024);
+  readonly cache = new ResponseCache(64 * 1024 * 1024);
   readonly metrics = new GatewayMetrics();
   private readonly book: GatewayBook;
   readonly engine: Engine;

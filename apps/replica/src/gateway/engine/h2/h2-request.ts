@@ -209,9 +209,16 @@ export class H2Request implements ClientSide {
     if (this.movedAt + this.engine.limits.stallMs < now) this.stream.destroy(BROKEN);
   }
 
+  /** All of the answer left: of a stream whose other side has ended before, 'close' is all that node says then. */
+  private get wasTaken(): boolean {
+    const { stream } = this;
+    return stream.writableEnded && !stream.aborted && stream.rstCode === constants.NGHTTP2_NO_ERROR;
+  }
+
   private readonly onGone = (): void => {
     if (this.gone) return;
     this.gone = true;
+    if (!this.over && this.wasTaken) this.exchange.onClientDrain();
     this.owner.closed(this, !this.over);
     this.exchange.abandon();
     this.stream.resume();

@@ -77,6 +77,16 @@ const nothingUnderWay = (): Promise<unknown> =>
   until(() => gateway.metrics.inFlight === 0 && gateway.pools.outstanding === 0, { what: 'nothing to be under way' });
 
 describe('HTTP/2 from a client', () => {
+  it('may bring as many bodies as it likes: none of them is taken for one that was broken off', async () => {
+    serve = (request, response) => void request.resume().on('end', () => response.end('hello'));
+    for (let i = 0; i < 150; i++) expect((await call({ ':method': 'POST' }, `body ${i}`)).status).toBe(200);
+    await nothingUnderWay();
+    const counted = (await gateway.scrape())
+      .split('\n')
+      .filter((line) => line.startsWith('heliograph_gateway_requests_'));
+    expect(counted).toEqual([expect.stringMatching(/status="2xx".* 150$/)]);
+  });
+
   it('reaches upstreams as HTTP/1.1, with one Host, one Cookie and what proxies say', async () => {
     serve = (_, response) => response.setHeader('Set-Cookie', ['a=1', 'b=2']).end('hello');
     const answer = await call({
