@@ -10,7 +10,7 @@ import { freePort } from './free-ports.js';
 export interface Daemon {
   port: number;
   pid: number;
-  /** Ends the process (SIGTERM, after five seconds SIGKILL) and removes its directory. */
+  /** Ends the process (SIGTERM, after half a minute SIGKILL) and removes its directory. */
   stop: () => Promise<void>;
   /** SIGKILL; the directory stays until `stop` or the end of the test process. */
   kill: () => Promise<void>;
@@ -24,8 +24,8 @@ export interface DaemonOptions {
   answers: (port: number) => Promise<void>;
 }
 
-const START_DEADLINE_MS = 30_000;
-const STOP_DEADLINE_MS = 5_000;
+const START_DEADLINE_MS = 90_000;
+const STOP_DEADLINE_MS = 30_000;
 /** Somebody may listen on the free port before the server does, who knows nothing of these tests. */
 const ATTEMPTS = 3;
 

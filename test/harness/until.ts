@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 interface Patience {
-  /** milliseconds; default 10000 */
+  /** milliseconds; default 30000 */
   within?: number;
   /** milliseconds between two looks; default 25 */
   every?: number;

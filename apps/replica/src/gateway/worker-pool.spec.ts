@@ -364,7 +364,7 @@ describe('WorkerPool', () => {
     upstream.fault = { kind: 'delay', ms: 500 };
     const answer = get();
     await until(() => upstream.requests.length === 1, { what: 'the request to arrive' });
-    await pool.stop(5000);
+    await pool.stop(30_000);
     expect((await answer).status).toBe(200);
     expect(pids.map(gone)).toEqual([true, true]);
     await expect(get()).rejects.toThrow('ECONNREFUSED');

@@ -47,7 +47,7 @@ function load(targets: string[], active: Active | null): void {
   );
 }
 
-const ACTIVE: Active = { path: '/well?deep=1', intervalMs: 500, timeoutMs: 200, healthy: 2, unhealthy: 2 };
+const ACTIVE: Active = { path: '/well?deep=1', intervalMs: 500, timeoutMs: 500, healthy: 2, unhealthy: 2 };
 const get = () => call(gateway.port, 'GET', '/weather/v1/a');
 const isChecked = ({ requests }: RecordingUpstream, times: number): boolean =>
   requests.filter(({ url }) => url === '/well?deep=1').length >= times;
@@ -120,7 +120,7 @@ describe('a target that is checked', () => {
 
   it('is checked no more when its release is replaced, or its API goes', async () => {
     a.fault = { kind: 'hang' };
-    load([a.url], { ...ACTIVE, timeoutMs: 500 });
+    load([a.url], ACTIVE);
     await until(() => isChecked(a, 1), { what: 'a check' });
     load([b.url], ACTIVE);
     await until(() => isChecked(b, 3), { what: 'the other to be checked' });
