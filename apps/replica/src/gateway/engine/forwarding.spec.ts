@@ -128,6 +128,34 @@ describe('what goes upstream', () => {
     });
   });
 
+  it.each([
+    'X-Original-URL',
+    'X-Original-URI',
+    'X-Original-Host',
+    'X-Original-Method',
+    'X-Rewrite-URL',
+    'X-Host',
+    'X-HTTP-Host-Override',
+    'X-Client-IP',
+    'X-Cluster-Client-IP',
+    'True-Client-IP',
+  ])('has no %s, by which some upstreams find another route than the one that was checked', async (name) => {
+    load({});
+    const others = { [name.toLowerCase()]: 'forged', [name.replaceAll('-', '_')]: 'forged', [`${name}s`]: 'kept' };
+    await call(gateway.port, 'GET', '/weather/v1/a', { ...withKey, [name]: 'forged', ...others });
+    expect(last().rawHeaders.join('\n')).not.toMatch(/forged/);
+    expect(last().headers).toHaveProperty([`${name}s`.toLowerCase()], 'kept');
+  });
+
+  it('has another method only in fields with dashes, which the cache knows', async () => {
+    load({});
+    const named = { 'X-HTTP-Method-Override': 'PUT', 'X-Method-Override': 'PUT', 'X-HTTP-Method': 'PUT' };
+    const forged = { x_http_method_override: 'forged', 'X-HTTP_Method': 'forged', 'x_method-override': 'forged' };
+    await call(gateway.port, 'POST', '/weather/v1/a', { ...withKey, ...named, ...forged });
+    expect(last().rawHeaders.join('\n')).not.toMatch(/forged/);
+    for (const name of Object.keys(named)) expect(last().headers).toHaveProperty([name.toLowerCase()], 'PUT');
+  });
+
   it('is nothing where an upstream could find another route than the one that was decided on', async () => {
     load({
       security: 'open',

@@ -84,6 +84,28 @@ describe('the policy cache', () => {
     expect(upstream.requests).toHaveLength(2);
   });
 
+  it.each(['X-Original-URL', 'X_Rewrite_URL', 'X-Original-Host', 'X-Host', 'X-Original-Method'])(
+    'keeps for others what the upstream answers without %s of a caller',
+    async (name) => {
+      load();
+      await ask('/a', { [name]: '/admin' });
+      expect(upstream.requests[0]?.headers).not.toHaveProperty([name.toLowerCase()]);
+      expect([(await ask()).headers.age, upstream.requests.length]).toEqual(['0', 1]);
+    },
+  );
+
+  it.each(['X-HTTP-Method-Override', 'X-Method-Override', 'X-HTTP-Method'])(
+    'neither keeps nor gives an answer where %s says another method',
+    async (name) => {
+      load();
+      await ask('/a', { [name]: 'DELETE' });
+      expect((await ask()).headers.age).toBeUndefined();
+      expect((await ask('/a', { [name]: 'DELETE' })).headers.age).toBeUndefined();
+      expect(upstream.requests).toHaveLength(3);
+      expect((await ask()).headers.age).toBe('0');
+    },
+  );
+
   it('gives 304 to who has it already, and only the head for HEAD', async () => {
     load();
     upstream.fault = { kind: 'status', status: 200, headers: { etag: '"one"' } };
