@@ -256,6 +256,20 @@ describe('what comes back', () => {
     expect([answer.status, answer.headers['content-length'], answer.text]).toEqual([200, '1234', '']);
   });
 
+  it.each([
+    ['a length', 'Content-Length: 4\r\n\r\nbody'],
+    ['chunks', 'Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n'],
+    ['nothing', 'Content-Length: 0\r\n\r\n'],
+  ])('is only a head for 205, whose length is 0, where the upstream sends %s', async (_, rest) => {
+    load({}, await answering(`HTTP/1.1 205 Reset Content\r\n${rest}`));
+    const request = `GET /weather/v1/a HTTP/1.1\r\nHost: a\r\nX-API-Key: ${KEY}\r\n`;
+    const text = await exchange(gateway.port, `${request}\r\n`, `${request}Connection: close\r\n\r\n`);
+    expect(text.match(/^HTTP\/1.1 205 /gm)).toHaveLength(2);
+    expect(text.match(/^Content-Length: 0\r$/gm)).toHaveLength(2);
+    expect(text).not.toMatch(/body|chunked/);
+    expect(servers[0]?.sockets).toHaveLength(1);
+  });
+
   it('skips interim answers', async () => {
     load(
       {},
