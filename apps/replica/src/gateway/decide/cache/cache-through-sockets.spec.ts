@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type RecordingUpstream, recordingUpstream, until } from '#harness';
 import type { Definition } from '#model';
+import { systemClock } from '#throttle';
 import { call, type RawServer, RawClient, rawServer } from '../../../testing/clients.js';
 import { APPLICATION, applicationOp, definitionOf, keyOp, placed, SUBSCRIPTION } from '../../../testing/gateway-ops.js';
 import { planOp } from '../../../testing/sample-ops.js';
@@ -156,6 +157,34 @@ describe('the policy cache', () => {
     load({}, (await answering(`HTTP/1.1 200 OK\r\n${rest}`, end)).url);
     for (let i = 0; i < 2; i++) await ask().catch(() => null);
     expect([servers[0]?.sockets.length, gateway.cache.bytes]).toEqual([2, 0]);
+  });
+
+  it('is not kept from others by a caller who takes an answer slowly', async () => {
+    let now = 1_000_000;
+    await gateway.stop();
+    gateway = new TestGateway(null, { ...systemClock, monotonicMs: () => now });
+    await gateway.listen();
+    let requests = 0;
+    const server = await rawServer((socket) =>
+      socket.on('data', () => {
+        requests += 1;
+        socket.write(`HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n${requests === 1 ? 'abc' : 'abcdef'}`);
+      }),
+    );
+    servers.push(server);
+    load({}, server.url);
+    const slow = await RawClient.open(gateway.port);
+    slow.write(`GET /weather/v1/a HTTP/1.1\r\nHost: 127.0.0.1:${gateway.port}\r\nX-API-Key: ${KEYS[0]}\r\n\r\n`);
+    await slow.has('abc');
+    for (let i = 0; i < 2; i++) expect((await ask()).headers.age).toBeUndefined();
+    now += 10_000;
+    expect((await ask()).headers.age).toBeUndefined();
+    expect(await ask()).toMatchObject({ text: 'abcdef', headers: { age: '0' } });
+    expect(requests).toBe(4);
+    server.sockets[0]?.write('def');
+    await slow.has('abcdef');
+    expect((await ask()).headers.age).toBe('0');
+    slow.socket.destroy();
   });
 
   it('G4 gives back what it lent to an answer whose client has gone', async () => {
