@@ -4,7 +4,7 @@ import { PROBLEM_TYPE } from '#platform';
 import type { Forward, Respond } from '../../gateway/decide/decision.js';
 import { problem } from '../../gateway/decide/problems.js';
 import { requestIdOf } from '../../gateway/decide/request-head.js';
-import { bytesOf } from '../../gateway/engine/client-answer.js';
+import { bytesOf, isBodiless } from '../../gateway/engine/client-answer.js';
 import type { ClientExchange } from '../../gateway/engine/client-exchange.js';
 import type { ClientSide } from '../../gateway/engine/client-side.js';
 import type { ConnectionHost } from '../../gateway/engine/engine-parts.js';
@@ -218,8 +218,4 @@ export class DoorExchange implements ClientExchange {
       this.refuse(error);
     }
   }
-}
-
-function isBodiless(method: string, status: number): boolean {
-  return method === 'HEAD' || status === 204 || status === 304;
 }

@@ -6,6 +6,17 @@ import type { Outlet } from './outlet.js';
 /** Length of a body that is not known beforehand. */
 export const UNKNOWN = -1;
 
+/** Whether an answer ends with its head. A body that an upstream sends all the same is read, and stays behind. */
+export function isBodiless(method: string, status: number): boolean {
+  return method === 'HEAD' || status === 204 || status === 205 || status === 304;
+}
+
+/** What Content-Length has to say (RFC 9110, 8.6 and 15.3.6): nothing with 204, and 0 with 205, whatever the upstream said. */
+export function lengthSaid(status: number, length: number): number {
+  if (status === 204) return UNKNOWN;
+  return status === 205 ? 0 : length;
+}
+
 /** Parts of a body up to here are copied into one text with what stands before and after them. */
 const SMALL_BYTES = 12 * 1024;
 
@@ -62,8 +73,9 @@ export class ClientAnswer implements Answer {
     this.status = status;
     this.bodiless = bodiless;
     let framing = '';
-    if (length !== UNKNOWN) {
-      if (status !== 204) framing = `Content-Length: ${length}\r\n`;
+    const said = lengthSaid(status, length);
+    if (said !== UNKNOWN) {
+      framing = `Content-Length: ${said}\r\n`;
     } else if (!bodiless && old) {
       this.closing = true;
     } else if (!bodiless) {

@@ -4,7 +4,7 @@ import { bodyLimitText, decide } from '../decide/decide.js';
 import type { Forward } from '../decide/decision.js';
 import { problem } from '../decide/problems.js';
 import { requestIdOf } from '../decide/request-head.js';
-import { bytesOf } from './client-answer.js';
+import { bytesOf, isBodiless } from './client-answer.js';
 import type { ClientExchange } from './client-exchange.js';
 import type { ClientSide } from './client-side.js';
 import type { EngineView } from './engine-parts.js';
@@ -215,7 +215,7 @@ export class Exchange implements ClientExchange, RelayOwner {
   private beginOwn(status: number, fields: string, length: number, dated: boolean): boolean {
     const { answer, head } = this.client;
     answer.closing ||= this.client.mustClose();
-    const bodiless = head.method === 'HEAD' || status === 204 || status === 304;
+    const bodiless = isBodiless(head.method, status);
     answer.begin(status, fields, head.requestId, length, bodiless, head.old, dated);
     return bodiless;
   }

@@ -31,11 +31,22 @@ export function callerOf(socket: Socket, scheme: 'http' | 'https'): Caller {
 }
 
 /**
- * Fields by which proxies tell upstreams whom to trust, in lower case. No proxy in front of the gateway is trusted, so
- * whatever comes in was made by the client: it is dropped, and the gateway's own replaces it. With underscores too: CGI
- * and its heirs cannot tell them from dashes.
+ * Fields by which proxies tell upstreams whom to trust, and which URI, host or method was asked for. No proxy in front of
+ * the gateway is trusted, so whatever comes in was made by the client: it is dropped, and the gateway's own replaces it.
+ * An upstream that routes by X-Original-URL would answer for another path than the one that was checked, and is kept. With
+ * underscores too: CGI and its heirs cannot tell them from dashes.
  */
-const WORD_OF_A_PROXY = /^(?:x[-_](?:(?:forwarded|heliograph)(?:$|[-_])|real[-_]ip$)|forwarded$)/i;
+const WORD_OF_A_PROXY = new RegExp(
+  [
+    '^x[-_](?:forwarded|heliograph)(?:$|[-_])',
+    '^x[-_](?:(?:real|client|cluster[-_]client)[-_]ip|(?:http[-_]host[-_]override|host))$',
+    '^x[-_](?:original[-_](?:ur[il]|host|method)|rewrite[-_]url)$',
+    '^(?:forwarded|true[-_]client[-_]ip)$',
+    // clients that mean it write it with dashes; those go on, and nothing is kept of them (cache-rules.ts)
+    '^(?=.*_)x[-_](?:http[-_]method|(?:http[-_])?method[-_]override)$',
+  ].join('|'),
+  'i',
+);
 
 /** The fields that go upstream: built anew from what came in, without what was meant for the gateway, framing left out. */
 export function upstreamLines(head: RequestParser, framing: RequestFraming, forward: Forward, caller: Caller): string {
@@ -84,13 +95,16 @@ function forwardedElement({ address, scheme }: Caller, host: string): string {
 const TRACE_NAMES = ['traceparent', 'tracestate'];
 const OWN_NAMES = ['x-request-id', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'forwarded'];
 
+/** What follows `x-` in the words of a proxy. */
+const OF_X = new Set(Buffer.from('cfhmor'));
+
 /** Few names have to be looked at as a whole. */
 function speaksForProxy(head: RequestParser, index: number): boolean {
   const first = head.nameByte(index, 0);
-  if (first === 0x66) return head.nameLength(index) === 9 && WORD_OF_A_PROXY.test(head.name(index));
-  if (first !== 0x78 || head.nameLength(index) < 9) return false;
-  const third = head.nameByte(index, 2);
-  return (third === 0x66 || third === 0x68 || third === 0x72) && WORD_OF_A_PROXY.test(head.name(index));
+  const length = head.nameLength(index);
+  if (first === 0x66) return length === 9 && WORD_OF_A_PROXY.test(head.name(index));
+  if (first === 0x74) return length === 14 && WORD_OF_A_PROXY.test(head.name(index));
+  return first === 0x78 && length >= 6 && OF_X.has(head.nameByte(index, 2)) && WORD_OF_A_PROXY.test(head.name(index));
 }
 
 /** The fields that the client gets of an upstream's answer, framing left out. */

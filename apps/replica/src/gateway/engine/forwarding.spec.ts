@@ -128,6 +128,34 @@ describe('what goes upstream', () => {
     });
   });
 
+  it.each([
+    'X-Original-URL',
+    'X-Original-URI',
+    'X-Original-Host',
+    'X-Original-Method',
+    'X-Rewrite-URL',
+    'X-Host',
+    'X-HTTP-Host-Override',
+    'X-Client-IP',
+    'X-Cluster-Client-IP',
+    'True-Client-IP',
+  ])('has no %s, by which some upstreams find another route than the one that was checked', async (name) => {
+    load({});
+    const others = { [name.toLowerCase()]: 'forged', [name.replaceAll('-', '_')]: 'forged', [`${name}s`]: 'kept' };
+    await call(gateway.port, 'GET', '/weather/v1/a', { ...withKey, [name]: 'forged', ...others });
+    expect(last().rawHeaders.join('\n')).not.toMatch(/forged/);
+    expect(last().headers).toHaveProperty([`${name}s`.toLowerCase()], 'kept');
+  });
+
+  it('has another method only in fields with dashes, which the cache knows', async () => {
+    load({});
+    const named = { 'X-HTTP-Method-Override': 'PUT', 'X-Method-Override': 'PUT', 'X-HTTP-Method': 'PUT' };
+    const forged = { x_http_method_override: 'forged', 'X-HTTP_Method': 'forged', 'x_method-override': 'forged' };
+    await call(gateway.port, 'POST', '/weather/v1/a', { ...withKey, ...named, ...forged });
+    expect(last().rawHeaders.join('\n')).not.toMatch(/forged/);
+    for (const name of Object.keys(named)) expect(last().headers).toHaveProperty([name.toLowerCase()], 'PUT');
+  });
+
   it('is nothing where an upstream could find another route than the one that was decided on', async () => {
     load({
       security: 'open',
@@ -226,6 +254,20 @@ describe('what comes back', () => {
     load({}, await answering('HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n'));
     const answer = await call(gateway.port, 'HEAD', '/weather/v1/a', withKey);
     expect([answer.status, answer.headers['content-length'], answer.text]).toEqual([200, '1234', '']);
+  });
+
+  it.each([
+    ['a length', 'Content-Length: 4\r\n\r\nbody'],
+    ['chunks', 'Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n'],
+    ['nothing', 'Content-Length: 0\r\n\r\n'],
+  ])('is only a head for 205, whose length is 0, where the upstream sends %s', async (_, rest) => {
+    load({}, await answering(`HTTP/1.1 205 Reset Content\r\n${rest}`));
+    const request = `GET /weather/v1/a HTTP/1.1\r\nHost: a\r\nX-API-Key: ${KEY}\r\n`;
+    const text = await exchange(gateway.port, `${request}\r\n`, `${request}Connection: close\r\n\r\n`);
+    expect(text.match(/^HTTP\/1.1 205 /gm)).toHaveLength(2);
+    expect(text.match(/^Content-Length: 0\r$/gm)).toHaveLength(2);
+    expect(text).not.toMatch(/body|chunked/);
+    expect(servers[0]?.sockets).toHaveLength(1);
   });
 
   it('skips interim answers', async () => {

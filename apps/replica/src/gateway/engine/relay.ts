@@ -7,7 +7,7 @@ import type { AttemptEnd } from '../upstream/target-health.js';
 import type { UpstreamConnection, UpstreamUser } from '../upstream/upstream-connection.js';
 import type { CompiledUpstream } from '../decide/compile/compile-upstream.js';
 import { BOUNDS } from './bounds.js';
-import { UNKNOWN } from './client-answer.js';
+import { isBodiless, UNKNOWN } from './client-answer.js';
 import type { ClientSide } from './client-side.js';
 import type { EngineView } from './engine-parts.js';
 import { clientLines } from './field-lines.js';
@@ -165,8 +165,7 @@ export class Relay implements UpstreamUser {
       answer.closing = client.mustClose();
       const { status, framing, hasDate } = response;
       const length = framing === BY_LENGTH || framing === NO_BODY ? response.length : UNKNOWN;
-      const bodiless = head.method === 'HEAD' || status === 204 || status === 304;
-      answer.begin(status, lines, head.requestId, length, bodiless, head.old, hasDate);
+      answer.begin(status, lines, head.requestId, length, isBodiless(head.method, status), head.old, hasDate);
     }
     this.expectMore();
   }

@@ -41,8 +41,16 @@ const KEPT_STATUSES = new Set([200, 203, 204, 300, 301, 302, 303, 307, 308, 404,
 const KEPT_BY_TTL = new Set([200, 203, 204, 300, 301, 308]);
 /** What a request may name in Connection and still be the same to every upstream. */
 const USUAL_CONNECTION = /^[\s,]*(?:(?:close|keep-alive|te|upgrade|http2-settings)(?:[\s,]+|$))*$/i;
-/** The request is more, or other, than its method and URI. */
-const PARTICULAR = ['range', 'if-match', 'if-unmodified-since', 'transfer-encoding'] as const;
+/** The request is more, or other, than its method and URI; to some upstreams it has another method. */
+const PARTICULAR = [
+  'range',
+  'if-match',
+  'if-unmodified-since',
+  'transfer-encoding',
+  'x-http-method-override',
+  'x-method-override',
+  'x-http-method',
+] as const;
 /** Fields that tell upstreams who is calling, whatever the API is. */
 const PERSONAL = ['authorization', 'cookie', 'x-api-key'] as const;
 /** What the gateway writes into requests itself: of these the caller's fields say nothing. The first three are in the key. */

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type RecordingUpstream, recordingUpstream, until } from '#harness';
 import type { Definition } from '#model';
+import { systemClock } from '#throttle';
 import { call, type RawServer, RawClient, rawServer } from '../../../testing/clients.js';
 import { APPLICATION, applicationOp, definitionOf, keyOp, placed, SUBSCRIPTION } from '../../../testing/gateway-ops.js';
 import { planOp } from '../../../testing/sample-ops.js';
@@ -84,6 +85,28 @@ describe('the policy cache', () => {
     expect(upstream.requests).toHaveLength(2);
   });
 
+  it.each(['X-Original-URL', 'X_Rewrite_URL', 'X-Original-Host', 'X-Host', 'X-Original-Method'])(
+    'keeps for others what the upstream answers without %s of a caller',
+    async (name) => {
+      load();
+      await ask('/a', { [name]: '/admin' });
+      expect(upstream.requests[0]?.headers).not.toHaveProperty([name.toLowerCase()]);
+      expect([(await ask()).headers.age, upstream.requests.length]).toEqual(['0', 1]);
+    },
+  );
+
+  it.each(['X-HTTP-Method-Override', 'X-Method-Override', 'X-HTTP-Method'])(
+    'neither keeps nor gives an answer where %s says another method',
+    async (name) => {
+      load();
+      await ask('/a', { [name]: 'DELETE' });
+      expect((await ask()).headers.age).toBeUndefined();
+      expect((await ask('/a', { [name]: 'DELETE' })).headers.age).toBeUndefined();
+      expect(upstream.requests).toHaveLength(3);
+      expect((await ask()).headers.age).toBe('0');
+    },
+  );
+
   it('gives 304 to who has it already, and only the head for HEAD', async () => {
     load();
     upstream.fault = { kind: 'status', status: 200, headers: { etag: '"one"' } };
@@ -134,6 +157,34 @@ describe('the policy cache', () => {
     load({}, (await answering(`HTTP/1.1 200 OK\r\n${rest}`, end)).url);
     for (let i = 0; i < 2; i++) await ask().catch(() => null);
     expect([servers[0]?.sockets.length, gateway.cache.bytes]).toEqual([2, 0]);
+  });
+
+  it('is not kept from others by a caller who takes an answer slowly', async () => {
+    let now = 1_000_000;
+    await gateway.stop();
+    gateway = new TestGateway(null, { ...systemClock, monotonicMs: () => now });
+    await gateway.listen();
+    let requests = 0;
+    const server = await rawServer((socket) =>
+      socket.on('data', () => {
+        requests += 1;
+        socket.write(`HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n${requests === 1 ? 'abc' : 'abcdef'}`);
+      }),
+    );
+    servers.push(server);
+    load({}, server.url);
+    const slow = await RawClient.open(gateway.port);
+    slow.write(`GET /weather/v1/a HTTP/1.1\r\nHost: 127.0.0.1:${gateway.port}\r\nX-API-Key: ${KEYS[0]}\r\n\r\n`);
+    await slow.has('abc');
+    for (let i = 0; i < 2; i++) expect((await ask()).headers.age).toBeUndefined();
+    now += 10_000;
+    expect((await ask()).headers.age).toBeUndefined();
+    expect(await ask()).toMatchObject({ text: 'abcdef', headers: { age: '0' } });
+    expect(requests).toBe(4);
+    server.sockets[0]?.write('def');
+    await slow.has('abcdef');
+    expect((await ask()).headers.age).toBe('0');
+    slow.socket.destroy();
   });
 
   it('G4 gives back what it lent to an answer whose client has gone', async () => {

@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import type { Definition } from '#model';
 import { DATE, type Fields, KeptAnswers } from '../../../testing/kept-answers.js';
 import { placed, definitionOf } from '../../../testing/gateway-ops.js';
+import type { Recording } from './recording.js';
 
 const KIB = 1024;
 let upstream: KeptAnswers;
@@ -292,6 +293,27 @@ describe('writing down', () => {
     expect(upstream.record('/b', { 'Content-Length': '1' })).not.toBeNull();
     first?.abort();
     expect(upstream.record('/a', { 'Content-Length': '1' })).not.toBeNull();
+  });
+
+  it('is left to another caller after ten seconds, then after twice as long each time', () => {
+    const begin = (): Recording | null => upstream.record('/a', { 'Content-Length': '3' });
+    const writing = (after: number): string => {
+      upstream.now += after;
+      return begin() === null ? 'the one before' : 'another';
+    };
+    const slow = begin();
+    slow?.write(Buffer.from('ol'));
+    expect([writing(9_999), upstream.cache.bytes]).toEqual(['the one before', 2]);
+    expect([writing(1), upstream.cache.bytes]).toEqual(['another', 0]);
+    expect([19_999, 1, 39_999].map(writing)).toEqual(['the one before', 'another', 'the one before']);
+    upstream.now += 1;
+    const last = begin();
+    last?.write(Buffer.from('new'));
+    slow?.write(Buffer.from('d'));
+    slow?.end();
+    expect(upstream.kept('/a')).toBeNull();
+    last?.end();
+    expect(upstream.kept('/a')).toBe('200 new');
   });
 
   it('is given up for a body above an eighth of the cache, announced or not', () => {

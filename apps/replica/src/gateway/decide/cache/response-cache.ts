@@ -34,6 +34,16 @@ const TEXT_BYTES = 32;
 /** An answer may fill this part of the cache at most, and never more than so many bytes. */
 const LARGEST_PART = 8;
 const LARGEST_BYTES = 8 * 1024 * 1024;
+/** A body goes to its caller while it is written down, at the caller's pace. So long nobody else may write down its URI. */
+const PATIENCE_MS = 10_000;
+
+/** What is being written down of a URI. */
+interface Writing {
+  recording: Recording;
+  patienceMs: number;
+  /** monotonic milliseconds: from when on another caller's takes its place */
+  yieldsAt: number;
+}
 
 /**
  * Answers of upstreams, kept in the memory of one worker: never more bytes than it may have, those that are written down
@@ -52,7 +62,7 @@ export class ResponseCache {
   /** by key, least recently used first */
   private readonly slots = new Map<string, Held>();
   /** by URI: one at a time, so that a hundred misses at once do not write down the same a hundred times */
-  private readonly recordings = new Map<string, Recording>();
+  private readonly writings = new Map<string, Writing>();
   private readonly names = new WeakMap<CompiledApi, number>();
   private lastName = 0;
   private lastVariants = 0;
@@ -97,9 +107,12 @@ export class ResponseCache {
     const uri = this.keyOf(head, forward);
     if (outdates(head.method, answer.status)) this.forget(uri);
     const keeping = keepingOf(head, forward, answer, times);
-    if (keeping === null || this.recordings.has(uri)) return null;
+    if (keeping === null) return null;
     const length = lengthOf(answer);
     if (length === null || (length !== 'chunked' && length > this.largest)) return null;
+    const slow = this.writings.get(uri);
+    if (slow && times.now < slow.yieldsAt) return null;
+    slow?.recording.abort();
 
     const recording = new Recording(
       {
@@ -107,8 +120,8 @@ export class ResponseCache {
         release: (bytes) => (this.lent -= bytes),
         done: (which, body) => {
           // it was forgotten while it was written down
-          if (this.recordings.get(uri) !== which) return;
-          this.recordings.delete(uri);
+          if (this.writings.get(uri)?.recording !== which) return;
+          this.writings.delete(uri);
           if (body === null) return;
           const key = keeping.vary.length > 0 ? this.variantKey(uri, keeping.vary, head, forward) : uri;
           this.put(key, { kind: 'answer', ...storedAnswer(answer, body, keeping, times) });
@@ -117,7 +130,9 @@ export class ResponseCache {
       this.largest,
       length === 'chunked' ? null : length,
     );
-    this.recordings.set(uri, recording);
+    // twice as long as the one before had: what takes long for everybody is kept in the end, too
+    const patienceMs = slow ? 2 * slow.patienceMs : PATIENCE_MS;
+    this.writings.set(uri, { recording, patienceMs, yieldsAt: times.now + patienceMs });
     return recording;
   }
 
@@ -153,7 +168,7 @@ export class ResponseCache {
 
   private forget(uri: string): void {
     this.drop(uri);
-    this.recordings.delete(uri);
+    this.writings.delete(uri);
   }
 
   private use(key: string): Slot | null {

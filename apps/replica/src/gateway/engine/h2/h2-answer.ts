@@ -1,5 +1,5 @@
 import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
-import { UNKNOWN } from '../client-answer.js';
+import { lengthSaid, UNKNOWN } from '../client-answer.js';
 import type { Answer } from '../client-side.js';
 import type { EngineView } from '../engine-parts.js';
 
@@ -69,10 +69,13 @@ export class H2Answer implements Answer {
     this.begun = true;
     this.status = status;
     this.bodiless = bodiless || this.grpcMessage !== null;
-    const headers: OutgoingHttpHeaders = { ':status': status };
+    // without a prototype: upstreams may name a field `constructor`, or even `__proto__`
+    const headers = Object.create(null) as OutgoingHttpHeaders;
+    headers[':status'] = status;
     if (this.grpcMessage === null) {
       addLines(headers, fields);
-      if (length !== UNKNOWN && status !== 204) headers['content-length'] = length;
+      const said = lengthSaid(status, length);
+      if (said !== UNKNOWN) headers['content-length'] = said;
     } else {
       headers[':status'] = 200;
       headers['content-type'] = 'application/grpc';

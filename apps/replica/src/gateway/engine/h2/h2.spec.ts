@@ -154,6 +154,39 @@ describe('HTTP/2 from a client', () => {
     await nothingUnderWay();
   });
 
+  it.each([
+    ['a length', { 'Content-Length': '4' }],
+    ['chunks', { 'Transfer-Encoding': 'chunked' }],
+  ])('gets a head only for 205, although the upstream sends a body by %s', async (_, fields) => {
+    serve = (request, response) => {
+      if (request.url === '/b') return void response.end('fine');
+      response.writeHead(205, fields).end('body');
+    };
+    const answer = await call();
+    expect([answer.status, answer.headers['content-length'], answer.body.length]).toEqual([205, '0', 0]);
+    expect((await call({ ':path': '/weather/v1/b' })).body.toString()).toBe('fine');
+    await nothingUnderWay();
+  });
+
+  it('gets fields that are named like what every object has', async () => {
+    const names = ['constructor', '__proto__', 'hasOwnProperty', 'toString'];
+    serve = (_, response) =>
+      response
+        .writeHead(
+          200,
+          [...names, 'constructor'].flatMap((name) => [name, 'a']),
+        )
+        .end();
+    const stream = client.request({ ':path': '/weather/v1/a' });
+    const [, , raw] = (await once(stream, 'response')) as [unknown, unknown, string[]];
+    stream.resume();
+    const got = Array.from({ length: raw.length / 2 }, (_, i) => `${raw[2 * i]}: ${raw[2 * i + 1]}`);
+    expect(got).toEqual(
+      expect.arrayContaining(['constructor: a, a', '__proto__: a', 'hasownproperty: a', 'tostring: a']),
+    );
+    expect(gateway.metrics.faults).toBe(0);
+  });
+
   it('gets the same answers of the gateway itself', async () => {
     const answer = await call({ ':path': '/nowhere', 'x-request-id': 'r1' });
     expect(answer.headers).toMatchObject({ ':status': 404, 'x-request-id': 'r1' });
