@@ -92,7 +92,9 @@ export class H2Connection implements StreamOwner {
     if (this.tellsNothing()) return this.expel('too many frames are part of no request');
     const idle = requests.size === 0;
     if (leftAt === 0) {
-      if (engine.draining || (idle && this.idleSince + engine.limits.idleMs < now)) this.leave();
+      // one that was opened a moment ago may have its first request on the way
+      const leaves = engine.draining && (this.opened > 0 || this.idleSince + engine.idleMs < now);
+      if (leaves || (idle && this.idleSince + engine.limits.idleMs < now)) this.leave();
     } else if (idle && Math.max(leftAt, this.idleSince) + BOUNDS.lingerMs < now) {
       this.destroy();
     }
