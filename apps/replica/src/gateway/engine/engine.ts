@@ -30,6 +30,7 @@ export class Engine implements EngineView {
   readonly now: EngineParts['now'];
   readonly wallMs: EngineParts['wallMs'];
   idleMs: number;
+  drainedSince = 0;
   private readonly clock: SweepClock;
   private readonly server: Server;
   private readonly connections = new Set<Served>();
@@ -120,13 +121,15 @@ export class Engine implements EngineView {
 
   /**
    * Takes no more connections, and resolves when all are closed or the time is over: those that are busy after their next
-   * answer, idle ones after `idleMs`, expected ones after that if their handshakes end well. Asked again, it takes less time, not more.
+   * answer, those that are idle for `idleMs` from now on, and expected ones when they were served. Asked again, it takes
+   * less time, not more.
    */
   async drain(graceMs: number, idleMs: number = BOUNDS.drainIdleMs): Promise<void> {
     this.idleMs = Math.min(this.idleMs, idleMs);
+    this.clock.tick();
+    if (!this.draining) this.drainedSince = this.sweptAt;
     this.finished ??= new Promise((resolve) => (this.drained = resolve));
     this.server.close();
-    this.clock.tick();
     this.sweep();
     this.noteDrained();
     const timer = setTimeout(() => this.drained?.(), graceMs);
