@@ -1,6 +1,6 @@
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { build, freePorts, type RecordingUpstream, recordingUpstream, until } from '#harness';
+import { build, type RecordingUpstream, recordingUpstream, until } from '#harness';
 import { createLog } from '#platform';
 import { call } from '../testing/clients.js';
 import { definitionOf, placed } from '../testing/gateway-ops.js';
@@ -18,18 +18,12 @@ describe('the duty to check targets', () => {
     const duty = new CheckDuty();
     const told: [string, ToWorker][] = [];
     for (const name of ['1', '2']) duty.join(name, (message) => told.push([name, message]));
-    expect(told.splice(0)).toEqual([
-      ['1', { type: 'down', checks: [] }],
-      ['1', { type: 'check' }],
-      ['2', { type: 'down', checks: [] }],
-    ]);
+    expect(told.splice(0)).toEqual([['1', { type: 'check' }]]);
     duty.told('1', ['x']);
     duty.told('2', ['y']);
     duty.join('3', (message) => told.push(['3', message]));
-    expect(told.splice(0)).toEqual([
-      ['2', { type: 'down', checks: ['x'] }],
-      ['3', { type: 'down', checks: ['x'] }],
-    ]);
+    expect(told.splice(0)).toEqual([['2', { type: 'down', checks: ['x'] }]]);
+    expect(duty.down).toEqual(['x']);
     duty.leave('3');
     duty.leave('1');
     expect(told).toEqual([['2', { type: 'check' }]]);
@@ -41,6 +35,7 @@ describe('workers', () => {
   let state: StateFixture;
   let upstream: RecordingUpstream;
   let pool: WorkerPool;
+  let port: number;
 
   beforeAll(async () => {
     build();
@@ -59,26 +54,46 @@ describe('workers', () => {
     await state.end();
   });
 
-  it('know what one of them found, and go on when that one is killed', async () => {
-    const [port] = (await freePorts(1)) as [number];
+  async function start(workers: number, healthy = 1): Promise<void> {
     pool = new Pool({
       ...WORKER_SETTINGS,
-      port,
+      workers,
+      port: 0,
       host: '127.0.0.1',
       stateDir: state.directory,
       region: 'eu-west',
       log: createLog('test', 'silent'),
     });
-    const active = { path: '/well', intervalMs: 500, healthy: 1, unhealthy: 1 };
+    const active = { path: '/well', intervalMs: 500, healthy, unhealthy: 1 };
     const target = { targets: [{ url: upstream.url }], healthChecks: { active } };
     await state.apply(...placed(definitionOf({ security: 'open', upstream: target })));
-    await pool.start();
+    port = await pool.start();
+  }
+
+  const asked = (): number => upstream.requests.filter(({ url }) => url !== '/well').length;
+  const get = () => call(port, 'GET', '/weather/v1/today');
+  const everywhere = async (status: number): Promise<boolean> => {
+    const answers = await Promise.all(Array.from({ length: 12 }, get));
+    return answers.every((answer) => answer.status === status);
+  };
+
+  it('know it before they take a connection, those that clients waited for, too', async () => {
+    await start(1, 10); // it is down for long when it is well again
+    upstream.fault = { kind: 'status', status: 500 };
+    await until(() => everywhere(503), { what: 'the worker to know' });
+    upstream.fault = undefined; // it would answer, if it were asked
+    const pid = pool.status()[0]?.pid ?? 0;
+    process.kill(pid, 'SIGKILL');
+    await until(() => pool.status().every((other) => other.pid !== pid), { what: 'the worker to be gone', every: 5 });
+    const before = asked();
+    const answers = await Promise.all(Array.from({ length: 20 }, get));
+    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 503));
+    expect(asked()).toBe(before);
+  });
+
+  it('know what one of them found, and go on when that one is killed', async () => {
+    await start(2);
     const checks = (): number => upstream.requests.filter(({ url }) => url === '/well').length;
-    const get = () => call(port, 'GET', '/weather/v1/today');
-    const everywhere = async (status: number): Promise<boolean> => {
-      const answers = await Promise.all(Array.from({ length: 12 }, get));
-      return answers.every((answer) => answer.status === status);
-    };
 
     await until(() => checks() >= 2, { what: 'two checks' });
     upstream.fault = { kind: 'status', status: 500 };

@@ -4,11 +4,16 @@ import type { ToWorker } from './ipc.js';
 export class CheckDuty {
   private readonly workers = new Map<string, (message: ToWorker) => void>();
   private onDuty: string | null = null;
-  private down: string[] = [];
+  private failing: string[] = [];
 
+  /** Names of checks that fail: what a worker has to know before it joins. */
+  get down(): readonly string[] {
+    return this.failing;
+  }
+
+  /** @param name of a worker that was told what is down */
   join(name: string, tell: (message: ToWorker) => void): void {
     this.workers.set(name, tell);
-    tell({ type: 'down', checks: this.down });
     if (this.onDuty === null) this.appoint();
   }
 
@@ -20,7 +25,7 @@ export class CheckDuty {
   /** @param checks names of those that fail; what one says that is not on duty any more is old */
   told(name: string, checks: string[]): void {
     if (name !== this.onDuty) return;
-    this.down = checks;
+    this.failing = checks;
     for (const [other, tell] of this.workers) if (other !== name) tell({ type: 'down', checks });
   }
 

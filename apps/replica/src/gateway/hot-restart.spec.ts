@@ -1,15 +1,21 @@
 import { Agent, type IncomingMessage, request as httpRequest } from 'node:http';
 import { once } from 'node:events';
+import { connect as connectTcp } from 'node:net';
+import { buffer } from 'node:stream/consumers';
+import { connect as connectTls } from 'node:tls';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { build, type RecordingUpstream, recordingUpstream, until } from '#harness';
+import { build, makeCertificate, type RecordingUpstream, recordingUpstream, until } from '#harness';
 import { createLog, type Logger } from '#platform';
 import { call, RawClient } from '../testing/clients.js';
 import { applicationOp, definitionOf, keyOp, placed } from '../testing/gateway-ops.js';
 import { planOp } from '../testing/sample-ops.js';
+import { certificateOf } from '../testing/test-gateway.js';
 import { StateFixture } from '../testing/state-fixture.js';
 import { WORKER_SETTINGS } from '../testing/worker-settings.js';
 import { LIMITS } from './engine/limits.js';
+import type { CertificateWatch } from './tls/certificate-watch.js';
+import type { WorkerPoolOptions } from './pool-options.js';
 import type { WorkerPool } from './worker-pool.js';
 
 const COMPILED = fileURLToPath(new URL('../../../../dist/apps/replica/src/gateway/worker-pool.js', import.meta.url));
@@ -39,7 +45,12 @@ afterEach(async () => {
 });
 
 /** @param plan of the one customer */
-async function start(plan: object = { rate: null, quota: null }, workers = 2, log = SILENT): Promise<void> {
+async function start(
+  plan: object = { rate: null, quota: null },
+  workers = 2,
+  log = SILENT,
+  tls: WorkerPoolOptions['tls'] = null,
+): Promise<void> {
   await state.apply(
     ...placed(definitionOf({ upstream: { targets: [{ url: upstream.url }] } })),
     planOp('gold', plan),
@@ -47,7 +58,7 @@ async function start(plan: object = { rate: null, quota: null }, workers = 2, lo
     keyOp(KEY),
   );
   const { directory: stateDir } = state;
-  pool = new Pool({ ...WORKER_SETTINGS, workers, port: 0, host: '127.0.0.1', stateDir, region: 'eu-west', log });
+  pool = new Pool({ ...WORKER_SETTINGS, workers, port: 0, host: '127.0.0.1', stateDir, region: 'eu-west', log, tls });
   port = await pool.start();
 }
 
@@ -143,6 +154,30 @@ describe('new workers in the place of those that serve', () => {
     expect((await slow).status).toBe(200);
     await settled();
     expect(serving()).toHaveLength(2);
+  });
+
+  it('G2 leave the old ones the clients that are in their TLS handshakes', async () => {
+    const certificates = [certificateOf(makeCertificate({ names: ['localhost'] }))];
+    const watch = { certificates, onChange: () => undefined } as CertificateWatch;
+    await start(undefined, 1, SILENT, { port: 0, certificates: watch });
+    const sockets = await Promise.all(
+      Array.from({ length: 10 }, async () => {
+        const socket = connectTcp(pool.tlsPort ?? 0, '127.0.0.1');
+        await once(socket, 'connect');
+        return socket;
+      }),
+    );
+    await pool.renew({ ...WORKER_SETTINGS, workers: 1 });
+    await new Promise((resolve) => setTimeout(resolve, 1000)); // when the old one has heard of it
+    const answers = sockets.map(async (socket) => {
+      const secure = connectTls({ socket, rejectUnauthorized: false });
+      secure.write(`GET /weather/v1/today HTTP/1.1\r\nHost: a\r\nX-API-Key: ${KEY}\r\nConnection: close\r\n\r\n`);
+      const answer = (await buffer(secure)).toString();
+      secure.end();
+      return answer.split('\r\n', 1)[0];
+    });
+    expect(new Set(await Promise.all(answers))).toEqual(new Set(['HTTP/1.1 200 OK']));
+    await settled();
   });
 
   it('G2 an idle connection gets its next answer, and is told that it is the last one', async () => {

@@ -28,7 +28,8 @@ export interface WorkerOptions {
 }
 
 export type ToWorker =
-  | { type: 'start'; options: WorkerOptions; headIssuedAt: number | null }
+  /** down: names of checks of targets that fail */
+  | { type: 'start'; options: WorkerOptions; headIssuedAt: number | null; down: readonly string[] }
   /** may take connections: it is known by which revision it answers them */
   | { type: 'listen' }
   /** a revision may be there; answered by `loaded`, also when there is nothing new */

@@ -207,7 +207,10 @@ export class WorkerPool {
     if (!this.serving || !slot.booted || slot.serves) return;
     slot.serves = true;
     slot.told = this.announced; // what it begins with is no older
-    tell(slot, { type: 'start', options: this.optionsOf(slot), headIssuedAt: this.headIssuedAt });
+    const { headIssuedAt, checks } = this;
+    // before it listens: it would else send its first requests to targets that are down
+    tell(slot, { type: 'start', options: this.optionsOf(slot), headIssuedAt, down: checks.down });
+    checks.join(slot.name, (news) => tell(slot, news));
   }
 
   private receive(slot: Slot, message: FromWorker): void {
@@ -217,7 +220,6 @@ export class WorkerPool {
         return this.letServe(slot);
       case 'listening':
         slot.listening = true;
-        this.checks.join(slot.name, (news) => tell(slot, news));
         this.renewal?.listens(slot);
         if (this.slots.size === this.options.workers && [...this.slots.values()].every(({ listening }) => listening))
           this.started?.resolve(message.port);

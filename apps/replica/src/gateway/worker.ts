@@ -83,7 +83,8 @@ class Worker {
     this.reporter = setInterval(() => this.report(0), REPORT_MS);
   }
 
-  start(headIssuedAt: number | null): void {
+  start(headIssuedAt: number | null, down: readonly string[]): void {
+    this.pools.checks.learn(down);
     this.state.headIssuedAt = headIssuedAt;
     this.load();
   }
@@ -212,7 +213,7 @@ function monotonic(): number {
   return performance.now();
 }
 
-function startWorker(options: WorkerOptions, headIssuedAt: number | null): Worker | null {
+function startWorker({ options, headIssuedAt, down }: Extract<ToWorker, { type: 'start' }>): Worker | null {
   const log = createLog('replica', options.logLevel as LogLevel).child({ worker: options.name });
   try {
     const worker = new Worker(options, openStateReader(options.stateDir), log);
@@ -220,7 +221,7 @@ function startWorker(options: WorkerOptions, headIssuedAt: number | null): Worke
       log.error({ err: error }, 'a fault outside of any request; this worker ends and is replaced');
       void worker.end(FAULT_GRACE_MS, BOUNDS.drainIdleMs, 1);
     });
-    worker.start(headIssuedAt);
+    worker.start(headIssuedAt, down);
     return worker;
   } catch (error) {
     failed(error);
@@ -238,7 +239,7 @@ else process.exit(0);
 
 let worker: Worker | null = null;
 process.on('message', (message: ToWorker) => {
-  if (message.type === 'start') worker ??= startWorker(message.options, message.headIssuedAt);
+  if (message.type === 'start') worker ??= startWorker(message);
   else worker?.receive(message);
 });
 send({ type: 'booted' });

@@ -14,6 +14,7 @@ import type { Others } from './others.js';
 export class AdminConnections implements ConnectionHost {
   readonly limits = LIMITS;
   draining = false;
+  drainedSince = 0;
   idleMs = LIMITS.idleMs;
   private readonly connections = new Set<ClientConnection>();
   private readonly clock = new SweepClock(() => performance.now(), Date.now);

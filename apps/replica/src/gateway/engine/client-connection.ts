@@ -161,7 +161,7 @@ export class ClientConnection implements ClientSide {
     if (mode === LINGER) {
       if (this.ending.isOver(now)) this.destroy();
     } else if (this.idle) {
-      if (movedAt + engine.idleMs < now) this.linger();
+      if (Math.max(movedAt, engine.drainedSince) + engine.idleMs < now) this.linger();
     } else if (mode === HEAD) {
       if (this.headAt + engine.limits.headMs < now) this.refuse(this.head.tooSlow(engine.limits.headMs));
     } else if (this.starved && body.tooSlow(now - movedAt, this.answer.begun, engine.limits)) {

@@ -36,6 +36,8 @@ export interface ConnectionHost {
   readonly idleMs: number;
   /** connections are closed after their next answer */
   readonly draining: boolean;
+  /** monotonic milliseconds: when the drain began; 0: it has not */
+  readonly drainedSince: number;
   /** a bug was caught */
   fault(error: unknown, requestId: string | null): void;
 }

@@ -30,9 +30,11 @@ export class Engine implements EngineView {
   readonly now: EngineParts['now'];
   readonly wallMs: EngineParts['wallMs'];
   idleMs: number;
+  drainedSince = 0;
   private readonly clock: SweepClock;
   private readonly server: Server;
   private readonly connections = new Set<Served>();
+  private readonly expected = new Set<Socket>();
   private drained: (() => void) | null = null;
   private finished: Promise<void> | null = null;
 
@@ -89,6 +91,15 @@ export class Engine implements EngineView {
     });
   }
 
+  /** A connection that was accepted elsewhere and may be given to `serve`: until it has closed, a drain is not over. */
+  expect(socket: Socket): void {
+    this.expected.add(socket);
+    socket.once('close', () => {
+      this.expected.delete(socket);
+      this.noteDrained();
+    });
+  }
+
   /** Takes a connection over, whoever accepted it. */
   serve(socket: Socket | TLSSocket): void {
     if (this.connections.size >= this.limits.connections) {
@@ -110,13 +121,15 @@ export class Engine implements EngineView {
 
   /**
    * Takes no more connections, and resolves when all are closed or the time is over: those that are busy after their next
-   * answer, idle ones after `idleMs`. Asked again, it takes less time, not more.
+   * answer, those that are idle for `idleMs` from now on, and expected ones when they were served. Asked again, it takes
+   * less time, not more.
    */
   async drain(graceMs: number, idleMs: number = BOUNDS.drainIdleMs): Promise<void> {
     this.idleMs = Math.min(this.idleMs, idleMs);
+    this.clock.tick();
+    if (!this.draining) this.drainedSince = this.sweptAt;
     this.finished ??= new Promise((resolve) => (this.drained = resolve));
     this.server.close();
-    this.clock.tick();
     this.sweep();
     this.noteDrained();
     const timer = setTimeout(() => this.drained?.(), graceMs);
@@ -124,6 +137,7 @@ export class Engine implements EngineView {
     clearTimeout(timer);
     this.clock.stop();
     for (const connection of this.connections) connection.destroy();
+    for (const socket of this.expected) socket.destroy();
   }
 
   fault(error: unknown, requestId: string | null): void {
@@ -138,7 +152,7 @@ export class Engine implements EngineView {
   }
 
   private noteDrained(): void {
-    if (this.connections.size === 0) this.drained?.();
+    if (this.connections.size === 0 && this.expected.size === 0) this.drained?.();
   }
 
   /** The one timer: everything that has a time limit has it here. */

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type RecordingUpstream, recordingUpstream, until } from '#harness';
 import { call, exchange, RawClient } from '../../testing/clients.js';
+import { MovableClock } from '../../testing/movable-clock.js';
 import { TestGateway } from '../../testing/test-gateway.js';
 import { definitionOf, placed } from '../../testing/gateway-ops.js';
 
@@ -210,6 +211,20 @@ describe('a connection', () => {
     expect(await busy.end()).toMatch(/^HTTP\/1.1 200 [\s\S]*Connection: close[\s\S]*"url":"\/a"/);
     await drained;
     await expect(call(gateway.port, 'GET', '/weather/v1/a')).rejects.toThrow('ECONNREFUSED');
+  });
+
+  it('is kept for its time when the gateway drains, however long it was idle before', async () => {
+    const clock = new MovableClock();
+    gateway = new TestGateway(null, clock, { idleMs: 1e9 });
+    gateway.load(placed(definitionOf({ security: 'open', policies: { mock: { status: 200, body: 'ok' } } })));
+    await gateway.listen();
+    const client = await RawClient.open(gateway.port);
+    const ask = 'GET /weather/v1/today HTTP/1.1\r\nHost: a\r\n\r\n';
+    await client.write(ask).has('HTTP/1.1 200');
+    clock.move(60_000);
+    const drained = gateway.engine.drain(30_000, 10_000);
+    expect((await client.write(ask).end()).match(/HTTP\/1.1 200|Connection: close/g)).toHaveLength(3);
+    await drained;
   });
 
   it('is broken off when the time to drain is over', async () => {

@@ -12,6 +12,8 @@ interface Taker {
   readonly metrics: GatewayMetrics;
   readonly log: Logger;
   readonly limits: Limits;
+  /** it was accepted, and is in its handshake */
+  expect(socket: Socket): void;
   serve(socket: Socket): void;
   fault(error: unknown, requestId: string | null): void;
 }
@@ -38,6 +40,7 @@ export class TlsPort {
     });
     this.server.maxConnections = taker.limits.connections;
     this.server.on('drop', () => (taker.metrics.turnedAway += 1));
+    this.server.on('connection', (socket: Socket) => taker.expect(socket));
     this.server.on('secureConnection', (socket) => this.take(socket));
     this.server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => this.onFailure(error, socket));
   }
@@ -66,7 +69,7 @@ export class TlsPort {
     this.contexts = contexts;
   }
 
-  /** Takes no more connections. */
+  /** Takes no more connections. Handshakes go on, for their time at most. */
   close(): void {
     this.server.close();
   }

@@ -2,19 +2,21 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect as connectHttp2, type IncomingHttpHeaders } from 'node:http2';
 import { request } from 'node:https';
+import { connect as connectTcp, type Socket } from 'node:net';
 import type { IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { buffer } from 'node:stream/consumers';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { openStore } from '#artifacts';
 import { ChainMaker } from '#artifacts/testing';
 import { freePorts, makeCertificate, startApp, type TestCertificate, until } from '#harness';
 import { certificateOf, TestGateway } from '../../testing/test-gateway.js';
 import { definitionOf, placed } from '../../testing/gateway-ops.js';
+import type { Limits } from '../engine/limits.js';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -72,6 +74,74 @@ describe('a port in TLS', () => {
     socket.send('hello');
     expect(String(((await once(socket, 'message')) as [Buffer])[0])).toBe('hello');
     socket.terminate();
+  });
+});
+
+describe('G2 a client that is in its TLS handshake when the gateway drains', () => {
+  const mock = definitionOf({ security: 'open', policies: { mock: { status: 200, body: 'served' } } });
+
+  async function start(limits: Partial<Limits> = {}): Promise<TestGateway> {
+    const gateway = new TestGateway(null, undefined, limits);
+    cleanups.push(() => gateway.stop());
+    gateway.load(placed(mock));
+    await gateway.listen();
+    await gateway.listenTls();
+    return gateway;
+  }
+
+  /** @returns what a worker waits for before it ends */
+  async function beginDrain(gateway: TestGateway): Promise<{ over: boolean; promise: Promise<void> }> {
+    gateway.tls?.close();
+    const drained = { over: false, promise: gateway.engine.drain(30_000, 10_000) };
+    void drained.promise.then(() => (drained.over = true));
+    await new Promise((resolve) => setImmediate(resolve));
+    return drained;
+  }
+
+  /** A connection that the gateway has accepted. */
+  async function accepted(gateway: TestGateway): Promise<Socket> {
+    const expect = vi.spyOn(gateway.engine, 'expect');
+    const socket = connectTcp(gateway.tlsPort, '127.0.0.1');
+    cleanups.push(() => socket.destroy());
+    await until(() => expect.mock.calls.length === 1, { what: 'the connection to be accepted' });
+    return socket;
+  }
+
+  it('is served, and told that this is all', async () => {
+    const gateway = await start();
+    const socket = await accepted(gateway);
+    const drained = await beginDrain(gateway);
+    expect(drained.over).toBe(false);
+    const secure = connect({ socket, rejectUnauthorized: false });
+    secure.write('GET /weather/v1/today HTTP/1.1\r\nHost: a\r\n\r\n');
+    expect((await buffer(secure)).toString()).toMatch(/^HTTP\/1.1 200 [\s\S]*Connection: close\r\n[\s\S]*served$/);
+    secure.end();
+    await drained.promise;
+  });
+
+  it('is served, too, when it speaks HTTP/2 and takes its time until the first request', async () => {
+    const gateway = await start();
+    const socket = await accepted(gateway);
+    const drained = await beginDrain(gateway);
+    const session = connectHttp2('https://localhost', {
+      createConnection: () => connect({ socket, rejectUnauthorized: false, ALPNProtocols: ['h2'] }),
+    });
+    await once(session, 'remoteSettings');
+    const { sweptAt } = gateway.engine;
+    await until(() => gateway.engine.sweptAt > sweptAt, { what: 'a look at the connection' });
+    await new Promise((resolve) => setImmediate(resolve));
+    const stream = session.request({ ':path': '/weather/v1/today' });
+    expect((await buffer(stream)).toString()).toBe('served');
+    await drained.promise;
+  });
+
+  it('is waited for no longer than a handshake may take', async () => {
+    const gateway = await start({ headMs: 300 });
+    await accepted(gateway);
+    const drained = await beginDrain(gateway);
+    expect(drained.over).toBe(false);
+    await drained.promise;
+    expect(gateway.metrics.handshakeFailures).toBe(1);
   });
 });
 

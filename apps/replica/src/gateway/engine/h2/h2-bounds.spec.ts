@@ -6,6 +6,7 @@ import { until } from '#harness';
 import { type RawServer, rawServer } from '../../../testing/clients.js';
 import { definitionOf, placed } from '../../../testing/gateway-ops.js';
 import { END_HEADERS, END_STREAM, FRAME, fields, frame, H2Raw, REQUEST } from '../../../testing/h2-frames.js';
+import { MovableClock } from '../../../testing/movable-clock.js';
 import { TestGateway } from '../../../testing/test-gateway.js';
 import type { Limits } from '../limits.js';
 
@@ -34,8 +35,8 @@ afterEach(async () => {
   await server.close();
 });
 
-async function start(limits: Partial<Limits> = {}, greet = true): Promise<H2Raw> {
-  gateway = new TestGateway(null, undefined, limits);
+async function start(limits: Partial<Limits> = {}, greet = true, clock?: MovableClock): Promise<H2Raw> {
+  gateway = new TestGateway(null, clock, limits);
   gateway.load(
     placed(
       definitionOf({
@@ -190,6 +191,47 @@ describe('G4 a client of HTTP/2', () => {
     else raw.socket.destroy();
     await ended(raw);
     await until(() => server.sockets.every(({ destroyed }) => destroyed), { what: 'every upstream connection to end' });
+  });
+});
+
+describe('G4 a client of HTTP/2 that is there for long', () => {
+  const clock = new MovableClock();
+  const begin = (): Promise<H2Raw> => start({ idleMs: 1e9 }, true, clock);
+
+  /** Until the gateway has looked at the connection, a minute later. */
+  async function minute(): Promise<void> {
+    clock.move(60_000);
+    const now = clock.monotonicMs();
+    await until(() => gateway.engine.sweptAt >= now, { what: 'a look at the connection' });
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  it('may break off most of its streams', async () => {
+    const raw = await begin();
+    answer = () => undefined;
+    for (let stream = 1; stream < 400; stream += 2) {
+      raw.request(stream);
+      await until(() => gateway.metrics.inFlight === 1, { what: 'the request to be under way', every: 2 });
+      raw.write(frame(FRAME.reset, 0, stream, four(8)));
+      await until(() => gateway.metrics.inFlight === 0, { what: 'the request to be gone', every: 2 });
+      if (stream % 80 === 79) await minute();
+    }
+    expect(raw.closed).toBe(false);
+    answer = (socket) => socket.write(OK);
+    raw.request(401);
+    expect(await raw.outcome(401)).toBe('answered');
+  });
+
+  it('may send a ping now and then', async () => {
+    const raw = await begin();
+    const pings = Buffer.concat(Array.from({ length: 300 }, () => frame(FRAME.ping, 0, 0, Buffer.alloc(8))));
+    for (let sent = 300; sent <= 15_000; sent += 300) {
+      raw.write(pings);
+      await until(() => raw.of(FRAME.ping).length === sent, { what: 'every ping to be answered', every: 2 });
+      if (sent % 3000 === 0) await minute();
+    }
+    raw.request(1);
+    expect(await raw.outcome(1)).toBe('answered');
   });
 });
 

@@ -14,6 +14,8 @@ export const H2_BOUNDS = {
   idleBytes: 128 * 1024,
   /** ... and how many more for each that is */
   overhead: 8,
+  /** of what was counted for these, half is forgotten each time: a connection may be open for days */
+  halvedMs: 60_000,
 } as const;
 
 export const sessionOptions = ({ headBytes }: Limits): ServerOptions => ({

@@ -4,6 +4,7 @@ import { BOUNDS } from '../bounds.js';
 import type { EngineView } from '../engine-parts.js';
 import { callerOf, type Caller } from '../field-lines.js';
 import { H2_BOUNDS, sessionOptions } from './h2-bounds.js';
+import { H2Conduct, type H2Totals } from './h2-conduct.js';
 import { H2Request, type StreamOwner } from './h2-request.js';
 
 /** One connection of a client that speaks HTTP/2, and its streams. */
@@ -12,6 +13,7 @@ export class H2Connection implements StreamOwner {
   private readonly session: ServerHttp2Session;
   private readonly requests = new Set<H2Request>();
   private readonly openedAt: number;
+  private readonly conduct: H2Conduct;
   /** the client has spoken HTTP/2 */
   private greeted = false;
   /** how many streams there were, and how many of them the client broke off */
@@ -31,6 +33,7 @@ export class H2Connection implements StreamOwner {
     private readonly onClosed: (connection: H2Connection) => void,
   ) {
     this.openedAt = this.idleSince = engine.sweptAt;
+    this.conduct = new H2Conduct(engine.sweptAt);
     this.caller = callerOf(socket, 'https');
     socket.on('error', () => undefined); // 'close' of the session follows
     socket.on('end', () => this.destroy()); // the session does not mind a socket that is half open
@@ -66,9 +69,7 @@ export class H2Connection implements StreamOwner {
     this.useful += request.answer.sentBytes;
     if (!broken) return;
     this.broken += 1;
-    // who opens streams only to break them off makes others work for nothing (CVE-2023-44487)
-    if (this.broken > H2_BOUNDS.brokenStreams && this.broken * 2 > this.opened)
-      this.expel('too many streams are broken off');
+    if (this.conduct.breaksOff(this.totals())) this.expel('too many streams are broken off');
   }
 
   private onStream(stream: ServerHttp2Stream, raw: readonly string[]): void {
@@ -89,20 +90,25 @@ export class H2Connection implements StreamOwner {
   private checkTimes(now: number): void {
     const { engine, leftAt, requests } = this;
     if (!this.greeted && this.openedAt + engine.limits.headMs < now) return this.destroy();
-    if (this.tellsNothing()) return this.expel('too many frames are part of no request');
+    const totals = this.totals();
+    this.conduct.sweep(now, totals);
+    if (this.conduct.tellsNothing(totals)) return this.expel('too many frames are part of no request');
     const idle = requests.size === 0;
     if (leftAt === 0) {
-      if (engine.draining || (idle && this.idleSince + engine.limits.idleMs < now)) this.leave();
+      // one that was opened a moment ago may have its first request on the way
+      const leaves =
+        engine.draining && (this.opened > 0 || Math.max(this.idleSince, engine.drainedSince) + engine.idleMs < now);
+      if (leaves || (idle && this.idleSince + engine.limits.idleMs < now)) this.leave();
     } else if (idle && Math.max(leftAt, this.idleSince) + BOUNDS.lingerMs < now) {
       this.destroy();
     }
   }
 
-  /** Frames that are part of no request, and many of them: pings, settings, priorities, empty ones. */
-  private tellsNothing(): boolean {
+  private totals(): H2Totals {
+    const { opened, broken } = this;
     let { useful } = this;
     for (const { answer } of this.requests) useful += answer.sentBytes;
-    return this.socket.bytesRead > H2_BOUNDS.idleBytes + H2_BOUNDS.overhead * useful;
+    return { opened, broken, useful, read: this.socket.bytesRead };
   }
 
   /**
