@@ -46,6 +46,8 @@ describeWith('nginx', 'nginx with auth_request, as docs/doors.md has it', () => 
             { method: 'GET', path: '/today' },
             { method: 'POST', path: '/notes' },
             { method: 'GET', path: '/open', security: 'open' },
+            { method: '*', path: '/any', policies: { cors: { origins: ['*'] } } },
+            { method: 'GET', path: '/mocked', security: 'open', policies: { mock: { status: 200 } } },
           ],
         }),
       ),
@@ -93,6 +95,27 @@ describeWith('nginx', 'nginx with auth_request, as docs/doors.md has it', () => 
     expect(today?.headers['x-api-key']).toBeUndefined();
     expect(notes?.body.toString()).toBe(body);
     expect(open?.headers['x-heliograph-plan']).toBeUndefined();
+  });
+
+  it('keeps every credential that a field carries from the upstream', async () => {
+    expect((await get('/weather/v1/today', keyed)).status).toBe(200);
+    expect((await get('/weather/v1/today', { authorization: `Bearer ${KEY}` })).status).toBe(200);
+    expect((await get('/weather/v1/today', { ...keyed, authorization: `bearer ${KEY}` })).status).toBe(200);
+    expect(upstream.requests).toHaveLength(3);
+    expect(JSON.stringify(upstream.requests.map(({ url, headers }) => [url, headers]))).not.toContain(KEY);
+  });
+
+  it('says which methods there are, with a 405', async () => {
+    const refused = await call(nginx.port, 'DELETE', '/weather/v1/notes', keyed);
+    expect([refused.status, refused.headers.allow]).toEqual([405, 'POST']);
+    expect((await get('/weather/v1/today')).headers.allow).toBeUndefined();
+  });
+
+  it('lets no preflight through that has no key', async () => {
+    const preflight = { origin: 'https://app.example.com', 'access-control-request-method': 'GET' };
+    expect((await call(nginx.port, 'OPTIONS', '/weather/v1/any', preflight)).code).toBe('credential_missing');
+    expect((await get('/weather/v1/mocked')).code).toBe('gateway_only');
+    expect(upstream.requests).toEqual([]);
   });
 
   it('gives the caller the status and the code of a refusal, whatever auth_request makes of them', async () => {

@@ -67,7 +67,7 @@ export class Replica {
       const { nacks } = state;
       return statusOf({ ...following.facts, region, position: served.position, nacks }, Date.now());
     };
-    const metrics = new ReplicaMetrics(region, status, () => state.diskBytes(), this.certificates);
+    const metrics = new ReplicaMetrics(region, status, () => state.diskBytes(), this.certificates, ask.decisions);
     const following = this.#newFollowing(state, served, ask, metrics, status);
     const shelf = new ChainShelf(state, () => following.servedHead);
     const node: Node = {

@@ -193,6 +193,12 @@ export const ERRORS = {
     'The IP lists of the API exclude the address of the caller.',
     'Call from an allowed address.',
   ),
+  gateway_only: entry(
+    403,
+    'Only the gateway itself answers this',
+    'Another gateway asked /auth about a request to a route with the policy mock, which must not go upstream.',
+    "Send requests for this route to the replica's own gateway, or have the other gateway answer them.",
+  ),
   // --- gateway: the request
   no_such_api: entry(
     404,

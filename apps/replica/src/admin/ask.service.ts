@@ -5,11 +5,13 @@ import { decide, UNLIMITED } from '../gateway/decide/decide.js';
 import type { Decision, Wait } from '../gateway/decide/decision.js';
 import type { RequestHead } from '../gateway/decide/request-head.js';
 import type { StateReader } from '../state/state-snapshot.js';
+import { DoorDecisions } from '../telemetry/door-decisions.js';
 
 const SWEEP_MS = 250;
 
 /** Decides about requests that do not pass through this gateway, by the same state, rules and counters. */
 export class Ask {
+  readonly decisions = new DoorDecisions();
   /** compiled when somebody asks for the first time: most replicas are never asked */
   private state: CompiledState | null = null;
   private headIssuedAt: number | null = null;

@@ -1,6 +1,7 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { type ReplicaStatus, SYNC_STATES } from '#model';
 import type { PortCertificate } from '../gateway/tls/port-certificates.js';
+import type { DoorDecisions } from './door-decisions.js';
 
 /** What process 1 measures; the gateway workers' numbers stand beside it. */
 export class ReplicaMetrics {
@@ -30,6 +31,7 @@ export class ReplicaMetrics {
     status: () => ReplicaStatus,
     stateBytes: () => number,
     certificates: { readonly status: readonly PortCertificate[] },
+    decisions: DoorDecisions,
   ) {
     this.registry.setDefaultLabels({ region });
     new Gauge({
@@ -58,6 +60,16 @@ export class ReplicaMetrics {
       'Entries that cannot be used; 100 also for more.',
       () => status().nacks.length,
     );
+    new Counter({
+      name: 'heliograph_door_decisions_total',
+      help: 'Answers of /auth, and to each question of /validate: allowed, or the code of the refusal.',
+      labelNames: ['door', 'code'],
+      registers: this.#registers,
+      collect() {
+        this.reset();
+        decisions.each((labels, count) => this.inc(labels, count));
+      },
+    });
     this.#gauge('heliograph_replica_state_bytes', 'Size of the state on the disk.', stateBytes);
     new Gauge({
       name: 'heliograph_certificate_expiry_timestamp_seconds',

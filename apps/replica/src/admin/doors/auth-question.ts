@@ -1,4 +1,5 @@
 import { fail } from '#model';
+import { PREFLIGHT_FIELD } from '../../gateway/decide/cors.js';
 import type { RequestHead } from '../../gateway/decide/request-head.js';
 
 /** Before the path that is meant, where the proxy that asks sends it as the path of its own request. */
@@ -23,12 +24,16 @@ export function isAuth(target: string): boolean {
  * whole, said once, and say the same. `/auth/weather/v1/today` is what Envoy makes of a request: method and path are its
  * own, which no client can change, and those fields mean nothing.
  *
+ * A preflight is a question like any other: it would go upstream, so that what the gateway answers without a credential
+ * has to be admitted here.
+ *
  * @throws HelioError invalid_request without method and path, bad_request where they are contradictory
  */
 export function questionOf(head: RequestHead): RequestHead {
   const said = (name: string): readonly string[] => head.values(name);
   const { requestId, scheme } = head;
-  const common = { values: said, requestId, scheme, remoteAddress: addressOf(head) };
+  const values = (name: string): readonly string[] => (name === PREFLIGHT_FIELD ? [] : said(name));
+  const common = { values, requestId, scheme, remoteAddress: addressOf(head) };
   if (head.target[PREFIX.length] === '/')
     return { ...common, method: head.method, target: head.target.slice(PREFIX.length) };
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { fail, HelioError } from '#model';
+import { type ErrorCode, fail, HelioError } from '#model';
 import { PROBLEM_TYPE } from '#platform';
 import type { Forward, Respond } from '../../gateway/decide/decision.js';
 import { problem } from '../../gateway/decide/problems.js';
@@ -62,8 +62,8 @@ export class DoorExchange implements ClientExchange {
     const { client } = this;
     client.head.requestId = randomUUID();
     client.answer.closing = true;
-    const { headers, body } = problem('bad_request', detail, client.head.requestId, [], status);
-    this.respond(status, linesOf(headers), bytesOf(body));
+    const { code, headers, body } = problem('bad_request', detail, client.head.requestId, [], status);
+    this.respond(status, linesOf(headers) + codeLine(code), bytesOf(body));
   }
 
   onBody(bytes: Buffer, from: number, end: number): void {
@@ -134,13 +134,17 @@ export class DoorExchange implements ClientExchange {
   }
 
   private answerAuth(decision: Forward | Respond): void {
-    const { api, consumer } = decision;
     let fields = linesOf(decision.headers);
-    if (decision.kind === 'respond' && decision.code !== null) {
-      // for proxies that drop the body of a refusal
-      return this.respond(decision.status, `${fields}X-Heliograph-Code: ${decision.code}\r\n`, bytesOf(decision.body));
+    if (decision.kind === 'respond') {
+      // 200 would send upstream what must not get there
+      if (decision.code === null)
+        throw fail('gateway_only', `${decision.api?.id} has the policy mock for this route, and no upstream is asked`);
+      this.ask.decisions.count('auth', decision.code);
+      return this.respond(decision.status, fields + codeLine(decision.code), bytesOf(decision.body));
     }
-    if (api) fields += `X-Heliograph-Api: ${api.id}\r\n`;
+    const { api, consumer } = decision;
+    this.ask.decisions.count('auth', null);
+    fields += `X-Heliograph-Api: ${api.id}\r\n`;
     if (consumer)
       fields += `X-Heliograph-Application: ${consumer.application}\r\nX-Heliograph-Plan: ${consumer.plan}\r\n`;
     this.respond(200, fields, '');
@@ -177,8 +181,10 @@ export class DoorExchange implements ClientExchange {
   }
 
   private refuse(error: HelioError): void {
+    if (isAuth(this.client.head.target)) this.ask.decisions.count('auth', error.code);
+    else if (this.path === '/validate') this.ask.decisions.count('validate', error.code);
     const fields = linesOf(['Content-Type', PROBLEM_TYPE, ...Object.entries(error.headers).flat()]);
-    this.respond(error.status, fields, bytesOf(problemDocument(error, this.path)));
+    this.respond(error.status, fields + codeLine(error.code), bytesOf(problemDocument(error, this.path)));
   }
 
   /** @param body one character per byte */
@@ -218,4 +224,9 @@ export class DoorExchange implements ClientExchange {
       this.refuse(error);
     }
   }
+}
+
+/** For proxies that drop the body of a refusal. */
+function codeLine(code: ErrorCode): string {
+  return `X-Heliograph-Code: ${code}\r\n`;
 }

@@ -26,6 +26,7 @@ export class Validation {
       question.ask(method, path, key ?? token);
       const decision: Decision = ask.about(question, spend);
       if (decision.kind === 'wait') return decision;
+      ask.decisions.count('validate', decision.kind === 'respond' ? decision.code : null);
       this.text += (this.next === 0 ? '' : ',') + verdict(decision, ask.revision);
       this.next += 1;
     }

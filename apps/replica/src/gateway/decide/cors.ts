@@ -25,10 +25,13 @@ export function compileCors(policy: Policies['cors']): Cors | null {
   };
 }
 
+/** What tells a preflight from other requests. */
+export const PREFLIGHT_FIELD = 'access-control-request-method';
+
 /** The method that a preflight asks for; null for any other request. */
 export function preflightMethod(head: RequestHead): string | null {
   if (head.method !== 'OPTIONS' || head.values('origin').length !== 1) return null;
-  return head.values('access-control-request-method')[0] ?? null;
+  return head.values(PREFLIGHT_FIELD)[0] ?? null;
 }
 
 /** What an answer to this origin carries: nothing for a request of no browser, and no leave for a foreign origin. */
