@@ -83,6 +83,11 @@ export function replicaConfig(env: Record<string, string | undefined>): Readonly
   return Object.freeze({ ...configOf(given, identity), inheritedFd: inheritedFd(env, process.pid) });
 }
 
+/** The settings as they are given, each by itself. @throws ConfigError */
+export function givenSettings(env: Record<string, string | undefined>): Settings {
+  return loadConfig(settings, env, { others: SETTINGS_OF_OTHERS });
+}
+
 function identityIn(directory: string | undefined): { identity: Identity | null } | { faults: FieldFault[] } {
   try {
     return { identity: directory === undefined ? null : readIdentity(resolve(directory)) };
