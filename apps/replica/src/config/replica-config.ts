@@ -212,7 +212,8 @@ function sourceFaults(given: SourceSettings, identity: Identity | null): FieldFa
     if (!given[field]) faults.push({ field, problem: `must be given: ${what}`, expected });
   };
   missing('HELIO_TRUSTED_KEYS', 'the public keys that sign the chain');
-  if (!given.HELIO_PEERS) missing('ARTIFACT_STORE', 's3://bucket/prefix or file:///directory');
+  if (!given.HELIO_PEERS)
+    missing('ARTIFACT_STORE', 's3://bucket/prefix or file:///directory; HELIO_PEERS will do in its place');
   return faults;
 }
 
