@@ -1,18 +1,21 @@
 #!/usr/bin/env node
 import { createLog, loadOrExit, onShutdown } from '#platform';
 import { commandLine } from './config/command-line.js';
-import { type ReplicaConfig, replicaConfig } from './config/replica-config.js';
+import { givenSettings, type ReplicaConfig, replicaConfig } from './config/replica-config.js';
 import { withUsableSources } from './config/usable-sources.js';
 import { PortCertificates } from './gateway/tls/port-certificates.js';
 import { WorkerPool } from './gateway/worker-pool.js';
-import { onReload } from './reload.js';
+import { onReload, type Reading } from './reload.js';
 import type { Replica } from './replica.js';
 
 const GRACE_MS = 10_000;
 
 commandLine(process.argv.slice(2));
-const read = (): Promise<Readonly<ReplicaConfig>> => withUsableSources(replicaConfig(process.env));
-const config = await loadOrExit('helio-replica', read);
+const read = async (): Promise<Reading> => {
+  const config = await withUsableSources(replicaConfig(process.env));
+  return { config, settings: givenSettings(process.env) };
+};
+const { config, settings } = await loadOrExit('helio-replica', read);
 if (process.argv.includes('--check')) process.stdout.write('helio-replica: the configuration is valid\n');
 else await start(config);
 
@@ -28,7 +31,7 @@ async function start(given: Readonly<ReplicaConfig>): Promise<void> {
     return replica?.stop() ?? workers.stop(0);
   };
   onShutdown(stop, GRACE_MS);
-  onReload(workers, read, log);
+  onReload(workers, settings, read, log);
   // A start is nearly all loading of modules: what serves comes first, side by side with the rest of this process.
   workers.boot();
   try {

@@ -92,6 +92,23 @@ describe('SIGHUP', () => {
     await until(async () => (await call()) === 431, { what: 'the new limit' });
   });
 
+  it('names the settings that were taken, and those that take a restart, without their values', async () => {
+    const write = await start();
+    const s3 = 'S3_SECRET_KEY: hush-hush\nS3_ACCESS_KEY: a\nS3_ENDPOINT: http://127.0.0.1:1\n';
+    write(`HELIO_WORKERS: 1\nHELIO_MAX_HEAD_BYTES: 8192\n${s3}`);
+    replica?.kill('SIGHUP');
+    await said('new gateway workers serve');
+    const output = replica?.output() ?? '';
+    expect(output).toContain('"changed":["HELIO_WORKERS"]');
+    expect(output).toContain('"settings":["S3_ENDPOINT","S3_ACCESS_KEY","S3_SECRET_KEY"],');
+    expect(output).toContain('they take a restart');
+    expect(output).not.toContain('hush-hush');
+    write('HELIO_WORKERS: 1\nHELIO_MAX_HEAD_BYTES: 8192\n');
+    replica?.kill('SIGHUP');
+    await said('new gateway workers serve', 2);
+    expect(replica?.output().split('they take a restart')).toHaveLength(2); // it is as at the start again
+  });
+
   it('changes nothing when the settings have faults, and says which', async () => {
     const write = await start();
     const before = await workers();

@@ -258,7 +258,7 @@ export const ERRORS = {
   upstream_tls_failed: entry(
     502,
     'No secure connection to the upstream',
-    'The certificate of the upstream is not trusted, has expired or is for another name; or the one that it is to be shown is missing, has expired or was refused.',
+    'The certificate of the upstream is not trusted, has expired or is for another name; or the one that it is to be shown is missing, has expired or was refused. An upstream of TLS 1.3 that refuses it by closing the connection, without an alert, is `upstream_failed`.',
     "Look into the replica's log for the reason. Nothing goes to an upstream that was not verified.",
   ),
   no_healthy_upstream: entry(

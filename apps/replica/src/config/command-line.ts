@@ -23,7 +23,9 @@ Settings are environment variables, or lines NAME: value of the YAML file that H
   HELIO_MAX_CONNECTIONS [10000]  HELIO_MAX_HEAD_BYTES [16384]  HELIO_MAX_BODY_MB [1024]  HELIO_MAX_REQUESTS [100000]
   HELIO_MAX_PIPELINED [64]  HELIO_HEAD_SECONDS [10]  HELIO_BODY_SECONDS [60]  HELIO_BODY_RATE [500]  HELIO_IDLE_SECONDS [65]   what clients may cost
   HELIO_WORKERS [cores]  HELIO_CACHE_MB [64, each worker]  HELIO_LOG_LEVEL [info]  HELIO_ACCESS_LOG [off]
-  OTEL_EXPORTER_OTLP_ENDPOINT  OTEL_SERVICE_NAME  OTEL_TRACES_SAMPLER
+  HELIO_UPSTREAM_CERTIFICATES       a directory with <name>.crt and <name>.key, shown to upstreams [none]
+  OTEL_EXPORTER_OTLP_ENDPOINT  OTEL_EXPORTER_OTLP_HEADERS  OTEL_EXPORTER_OTLP_PROTOCOL  OTEL_SERVICE_NAME
+  OTEL_TRACES_SAMPLER  OTEL_TRACES_SAMPLER_ARG
 `;
 
 /** Answers --help and --version and ends the process; refuses what it does not know. */

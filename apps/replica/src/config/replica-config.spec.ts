@@ -245,7 +245,7 @@ describe('replicaConfig', () => {
       'GATEWAY_PORT: must be a whole number from 0 to 65535',
       'HELIO_BIND: must be an IP address, like 0.0.0.0 or 127.0.0.1',
       `HELIO_TRUSTED_KEYS: must be given: the public keys that sign the chain; ${other}`,
-      `ARTIFACT_STORE: must be given: s3://bucket/prefix or file:///directory; ${other}`,
+      `ARTIFACT_STORE: must be given: s3://bucket/prefix or file:///directory; HELIO_PEERS will do in its place; ${other}`,
     ]);
     expect(faults(given({ ARTIFACT_STORE: 'file:///s' }))).toEqual([
       `HELIO_TRUSTED_KEYS: must be given: the public keys that sign the chain; ${other}`,

@@ -83,6 +83,11 @@ export function replicaConfig(env: Record<string, string | undefined>): Readonly
   return Object.freeze({ ...configOf(given, identity), inheritedFd: inheritedFd(env, process.pid) });
 }
 
+/** The settings as they are given, each by itself. @throws ConfigError */
+export function givenSettings(env: Record<string, string | undefined>): Settings {
+  return loadConfig(settings, env, { others: SETTINGS_OF_OTHERS });
+}
+
 function identityIn(directory: string | undefined): { identity: Identity | null } | { faults: FieldFault[] } {
   try {
     return { identity: directory === undefined ? null : readIdentity(resolve(directory)) };
@@ -207,7 +212,8 @@ function sourceFaults(given: SourceSettings, identity: Identity | null): FieldFa
     if (!given[field]) faults.push({ field, problem: `must be given: ${what}`, expected });
   };
   missing('HELIO_TRUSTED_KEYS', 'the public keys that sign the chain');
-  if (!given.HELIO_PEERS) missing('ARTIFACT_STORE', 's3://bucket/prefix or file:///directory');
+  if (!given.HELIO_PEERS)
+    missing('ARTIFACT_STORE', 's3://bucket/prefix or file:///directory; HELIO_PEERS will do in its place');
   return faults;
 }
 

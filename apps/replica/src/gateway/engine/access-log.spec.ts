@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, constants } from 'node:fs';
+import { connect } from 'node:http2';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -57,12 +58,13 @@ function lines(count: number): Promise<Line[]> {
   );
 }
 
-async function start(log: AccessLog): Promise<TestGateway> {
+async function start(log: AccessLog, tls = false): Promise<TestGateway> {
   upstream = await recordingUpstream();
   gateway = new TestGateway(log);
   const definition = definitionOf({ credential: { query: 'api_key' }, upstream: { targets: [{ url: upstream.url }] } });
   gateway.load(placed(definition), planOp('gold'), applicationOp({ 'weather:v1': 'gold' }), keyOp(KEY));
   await gateway.listen();
+  if (tls) await gateway.listenTls();
   return gateway;
 }
 
@@ -105,6 +107,21 @@ describe('AccessLog', () => {
     expect(malformed).toMatchObject({ method: null, path: null, status: 400, code: 'bad_request', api: null });
     expect(malformed?.['requestId']).toMatch(/^[0-9a-f-]{36}$/);
     expect(misplaced).toMatchObject({ path: '/weather/v1/hg_***', requestId: 'hg_***', status: 404 });
+  });
+
+  it('tells who calls what by gRPC, which is refused', async () => {
+    const { tlsPort, metrics } = await start(logTo(new LineSink(fd)), true);
+    const client = connect(`https://127.0.0.1:${tlsPort}`, { rejectUnauthorized: false });
+    const fields = { 'content-type': 'application/grpc', 'x-request-id': 'mine' };
+    client
+      .request({ ':method': 'POST', ':path': '/weather/v1/today?a=b', ...fields })
+      .resume()
+      .end();
+    const [line] = await lines(1);
+    client.destroy();
+    const refused = { status: 501, code: 'bad_request', api: 'weather:v1', address: '127.0.0.1' };
+    expect(line).toMatchObject({ requestId: 'mine', method: 'POST', path: '/weather/v1/today', ...refused });
+    expect(metrics.inFlight).toBe(0);
   });
 
   it('tells of a share of the requests when told so, and of every failure', () => {

@@ -75,8 +75,15 @@ export class Exchange implements ClientExchange, RelayOwner {
     client.head.requestId = randomUUID();
     client.answer.closing = true;
     this.outcome.reportUnread(engine, client.head, status);
-    const { headers, body } = problem('bad_request', detail, client.head.requestId, [], status);
-    this.respond(status, linesOf(headers), bytesOf(body), false);
+    this.respondToHead(status, detail);
+  }
+
+  /** A head that was read, and asks for what no decision is needed to refuse. */
+  refuseRead({ status, detail }: Fault): void {
+    const { client, engine } = this;
+    client.head.requestId = requestIdOf(client.head.values('x-request-id'), randomUUID);
+    this.outcome.reportRefused(engine, client.head, status);
+    this.respondToHead(status, detail);
   }
 
   /** @param status where HTTP has a more exact one than the code @param more fields: names and values in turn */
@@ -152,6 +159,12 @@ export class Exchange implements ClientExchange, RelayOwner {
 
   onTunnelEnd(): void {
     this.relay.onTunnelEnd();
+  }
+
+  private respondToHead(status: number, detail: string): void {
+    const { client } = this;
+    const { headers, body } = problem('bad_request', detail, client.head.requestId, [], status);
+    this.respond(status, linesOf(headers), bytesOf(body), false);
   }
 
   private decide(): void {

@@ -1,4 +1,5 @@
 import type { ErrorCode } from '#model';
+import { parseTarget } from '../decide/target.js';
 import type { CompiledTarget } from '../decide/compile/compile-upstream.js';
 import type { Forward, Respond } from '../decide/decision.js';
 import type { AccessLog } from './access-log.js';
@@ -32,6 +33,16 @@ export class Outcome {
     if (!accessLog?.takes(status, UNREAD.code)) return;
     const { requestId, remoteAddress: address } = head;
     accessLog.write({ requestId, ...UNREAD, address, status });
+  }
+
+  /** A head that was read and refused before anything was decided: who calls what can be found. */
+  reportRefused({ metrics, accessLog, state }: EngineView, head: RequestParser, status: number): void {
+    const parsed = parseTarget(head.target);
+    const api = (parsed.ok && state.apiAt(parsed.target.segments)?.api.id) || null;
+    metrics.count(api, status, UNREAD.code);
+    if (!accessLog?.takes(status, UNREAD.code)) return;
+    const { requestId, remoteAddress: address, method } = head;
+    accessLog.write({ ...UNREAD, requestId, method, path: pathOf(head), api, address, status });
   }
 
   /** @param status 0: the client broke it off */

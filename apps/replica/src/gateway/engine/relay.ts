@@ -2,6 +2,7 @@ import type { ErrorCode } from '#model';
 import type { Recording } from '../decide/cache/recording.js';
 import type { Forward } from '../decide/decision.js';
 import { Attempt } from '../upstream/attempt.js';
+import { reasonOf } from '../upstream/failure-reason.js';
 import type { Place } from '../upstream/place.js';
 import type { AttemptEnd } from '../upstream/target-health.js';
 import type { UpstreamConnection, UpstreamUser } from '../upstream/upstream-connection.js';
@@ -69,10 +70,10 @@ export class Relay implements UpstreamUser {
     if (this.tried.size > 0) this.tried.clear();
   }
 
-  abort(end: AttemptEnd = 'dropped'): void {
+  abort(end: AttemptEnd = 'dropped', reason: string | null = null): void {
     if (this.connection) this.connection.abort();
     else this.current.pool?.cancel(this);
-    this.settle(end);
+    this.settle(end, reason);
   }
 
   onBody(bytes: Buffer, from: number, end: number): void {
@@ -99,7 +100,7 @@ export class Relay implements UpstreamUser {
     } else if (client.starved) {
       this.expectHead();
     } else {
-      this.abort('failed');
+      this.abort('failed', `no answer in ${this.forward?.api.upstream.responseTimeoutMs} ms`);
       this.giveUp('timeout', null, false);
     }
   }
@@ -136,7 +137,7 @@ export class Relay implements UpstreamUser {
   }
 
   onUnreachable(error: Error, timedOut: boolean): void {
-    this.settle('unreachable');
+    this.settle('unreachable', reasonOf(error));
     this.fail('unsent', error, timedOut);
   }
 
@@ -154,7 +155,8 @@ export class Relay implements UpstreamUser {
     if (!forward) throw new Error('an answer came without a request');
     const { outcome } = this.exchange;
     outcome.answeredAt = engine.now();
-    this.current.tell(response.status >= 500 ? 'failed' : 'answered');
+    if (response.status >= 500) this.current.tell('failed', `answered ${response.status}`);
+    else this.current.tell('answered', null);
     if (forward.uri !== null) this.record(response, forward);
     const lines = clientLines(response, forward);
     if (response.status === 101) {
@@ -198,7 +200,8 @@ export class Relay implements UpstreamUser {
 
   onFailure(error: Error): void {
     // a tunnel may end in any way
-    this.settle(this.tunnelling ? 'dropped' : 'failed');
+    if (this.tunnelling) this.settle('dropped');
+    else this.settle('failed', reasonOf(error));
     if (this.tunnelling) this.client.endTunnel(true);
     else this.fail('broken', error, false);
   }
@@ -240,12 +243,12 @@ export class Relay implements UpstreamUser {
     this.recording = cache.record(this.client.head, forward, answer, { sentAt, now: answeredAt, wallMs: wallMs() });
   }
 
-  private settle(end: AttemptEnd): void {
+  private settle(end: AttemptEnd, reason: string | null = null): void {
     this.connection = null;
     // of an answer that is whole nothing is left to be broken off
     this.recording?.abort();
     this.recording = null;
-    this.current.end(end);
+    this.current.end(end, reason);
   }
 
   /** The time to the head begins anew: bytes of the body go on, or the client takes its time with them. */

@@ -21,19 +21,19 @@ export class Attempt {
     this.pool.request(user);
   }
 
-  /** What came of it. Of a good answer that broke off later both are told. */
-  tell(end: AttemptEnd): void {
+  /** What came of it. Of a good answer that broke off later both are told. @param reason of a failure, for the log */
+  tell(end: AttemptEnd, reason: string | null): void {
     const { place } = this;
     if (!place || (this.told && end !== 'failed')) return;
     const trials = this.told ? 0 : this.trials;
     this.told = true;
-    this.pools.note(place, trials, end);
+    this.pools.note(place, trials, end, reason);
   }
 
   /** It is over. @param end if nothing was told */
-  end(end: AttemptEnd): void {
+  end(end: AttemptEnd, reason: string | null): void {
     const { pool } = this;
-    this.tell(end);
+    this.tell(end, reason);
     this.place = this.pool = null;
     if (pool) this.pools.release(pool);
   }

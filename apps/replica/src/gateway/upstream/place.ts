@@ -1,4 +1,4 @@
-import type { CompiledTarget } from '../decide/compile/compile-upstream.js';
+import type { CompiledTarget, CompiledUpstream } from '../decide/compile/compile-upstream.js';
 import type { TargetChecks } from './target-checks.js';
 import type { TargetHealth } from './target-health.js';
 import type { TargetPool } from './target-pool.js';
@@ -19,8 +19,13 @@ export class Place {
     readonly health: TargetHealth,
     public pool: TargetPool,
     private readonly checks: TargetChecks,
-    private readonly intervalMs: number,
+    readonly upstream: CompiledUpstream,
   ) {}
+
+  /** The API has no other target in this region. */
+  get only(): boolean {
+    return this.upstream.targets.length === 1;
+  }
 
   /** Its checks failed. */
   get down(): boolean {
@@ -33,7 +38,7 @@ export class Place {
   }
 
   refusal(now: number): Refusal {
-    if (this.down) return { reason: 'unhealthy', retryMs: this.intervalMs };
+    if (this.down) return { reason: 'unhealthy', retryMs: this.upstream.check?.intervalMs ?? 0 };
     if (this.health.barred(now)) return { reason: 'open', retryMs: this.health.barredMs(now) };
     return { reason: 'full', retryMs: FULL_MS };
   }

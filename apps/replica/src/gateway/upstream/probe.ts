@@ -1,5 +1,6 @@
 import type { CheckRules } from '../decide/compile/compile-upstream.js';
 import type { ResponseParser } from '../engine/wire/response-parser.js';
+import { reasonOf } from './failure-reason.js';
 import { type ConnectionOwner, UpstreamConnection, type UpstreamUser } from './upstream-connection.js';
 import type { Dialling } from './upstream-socket.js';
 
@@ -47,15 +48,15 @@ export class Probe implements UpstreamUser, ConnectionOwner {
   }
 
   fail(_connection: UpstreamConnection, failure: Error | null): void {
-    if (failure) this.finish(failure.message === '' ? failure.name : failure.message);
+    if (failure) this.finish(reasonOf(failure));
   }
 
   onFailure(error: Error): void {
-    this.finish(error.message);
+    this.finish(reasonOf(error));
   }
 
   onUnreachable(error: Error): void {
-    this.finish(error.message);
+    this.finish(reasonOf(error));
   }
 
   keeps(): boolean {

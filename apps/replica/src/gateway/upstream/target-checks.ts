@@ -7,6 +7,8 @@ import { type Dialling, diallingOf } from './upstream-socket.js';
 const PROBES = 64;
 /** The first probe comes within this time: many targets of a new release are not asked at the same moment. */
 const FIRST_MS = 1000;
+/** A line of the log names so many APIs: hundreds may share a target. */
+const APIS = 10;
 
 /** One target, asked again and again. */
 interface Check {
@@ -140,9 +142,15 @@ export class TargetChecks {
     check.contrary = 0;
     if (reason === null) this.down.delete(name);
     else this.down.add(name);
-    const what = { target: origin, path: rules.path };
+    const what = { apis: this.apisOf(name), target: origin, path: rules.path };
     if (reason === null) this.parts.log.info(what, 'a target passes its health check again');
     else this.parts.log.warn({ ...what, reason }, 'a target fails its health check, and gets no requests');
     this.onChange();
+  }
+
+  /** Some of those whose targets share a verdict. */
+  private apisOf(name: string): string[] {
+    const sharing = this.followed.filter(({ targets }) => targets.some(({ check }) => check === name));
+    return sharing.slice(0, APIS).map(({ api }) => api);
   }
 }

@@ -4,6 +4,8 @@ import { Suspension } from './suspension.js';
 
 /** After a connection that could not be made others are preferred so long. */
 const AVOID_MS = 1000;
+/** A target that fails now and then is told of so often. */
+const NEWS_MS = 60_000;
 
 /** How an attempt ended for its target. `dropped`: nothing is known, as when the client went away. */
 export type AttemptEnd = 'answered' | 'failed' | 'unreachable' | 'dropped';
@@ -27,6 +29,7 @@ export class TargetHealth {
   private readonly opening: Suspension;
   private readonly ratio = new FailureRatio();
   private avoidUntil = 0;
+  private toldAt = Number.NEGATIVE_INFINITY;
 
   constructor(
     private readonly passive: PassiveRules,
@@ -34,6 +37,13 @@ export class TargetHealth {
   ) {
     this.ejection = new Suspension(passive.ejectMs);
     this.opening = new Suspension(breaker?.openMs ?? 0);
+  }
+
+  /** Whether the failure that was just noted is to be told of: the first one after a good answer. */
+  isNews(now: number): boolean {
+    if (this.failuresInRow !== 1 || now - this.toldAt < NEWS_MS) return false;
+    this.toldAt = now;
+    return true;
   }
 
   takeFailures(): number {

@@ -133,7 +133,8 @@ export class TargetPool implements ConnectionOwner {
 
   sweep(now: number): void {
     for (const connection of this.connecting)
-      if (connection.deadline < now) connection.close(new Error('no connection in time'), true);
+      if (connection.deadline < now)
+        connection.close(new Error(`no connection in ${this.rules.connectTimeoutMs} ms`), true);
     this.retireOutdated();
     for (const connection of this.idle.filter(({ deadline, retired }) => deadline < now || retired))
       connection.close(null);

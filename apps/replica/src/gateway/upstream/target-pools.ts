@@ -10,7 +10,7 @@ import { TargetChoice } from './target-choice.js';
 import { type AttemptEnd, TargetHealth } from './target-health.js';
 import type { PoolParts } from './pool-parts.js';
 import { TargetPool } from './target-pool.js';
-import { reportTargets, type TargetReport } from './target-report.js';
+import { reportFailure, reportSuspension, reportTargets, type TargetReport } from './target-report.js';
 
 /** What a worker has of the upstream of one API. */
 interface Use {
@@ -86,16 +86,14 @@ export class TargetPools {
     return place.health.start(this.now());
   }
 
-  /** What an attempt told of a target. @param trials from `acquire` */
-  note({ target, health }: Place, trials: number, end: AttemptEnd): void {
+  /** What an attempt told of a target. @param trials from `acquire` @param reason of a failure, for the log */
+  note(place: Place, trials: number, end: AttemptEnd, reason: string | null): void {
+    const { health } = place;
     const before = health.suspensions;
     health.finish(trials, end, this.now());
     const after = health.suspensions;
-    if (before === after) return;
-    const { origin, path } = target;
-    const what = { target: origin + path, ejected: health.ejected, breakerOpen: health.breakerOpen };
-    if (after > before) this.parts.log.warn(what, 'a target fails, and is left alone for a while');
-    else this.parts.log.info(what, 'a target is asked again');
+    if (before !== after) reportSuspension(this.parts.log, place, after > before ? reason : null);
+    else if (reason !== null && health.isNews(this.now())) reportFailure(this.parts.log, place, reason);
   }
 
   release(pool: TargetPool): void {
@@ -148,14 +146,14 @@ export class TargetPools {
 
   /** A release comes, or comes in the place of another: what is known of targets by the same rules stays known. */
   private renew(upstream: CompiledUpstream, before: Use | undefined): Use {
-    const { passive, breaker, check } = upstream;
+    const { passive, breaker } = upstream;
     const sameRules = (other: CompiledUpstream): boolean =>
       JSON.stringify([other.passive, other.breaker]) === JSON.stringify([passive, breaker]);
     const known = before && sameRules(before.upstream) ? before.places : [];
     const places = upstream.targets.map((target) => {
       const same = known.find(({ target: { origin, path } }) => origin === target.origin && path === target.path);
       const health = same?.health ?? new TargetHealth(passive, breaker);
-      return new Place(target, health, this.poolOf(target.pool), this.checks, check?.intervalMs ?? 0);
+      return new Place(target, health, this.poolOf(target.pool), this.checks, upstream);
     });
     const use = {
       upstream,

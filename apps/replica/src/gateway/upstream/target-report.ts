@@ -1,3 +1,4 @@
+import type { Logger } from '#platform';
 import type { Place } from './place.js';
 
 /** Targets that one report may tell of, those in trouble first: there may be tens of thousands. */
@@ -34,6 +35,25 @@ export function reportTargets(places: Iterable<readonly [string, Place]>, now: n
       connections: pool.size,
     };
   });
+}
+
+/** Requests go to it or not, other than before. @param reason of the failure; null: it is asked again */
+export function reportSuspension(log: Logger, place: Place, reason: string | null): void {
+  const { ejected, breakerOpen } = place.health;
+  const what = { ...nameOf(place), ejected, breakerOpen };
+  if (reason === null) log.info(what, 'a target is asked again');
+  else if (place.only && !breakerOpen)
+    log.warn({ ...what, reason }, 'a target fails; it is still asked, as the API has no other here');
+  else log.warn({ ...what, reason }, 'a target fails, and is left alone for a while');
+}
+
+/** The first failure after good answers. */
+export function reportFailure(log: Logger, place: Place, reason: string): void {
+  log.warn({ ...nameOf(place), reason }, 'a request to a target failed; more are told of when it has answered again');
+}
+
+function nameOf({ target: { origin, path }, upstream: { api } }: Place): { api: string; target: string } {
+  return { api, target: origin + path };
 }
 
 function trouble({ health, down }: Place): number {

@@ -65,10 +65,10 @@ export class H2Request implements ClientSide {
   begin(raw: readonly string[]): void {
     this.guard(() => {
       const fault = this.readHead(raw);
-      if (fault) return this.refuse(fault);
-      if (!isGrpc(this.head)) return this.exchange.begin();
-      this.answer.refuseGrpc(GRPC_REFUSAL);
-      this.refuse({ status: 501, detail: GRPC_REFUSAL });
+      if (fault) this.exchange.refuseHead(fault);
+      else if (!isGrpc(this.head)) return this.exchange.begin();
+      else this.refuseGrpc();
+      this.conclude();
     });
   }
 
@@ -152,10 +152,9 @@ export class H2Request implements ClientSide {
     return null;
   }
 
-  /** A head that is no HTTP: there is no request that could be told of. */
-  private refuse(fault: Fault): void {
-    this.exchange.refuseHead(fault);
-    this.conclude();
+  private refuseGrpc(): void {
+    this.answer.refuseGrpc(GRPC_REFUSAL);
+    this.exchange.refuseRead({ status: 501, detail: GRPC_REFUSAL });
   }
 
   private readBody(): void {
