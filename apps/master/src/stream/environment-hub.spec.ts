@@ -1,5 +1,8 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
+import { WebSocket, WebSocketServer } from 'ws';
 import { GENESIS_HASH } from '#artifacts';
 import { ChainMaker } from '#artifacts/testing';
 import { until } from '#harness';
@@ -7,7 +10,7 @@ import { STREAM_LIMITS } from '#model';
 import type { Standing } from '../publishing/standing.js';
 import { EnvironmentHub } from './environment-hub.js';
 import type { StreamChain } from './stream-chain.js';
-import type { StreamConnection } from './stream-connection.js';
+import { StreamConnection } from './stream-connection.js';
 
 const hashes = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)] as const;
 const standing = (epoch: number, hash: Buffer, revision = 5): Standing => ({
@@ -76,4 +79,32 @@ it('R9 a head follows a revision soon, so that a replica can vouch for it when e
   hub.published({ environment: 'prod', revision, xids: null, sealed: { epoch, issuedAt, revision, hash, bytes } });
   await until(() => heads.length > 0, { what: 'the head' });
   expect(JSON.parse(heads[0] ?? '')).toMatchObject({ revision: 1, hash: hash.toString('hex') });
+});
+
+it('R10 who was ahead and asks anew is not parted with for what it had said before', async () => {
+  row = standing(3, hashes[0]);
+  const hub = hubOf();
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+  await once(server, 'listening');
+  const client = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  onTestFinished(() => {
+    client.terminate();
+    server.close();
+  });
+  const [[socket]] = (await Promise.all([once(server, 'connection'), once(client, 'open')])) as [[WebSocket], unknown];
+  const never = new Promise<never>(() => undefined);
+  const feed = Object.assign(Object.create(hub) as EnvironmentHub, {
+    intent: (follow: Parameters<EnvironmentHub['intent']>[0]) => (follow.revision === 0 ? never : hub.intent(follow)),
+  });
+  const replica = { id: 'r', region: 'eu-west', environment: 'prod', tokenHash: Buffer.alloc(32), since: '' };
+  const connection = new StreamConnection(replica, socket, feed, STREAM_LIMITS);
+  const follow = (revision: number): void =>
+    client.send(JSON.stringify({ type: 'follow', epoch: 3, revision, hash: 'aa'.repeat(32) }));
+  follow(9);
+  const [told] = (await once(client, 'message')) as [Buffer];
+  expect(JSON.parse(told.toString())).toMatchObject({ intent: 'full', reason: 'ahead' });
+  follow(0);
+  await until(() => connection.claim?.revision === 0, { what: 'the second question to arrive' });
+  connection.overtaken({ epoch: 3, revision: 9 });
+  expect(connection.endedFor).toBeNull();
 });

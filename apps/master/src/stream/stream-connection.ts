@@ -156,6 +156,7 @@ export class StreamConnection {
     else {
       this.asked = message; // one that was not answered yet counts no more
       this.claim = message;
+      this.isAhead = false; // the answer will tell
       this.position = null;
       this.batch = [];
       this.pump();
