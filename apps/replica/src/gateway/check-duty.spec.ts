@@ -1,17 +1,14 @@
-import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { build, type RecordingUpstream, recordingUpstream, until } from '#harness';
+import { type RecordingUpstream, recordingUpstream, until } from '#harness';
 import { createLog } from '#platform';
 import { call } from '../testing/clients.js';
+import { compiledPool } from '../testing/compiled-pool.js';
 import { definitionOf, placed } from '../testing/gateway-ops.js';
 import { StateFixture } from '../testing/state-fixture.js';
 import { WORKER_SETTINGS } from '../testing/worker-settings.js';
 import { CheckDuty } from './check-duty.js';
 import type { ToWorker } from './ipc.js';
 import type { WorkerPool } from './worker-pool.js';
-
-// Workers are processes of compiled files: the pool has to come from where these are.
-const COMPILED = fileURLToPath(new URL('../../../../dist/apps/replica/src/gateway/worker-pool.js', import.meta.url));
 
 describe('the duty to check targets', () => {
   it('is one worker’s; the others learn from it, and another one takes its place', () => {
@@ -38,9 +35,7 @@ describe('workers', () => {
   let port: number;
 
   beforeAll(async () => {
-    build();
-    process.execArgv = []; // workers inherit it, and Vitest's leads imports to the sources
-    ({ WorkerPool: Pool } = (await import(pathToFileURL(COMPILED).href)) as { WorkerPool: typeof WorkerPool });
+    Pool = await compiledPool();
   });
 
   beforeEach(async () => {

@@ -3,11 +3,11 @@ import { once } from 'node:events';
 import { connect as connectTcp } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { connect as connectTls } from 'node:tls';
-import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { build, makeCertificate, type RecordingUpstream, recordingUpstream, until } from '#harness';
+import { makeCertificate, type RecordingUpstream, recordingUpstream, until } from '#harness';
 import { createLog, type Logger } from '#platform';
 import { call, RawClient } from '../testing/clients.js';
+import { compiledPool } from '../testing/compiled-pool.js';
 import { applicationOp, definitionOf, keyOp, placed } from '../testing/gateway-ops.js';
 import { planOp } from '../testing/sample-ops.js';
 import { certificateOf } from '../testing/test-gateway.js';
@@ -18,7 +18,6 @@ import type { CertificateWatch } from './tls/certificate-watch.js';
 import type { WorkerPoolOptions } from './pool-options.js';
 import type { WorkerPool } from './worker-pool.js';
 
-const COMPILED = fileURLToPath(new URL('../../../../dist/apps/replica/src/gateway/worker-pool.js', import.meta.url));
 const KEY = 'hg_live_test';
 const SILENT = createLog('test', 'silent');
 let Pool: typeof WorkerPool;
@@ -28,9 +27,7 @@ let pool: WorkerPool;
 let port: number;
 
 beforeAll(async () => {
-  build();
-  process.execArgv = []; // workers inherit it, and Vitest's leads imports to the sources
-  ({ WorkerPool: Pool } = (await import(pathToFileURL(COMPILED).href)) as { WorkerPool: typeof WorkerPool });
+  Pool = await compiledPool();
 });
 
 beforeEach(async () => {

@@ -4,29 +4,19 @@ import { writeFileSync } from 'node:fs';
 import { Agent, type IncomingMessage, request as httpRequest } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import {
-  build,
-  freePorts,
-  pauseProcess,
-  readExposition,
-  type RecordingUpstream,
-  recordingUpstream,
-  until,
-} from '#harness';
+import { freePorts, pauseProcess, readExposition, type RecordingUpstream, recordingUpstream, until } from '#harness';
 import type { Op } from '#model';
 import { createLog } from '#platform';
 import { planOp } from '../testing/sample-ops.js';
 import { StateFixture } from '../testing/state-fixture.js';
 import { call } from '../testing/clients.js';
+import { COMPILED_POOL, compiledPool } from '../testing/compiled-pool.js';
 import { applicationOp, definitionOf, keyOp, placed, SUBSCRIPTION } from '../testing/gateway-ops.js';
 import { WORKER_SETTINGS } from '../testing/worker-settings.js';
 import type { WorkerPoolOptions } from './pool-options.js';
 import type { WorkerPool } from './worker-pool.js';
 
-// Workers are processes of compiled files: the pool has to come from where these are.
-const COMPILED = fileURLToPath(new URL('../../../../dist/apps/replica/src/gateway/worker-pool.js', import.meta.url));
 const KEY = 'hg_live_test';
 let Pool: typeof WorkerPool;
 let state: StateFixture;
@@ -35,9 +25,7 @@ let pool: WorkerPool;
 let port: number;
 
 beforeAll(async () => {
-  build();
-  process.execArgv = []; // workers inherit it, and Vitest's leads imports to the sources
-  ({ WorkerPool: Pool } = (await import(pathToFileURL(COMPILED).href)) as { WorkerPool: typeof WorkerPool });
+  Pool = await compiledPool();
 });
 
 beforeEach(async () => {
@@ -386,7 +374,7 @@ describe('WorkerPool', () => {
     const script = join(state.directory, 'primary.mjs');
     writeFileSync(
       script,
-      `import { WorkerPool } from ${JSON.stringify(pathToFileURL(COMPILED).href)};
+      `import { WorkerPool } from ${JSON.stringify(COMPILED_POOL)};
       const log = { level: 'silent', error() {}, warn() {} };
       const pool = new WorkerPool({ ...${JSON.stringify(WORKER_SETTINGS)}, port: 0, host: '127.0.0.1', stateDir: ${JSON.stringify(state.directory)}, region: 'eu-west', log });
       await pool.start();

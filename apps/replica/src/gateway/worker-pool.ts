@@ -160,7 +160,7 @@ export class WorkerPool {
     this.renewal?.stop();
     this.started?.reject(new Error('the gateway was stopped while it started'));
     clearInterval(this.sweeper);
-    await this.booting?.catch(() => undefined);
+    await this.booting?.catch(() => undefined); // told by `start`
     const { ports } = this;
     this.ports = null;
     if (ports) await closePorts(ports); // clients are refused from now on, as soon as the last worker has closed it, too
