@@ -1,14 +1,21 @@
-/**
- * The tables of the chain. The numbers are part of the format: they never change and are never used twice. 6 (`jwks`)
- * and 7 (`revoked_token`) are kept for tokens.
- */
-export const TABLE = { release: 1, placement: 2, plan: 3, application: 4, key: 5, setting: 8 } as const;
+/** The tables of the chain. The numbers are part of the format: they never change and are never used twice. */
+export const TABLE = {
+  release: 1,
+  placement: 2,
+  plan: 3,
+  application: 4,
+  key: 5,
+  jwks: 6,
+  revoked_token: 7,
+  setting: 8,
+  client: 9,
+} as const;
 export type TableName = keyof typeof TABLE;
 export type TableId = (typeof TABLE)[TableName];
 
 const NAMES = new Map<number, TableName>(Object.entries(TABLE).map(([name, id]) => [id, name as TableName]));
 
-/** The name of a table for people, `table-9` for one that this build does not know. */
+/** The name of a table for people, `table-99` for one that this build does not know. */
 export function tableName(id: number): string {
   return NAMES.get(id) ?? `table-${id}`;
 }

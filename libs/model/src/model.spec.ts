@@ -1,16 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import fc from 'fast-check';
 import { faultsOf } from '#platform';
-import {
-  decodeKeyRecord,
-  definition,
-  encodeKeyRecord,
-  isWellFormedKey,
-  newKeySecret,
-  parseTemplate,
-  placementKey,
-  splitPlacementKey,
-} from './index.js';
+import { definition, isWellFormedKey, newKeySecret, parseTemplate, placementKey, splitPlacementKey } from './index.js';
 
 const weather = {
   name: 'weather',
@@ -175,47 +165,6 @@ describe('path templates', () => {
   });
   it.each(['', 'a', '/*/a', '/a{b}', '/../a', '/a b', '/a//b', '/a%2', '/{a', '/a?b'])('refuses %s', (template) => {
     expect(parseTemplate(template).ok).toBe(false);
-  });
-});
-
-describe('key records', () => {
-  it('come back as they were, the expiry in whole seconds rounded up', () => {
-    fc.assert(
-      fc.property(
-        fc.uuid(),
-        fc.boolean(),
-        fc.option(fc.integer({ min: 1, max: 0xffff_ffff })),
-        (application, revoked, seconds) => {
-          const record = {
-            application: application.toLowerCase(),
-            revoked,
-            expiresAt: seconds === null ? null : seconds * 1000,
-          };
-          expect(decodeKeyRecord(encodeKeyRecord(record))).toEqual(record);
-        },
-      ),
-    );
-  });
-
-  it('of another length or version are refused', () => {
-    const bytes = encodeKeyRecord({
-      application: '7f0b2f4e-0d0c-4f1e-9a55-0f6b4b6f8a10',
-      revoked: false,
-      expiresAt: null,
-    });
-    expect(() => decodeKeyRecord(bytes.subarray(1))).toThrow(/21 bytes/);
-    expect(() => decodeKeyRecord(Buffer.concat([Buffer.of(0x20), bytes.subarray(1)]))).toThrow(/version 2/);
-  });
-
-  it('R6 with flags that are not known are refused, but for those of a revoked key: it is revoked all the same', () => {
-    const bytes = encodeKeyRecord({
-      application: '7f0b2f4e-0d0c-4f1e-9a55-0f6b4b6f8a10',
-      revoked: true,
-      expiresAt: 5000,
-    });
-    const withHead = (head: number): Buffer => Buffer.concat([Buffer.of(head), bytes.subarray(1)]);
-    expect(decodeKeyRecord(withHead(0x1f))).toEqual(decodeKeyRecord(bytes));
-    expect(() => decodeKeyRecord(withHead(0x12))).toThrow(/flags 2/);
   });
 });
 

@@ -56,7 +56,7 @@ const headerEdits = (name: typeof headerName) =>
     remove: z.array(name).max(64).optional(),
   });
 
-const cidr = z.string().refine((text) => {
+export const cidr = z.string().refine((text) => {
   const [address = '', bits, ...rest] = text.split('/');
   const family = isIP(address);
   // an address with a zone (fe80::1%eth0) means something on one machine only

@@ -57,7 +57,7 @@ describe('what cannot be used', () => {
     ) as [Op, Op, Op];
     await f.apply(alive, shut, unknown, strange, open, suspended, unreadable);
     await f.apply(
-      withHead(alive, 0x12),
+      withHead(alive, 0x14),
       withHead(shut, 0x21),
       { ...unknown, value: Buffer.alloc(3) },
       withHead(strange, 0xff),
