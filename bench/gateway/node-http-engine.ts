@@ -24,7 +24,7 @@ const SWEEP_MS = 250;
 
 const state = new CompiledState(region);
 state.refresh(openStateReader(directory).snapshot());
-const leases = new LeaseBook(new LocalCounterStore(systemClock).holder('bench'), systemClock.monotonicMs);
+const leases = new LeaseBook(new LocalCounterStore(systemClock), systemClock.monotonicMs);
 setInterval(() => leases.sweep(), SWEEP_MS);
 const pools = new Map<string, Pool>();
 const histogram = Array.from({ length: BOUNDS.length + 1 }, () => 0);

@@ -35,7 +35,7 @@ describeWith('nginx', 'nginx with auth_request, as docs/doors.md has it', () => 
 
   beforeAll(async () => {
     memory = new MemoryState();
-    ask = new Ask('eu-west', memory, new LocalCounterStore(systemClock).holder('ask'), log);
+    ask = new Ask('eu-west', memory, new LocalCounterStore(systemClock), log);
     admin = await listenAdmin({ node: {} as Node, ask, log, port: 0, host: '127.0.0.1' });
     upstream = await recordingUpstream();
     nginx = await startNginx(documented(admin.port, Number(new URL(upstream.url).port)));

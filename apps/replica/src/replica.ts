@@ -60,7 +60,7 @@ export class Replica {
       import('./admin/ask.service.js'),
       import('./telemetry/replica-metrics.js'),
     ]);
-    const ask = new Ask(region, state.reader(), this.#workers.counters.holder('ask'), this.#log);
+    const ask = new Ask(region, state.reader(), this.#workers.counters, this.#log);
     this.#ask = ask;
     const served = new ServedPosition(state.position);
     const status = (): ReplicaStatus => {

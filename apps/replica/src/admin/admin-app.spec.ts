@@ -56,7 +56,7 @@ beforeAll(async () => {
   ask = new Ask(
     'eu-west',
     { revision: () => 0, repairs: () => 0, snapshot: () => assert.fail() },
-    new LocalCounterStore(systemClock).holder('ask'),
+    new LocalCounterStore(systemClock),
     log,
   );
   const node = {

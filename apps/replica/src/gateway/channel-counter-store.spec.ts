@@ -1,10 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { BucketSpec, Grant } from '#throttle';
+import type { Bucket, Grant, Wish } from '#throttle';
 import { ChannelCounterStore } from './channel-counter-store.js';
 import type { FromWorker } from './ipc.js';
 
-const BUCKET: BucketSpec = { kind: 'rate', subscription: 's', limit: { limit: 10, per: 'second' } };
-const GRANT: Grant = { granted: 1, remaining: 9, resetMs: 100, retryMs: 0, window: 0 };
+const BUCKET: Bucket = { kind: 'rate', name: 's', limit: { limit: 10, per: 'second' } };
+const GRANT: Grant = { granted: 1, lent: 0, remaining: 9, resetMs: 100, retryMs: 0, lease: 7 };
+const wish = (need: number): Wish => ({ need, ahead: 0, held: 0, lease: 0 });
 let sent: FromWorker[];
 let store: ChannelCounterStore;
 
@@ -18,8 +19,8 @@ afterEach(() => void vi.useRealTimers());
 
 describe('ChannelCounterStore', () => {
   it('gives each question its own answer, in whatever order they come', async () => {
-    const [first, second] = [store.take(BUCKET, 1), store.take(BUCKET, 2)];
-    expect(sent.map((message) => (message.type === 'take' ? [message.id, message.want] : null))).toEqual([
+    const [first, second] = [store.take(BUCKET, wish(1)), store.take(BUCKET, wish(2))];
+    expect(sent.map((message) => (message.type === 'take' ? [message.id, message.wish.need] : null))).toEqual([
       [1, 1],
       [2, 2],
     ]);
@@ -29,11 +30,11 @@ describe('ChannelCounterStore', () => {
   });
 
   it('waits for an answer no longer than a request can, and takes none that comes later', async () => {
-    const outcome = store.take(BUCKET, 1).catch((error: unknown) => String(error));
+    const outcome = store.take(BUCKET, wish(1)).catch((error: unknown) => String(error));
     await vi.advanceTimersByTimeAsync(2000);
     expect(await outcome).toBe('Error: the counters did not answer within 2000 ms');
     store.granted(1, GRANT);
     store.give(BUCKET, 3, 7);
-    expect(sent.at(-1)).toEqual({ type: 'give', bucket: BUCKET, unused: 3, window: 7 });
+    expect(sent.at(-1)).toEqual({ type: 'give', bucket: BUCKET, unused: 3, lease: 7 });
   });
 });

@@ -1,4 +1,4 @@
-import type { BucketSpec, CounterStore, Grant } from '#throttle';
+import type { Bucket, CounterStore, Grant, Wish } from '#throttle';
 import type { FromWorker } from './ipc.js';
 
 /** Longer than process 1 takes to apply a large revision; a request that waits for tokens is refused then. */
@@ -16,7 +16,7 @@ export class ChannelCounterStore implements CounterStore {
 
   constructor(private readonly send: (message: FromWorker) => void) {}
 
-  take(bucket: BucketSpec, want: number): Promise<Grant> {
+  take(bucket: Bucket, wish: Wish): Promise<Grant> {
     return new Promise((resolve, reject) => {
       const id = this.nextId++;
       const timer = setTimeout(() => {
@@ -24,12 +24,12 @@ export class ChannelCounterStore implements CounterStore {
         reject(new Error(`the counters did not answer within ${ANSWER_MS} ms`));
       }, ANSWER_MS);
       this.open.set(id, { resolve, timer });
-      this.send({ type: 'take', id, bucket, want });
+      this.send({ type: 'take', id, bucket, wish });
     });
   }
 
-  give(bucket: BucketSpec, unused: number, window: number): void {
-    this.send({ type: 'give', bucket, unused, window });
+  give(bucket: Bucket, unused: number, lease: number): void {
+    this.send({ type: 'give', bucket, unused, lease });
   }
 
   /** An answer that comes too late is lost with its tokens: rather too few are spent than too many. */

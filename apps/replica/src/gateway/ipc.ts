@@ -1,4 +1,4 @@
-import type { BucketSpec, Grant } from '#throttle';
+import type { Bucket, Grant, Wish } from '#throttle';
 import type { Limits } from './engine/limits.js';
 import type { Certificate } from './tls/certificate.js';
 import type { WorkerReport } from './engine/metric-families.js';
@@ -59,7 +59,7 @@ export type FromWorker =
   | { type: 'down'; checks: string[] }
   /** its last word */
   | { type: 'ended'; report: WorkerReport }
-  | { type: 'take'; id: number; bucket: BucketSpec; want: number }
-  | { type: 'give'; bucket: BucketSpec; unused: number; window: number }
+  | { type: 'take'; id: number; bucket: Bucket; wish: Wish }
+  | { type: 'give'; bucket: Bucket; unused: number; lease: number }
   /** what was counted since it last said so: every few seconds (id 0), and when it is asked */
   | { type: 'numbers'; id: number; report: WorkerReport };

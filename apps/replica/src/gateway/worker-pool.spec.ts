@@ -263,8 +263,10 @@ describe('WorkerPool', () => {
     const answers = await Promise.all(Array.from({ length: 20 }, get));
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(6);
     expect(
-      pool.counters.take('test', { kind: 'quota', subscription: SUBSCRIPTION, limit: { limit: 12, per: 'month' } }, 1)
-        .granted,
+      pool.counters.takeNow(
+        { kind: 'quota', name: SUBSCRIPTION, limit: { limit: 12, per: 'month' } },
+        { need: 1, ahead: 0, held: 0, lease: 0 },
+      ).granted,
     ).toBe(0);
   });
 

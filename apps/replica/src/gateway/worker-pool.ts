@@ -15,7 +15,7 @@ const SWEEP_MS = 10_000;
 /** The gateway's processes, and what they share: the port, the counters, and the news of revisions. One per process. */
 export class WorkerPool {
   /** counts the tokens of this node */
-  readonly counters = new LocalCounterStore(systemClock);
+  readonly counters = new LocalCounterStore(systemClock, () => Math.max(1, this.slots.size));
   /** the revision that all workers serve may have become newer */
   onServed: () => void = () => undefined;
   private readonly numbers: WorkerNumbers;
@@ -238,11 +238,11 @@ export class WorkerPool {
         tell(slot, {
           type: 'granted',
           id: message.id,
-          grant: this.counters.take(slot.name, message.bucket, message.want),
+          grant: this.counters.takeNow(message.bucket, message.wish),
         });
         return;
       case 'give':
-        this.counters.give(slot.name, message.bucket, message.unused, message.window);
+        this.counters.give(message.bucket, message.unused, message.lease);
         return;
       case 'numbers':
         return this.numbers.told(slot.name, message.report, message.id, this.slots.has(slot.name));
@@ -266,7 +266,6 @@ export class WorkerPool {
   private onExit(slot: Slot, code: number | null, signal: string | null): void {
     this.slots.delete(slot.name);
     this.checks.leave(slot.name);
-    this.counters.forget(slot.name);
     this.onServed();
     this.numbers.ended(slot.name, !this.stopping && !slot.retired);
     if (this.stopping || slot.retired) return;

@@ -40,7 +40,7 @@ export class TestGateway {
     tracing: Tracing = { ids: new RandomIds(), sampler: NOT_TRACED, exporter: null },
   ) {
     this.counters = new LocalCounterStore(clock);
-    this.leases = new LeaseBook(this.counters.holder('test'), clock.monotonicMs);
+    this.leases = new LeaseBook(this.counters, clock.monotonicMs);
     const log = createLog('test', 'silent');
     const { monotonicMs: now, wallMs } = clock;
     this.book = new GatewayBook('eu-west', now);

@@ -1,6 +1,6 @@
 import type { QuotaLimit } from '#model';
 
-const DAY_MS = 86_400_000;
+export const DAY_MS = 86_400_000;
 
 /** A count within one calendar window, UTC. */
 export interface QuotaState {
@@ -26,8 +26,23 @@ export function quotaWindow(limit: QuotaLimit, wallMs: number): QuotaWindow {
   return { start: Date.UTC(year, month, 1), end: Date.UTC(year, month + 1, 1) };
 }
 
-/** The state in the window of `wallMs`. A clock that is set back opens no window again: the later one goes on. */
+/**
+ * The state in the window of `wallMs`. A clock that is set back opens no window again: the next one goes on when it had
+ * begun. A window that begins later than that was made by a clock that was wrong by far: what was used counts now.
+ */
 export function settleQuota(state: QuotaState | null, limit: QuotaLimit, wallMs: number): QuotaState {
-  const { start } = quotaWindow(limit, wallMs);
-  return state === null || state.start < start ? { start, used: 0 } : state;
+  const { start, end } = quotaWindow(limit, wallMs);
+  if (state === null || state.start < start) return { start, used: 0 };
+  return state.start > end ? { start, used: state.used } : state;
+}
+
+/** Names a lease by its window. */
+export function quotaLease(state: QuotaState): number {
+  return state.start / DAY_MS;
+}
+
+/** Ends a lease: its tokens come back unless their window has ended. */
+export function endQuotaLease(state: QuotaState, unused: number, lease: number): QuotaState {
+  if (lease === 0 || lease !== quotaLease(state)) return state;
+  return { start: state.start, used: Math.max(0, state.used - unused) };
 }

@@ -1,5 +1,5 @@
 import type { QuotaLimit, RateLimit } from '#model';
-import type { BucketSpec, CounterStore, Grant } from '../store/counter-store.js';
+import { type Bucket, type CounterStore, type Grant, LEASE_MS } from '../store/counter-store.js';
 
 /** What a plan limits; null is no limit. */
 export interface Limits {
@@ -29,9 +29,12 @@ export type Spending =
   | { kind: 'wait' };
 
 interface Lease {
-  bucket: BucketSpec;
+  bucket: Bucket;
   tokens: number;
-  window: number;
+  /** as the store named it */
+  name: number;
+  /** its tokens are not spent from then on */
+  endsAt: number;
   /** of the store's last answer */
   remaining: number;
   /** times of this process's monotonic clock, in milliseconds */
@@ -40,8 +43,8 @@ interface Lease {
   usedAt: number;
   /** the store did not answer; until `emptyUntil` it is not asked again */
   unknown: boolean;
-  /** whether the store lent more than was waited for, and has to be told when that ends */
-  lent: boolean;
+  /** tokens beyond those that were waited for: the store has to be told when that ends */
+  lent: number;
   asking: Promise<void> | null;
   /** requests that the next question asks for; null: it is on its way, and they are not in it */
   waiting: number | null;
@@ -49,6 +52,8 @@ interface Lease {
 
 /** After this long without use a lease goes back. */
 const IDLE_MS = 500;
+/** What the store is asked to lend. */
+const AHEAD = 1000;
 /** An answer that the bucket is empty holds at least this long: a request that waited is then refused, not put off again. */
 const EMPTY_MS = 1;
 /** How long a store that could not be asked is left alone. */
@@ -74,8 +79,8 @@ export class LeaseBook {
   /** Spends one token of each limit, or none of any. */
   spend(subscription: string, limits: Limits): Spending {
     const now = this.now();
-    const quota = limits.quota && this.leaseOf({ kind: 'quota', subscription, limit: limits.quota }, now);
-    const rate = limits.rate && this.leaseOf({ kind: 'rate', subscription, limit: limits.rate }, now);
+    const quota = limits.quota && this.leaseOf({ kind: 'quota', name: subscription, limit: limits.quota }, now);
+    const rate = limits.rate && this.leaseOf({ kind: 'rate', name: subscription, limit: limits.rate }, now);
     // the quota first: when both are empty, it is what takes longer
     const refusing = emptied(quota, now) ?? emptied(rate, now);
     if (refusing) {
@@ -139,24 +144,25 @@ export class LeaseBook {
     return this.leases.rate.size + this.leases.quota.size;
   }
 
-  private leaseOf(bucket: BucketSpec, now: number): Lease {
+  private leaseOf(bucket: Bucket, now: number): Lease {
     const leases = this.leases[bucket.kind];
-    const lease = leases.get(bucket.subscription);
+    const lease = leases.get(bucket.name);
     if (!lease) {
       const made: Lease = {
         bucket,
         tokens: 0,
-        window: 0,
+        name: 0,
+        endsAt: 0,
         remaining: 0,
         resetAt: now,
         emptyUntil: 0,
         usedAt: now,
         unknown: false,
-        lent: false,
+        lent: 0,
         asking: null,
         waiting: null,
       };
-      leases.set(bucket.subscription, made);
+      leases.set(bucket.name, made);
       return made;
     }
     if (lease.bucket.limit !== bucket.limit) {
@@ -164,7 +170,7 @@ export class LeaseBook {
       lease.bucket = bucket;
     }
     // yesterday's tokens are worth nothing today; the store knows that by itself
-    if (bucket.kind === 'quota' && now >= lease.resetAt) lease.tokens = 0;
+    if (now >= lease.endsAt || (bucket.kind === 'quota' && now >= lease.resetAt)) lease.tokens = 0;
     return lease;
   }
 
@@ -177,7 +183,8 @@ export class LeaseBook {
     lease.waiting = null;
     const askedAt = this.now();
     try {
-      this.receive(lease, await this.store.take(lease.bucket, want), want, askedAt);
+      const wish = { need: want, ahead: AHEAD, held: lease.tokens, lease: lease.name };
+      this.receive(lease, await this.store.take(lease.bucket, wish), want, askedAt);
     } catch {
       // whoever implements the store reports why; here it is enough that nothing may be spent
       lease.unknown = true;
@@ -190,35 +197,36 @@ export class LeaseBook {
   private receive(lease: Lease, grant: Grant, want: number, askedAt: number): void {
     const now = this.now();
     lease.unknown = false;
-    lease.tokens += grant.granted;
-    const lent = Math.max(0, grant.granted - want);
-    lease.lent = lent > 0;
+    lease.tokens = grant.granted + grant.lent;
+    lease.lent = grant.lent;
     // What was waited for is spent in this turn or, should another limit refuse or the client be gone, not at all: the
     // store takes it for spent and lets the bucket fill up again, and a token that stayed here would come on top.
-    if (lease.bucket.kind === 'rate') setImmediate(() => this.returnUnspent(lease, lent));
-    lease.window = grant.window;
+    if (lease.bucket.kind === 'rate') setImmediate(() => this.returnUnspent(lease));
+    lease.name = grant.lease;
+    lease.endsAt = askedAt + LEASE_MS;
     lease.remaining = grant.remaining;
     lease.resetAt = askedAt + grant.resetMs;
     lease.emptyUntil = grant.granted < want ? Math.max(now + EMPTY_MS, askedAt + grant.retryMs) : 0;
     lease.usedAt = now;
   }
 
-  private returnUnspent(lease: Lease, lent: number): void {
-    if (lease.asking === null && lease.tokens > lent) this.giveBack(lease, this.now());
+  private returnUnspent(lease: Lease): void {
+    if (lease.asking === null && lease.tokens > lease.lent) this.giveBack(lease, this.now());
   }
 
   private giveBack(lease: Lease, now: number): void {
     const ended = lease.bucket.kind === 'quota' && now >= lease.resetAt;
-    if ((lease.tokens > 0 || lease.lent) && !ended) this.store.give(lease.bucket, lease.tokens, lease.window);
+    if ((lease.tokens > 0 || lease.lent > 0) && !ended) this.store.give(lease.bucket, lease.tokens, lease.name);
     lease.tokens = 0;
-    lease.lent = false;
+    lease.lent = 0;
+    lease.name = 0;
   }
 }
 
-function bucketsOf(subscription: string, limits: Limits): BucketSpec[] {
-  const buckets: BucketSpec[] = [];
-  if (limits.quota) buckets.push({ kind: 'quota', subscription, limit: limits.quota });
-  if (limits.rate) buckets.push({ kind: 'rate', subscription, limit: limits.rate });
+function bucketsOf(subscription: string, limits: Limits): Bucket[] {
+  const buckets: Bucket[] = [];
+  if (limits.quota) buckets.push({ kind: 'quota', name: subscription, limit: limits.quota });
+  if (limits.rate) buckets.push({ kind: 'rate', name: subscription, limit: limits.rate });
   return buckets;
 }
 
@@ -235,7 +243,7 @@ function gauge(lease: Lease | null, now: number): Gauge | null {
   return lease && { remaining: lease.tokens + lease.remaining, resetMs: Math.max(0, lease.resetAt - now) };
 }
 
-function sameLimit(a: BucketSpec, b: BucketSpec): boolean {
+function sameLimit(a: Bucket, b: Bucket): boolean {
   if (a.limit.limit !== b.limit.limit || a.limit.per !== b.limit.per) return false;
   return a.kind !== 'rate' || b.kind !== 'rate' || a.limit.burst === b.limit.burst;
 }

@@ -36,7 +36,7 @@ beforeEach(async () => {
     applicationOp({ 'weather:v1': 'gold' }),
     keyOp(KEY),
   );
-  ask = new Ask('eu-west', memory, new LocalCounterStore(systemClock).holder('ask'), log);
+  ask = new Ask('eu-west', memory, new LocalCounterStore(systemClock), log);
   const who = { environment: 'prod', replica: 'a', build: '1' };
   const status = {
     ...who,

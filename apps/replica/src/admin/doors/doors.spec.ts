@@ -18,7 +18,7 @@ let url: string;
 
 beforeEach(async () => {
   memory = new MemoryState();
-  ask = new Ask('eu-west', memory, new LocalCounterStore(systemClock).holder('ask'), log);
+  ask = new Ask('eu-west', memory, new LocalCounterStore(systemClock), log);
   app = await listenAdmin({ node: {} as Node, ask, log, port: 0, host: '127.0.0.1' });
   url = `http://127.0.0.1:${app.port}`;
 });

@@ -31,7 +31,7 @@ beforeAll(async () => {
     applicationOp({ 'weather:v1': 'gold' }),
     keyOp(KEY),
   );
-  ask = new Ask('eu-west', memory, new LocalCounterStore(systemClock).holder('ask'), log);
+  ask = new Ask('eu-west', memory, new LocalCounterStore(systemClock), log);
   const node = { status: () => ({ loaded: 1 }), metrics: () => Promise.resolve('# none\n') } as unknown as Node;
   app = await listenAdmin({ node, ask, log, port: 0, host: '127.0.0.1' });
 });
