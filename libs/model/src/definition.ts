@@ -71,6 +71,8 @@ export const definition = z
     credential: credential.optional(),
     /** plans that it may be subscribed on */
     plans: z.array(planId).max(64),
+    /** plan by which open routes are limited, for each address of a client; default: they are not */
+    openPlan: planId.optional(),
     policies: policies.optional(),
     /**
      * what becomes of `%2F` in a path; default `refuse`. With `pass` it is a part of the segment that it stands in, and goes
@@ -94,5 +96,8 @@ export const definition = z
     }
     if (new Set(value.plans).size !== value.plans.length)
       ctx.addIssue({ code: 'custom', path: ['plans'], message: 'names a plan twice' });
+    const anyOpen = value.routes.some((one) => (one.security ?? value.security) === 'open');
+    if (value.openPlan !== undefined && !anyOpen)
+      ctx.addIssue({ code: 'custom', path: ['openPlan'], message: 'limits open routes, and there is none' });
   });
 export type Definition = z.infer<typeof definition>;

@@ -22,6 +22,13 @@ describe('definition', () => {
     expect(faultsIn(weather)).toEqual([]);
   });
 
+  it('takes a plan for open routes only where there are some', () => {
+    expect(faultsIn({ ...weather, openPlan: 'guests' })).toEqual(['openPlan: limits open routes, and there is none']);
+    const routes = [...weather.routes, { method: 'GET', path: '/open', security: 'open' }];
+    expect(faultsIn({ ...weather, routes, openPlan: 'guests' })).toEqual([]);
+    expect(faultsIn({ ...weather, security: 'open', openPlan: 'guests' })).toEqual([]);
+  });
+
   it('takes one with every policy and setting', () => {
     const policies = {
       requestHeaders: { set: { 'X-A': '1' }, add: { 'X-B': '2', 'x-b': '3' }, remove: ['Cookie'] },

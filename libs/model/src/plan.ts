@@ -21,8 +21,21 @@ export const quotaLimit = z.strictObject({
 export type RateLimit = z.infer<typeof rateLimit>;
 export type QuotaLimit = z.infer<typeof quotaLimit>;
 
-/** Limits of a plan; both hold per subscription and per region. `null` is no limit. */
-export const planLimits = z.strictObject({
+/** What one bucket each is kept of, in each region. `null` is no limit. */
+export const limitPair = z.strictObject({
   rate: rateLimit.nullable().default(null),
   quota: quotaLimit.nullable().default(null),
 });
+export type LimitPair = z.infer<typeof limitPair>;
+
+/**
+ * Limits of a plan. Its own hold for each consumer: a subscription, or a client's address where a route is open. A request
+ * takes of all of them or of none.
+ */
+export const planLimits = limitPair.extend({
+  /** for each consumer on each route */
+  perRoute: limitPair.optional(),
+  /** for all consumers of this plan together, on each API */
+  perApi: limitPair.optional(),
+});
+export type PlanLimits = z.infer<typeof planLimits>;

@@ -64,6 +64,7 @@ export const documentQuery = z.strictObject({
     .pipe(definition.shape.plans)
     .optional()
     .meta({ description: 'Ids, apart by commas.', example: 'bronze,gold' }),
+  openPlan: definition.shape.openPlan.meta({ description: 'By which open routes are limited.', example: 'bronze' }),
 });
 
 type Body = z.infer<typeof releaseBody>;

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
-import { type Definition, fail } from '#model';
+import { type Definition, fail, type HelioError } from '#model';
+import type { FieldFault } from '#platform';
 import { DataSource, type EntityManager } from 'typeorm';
 import { ReleaseRow } from '../database/entities.js';
 import { jsonbText } from '../database/jsonb.js';
@@ -37,8 +38,10 @@ export class ReleasesService {
         definition.routes.length,
         report && jsonbText(report),
         caller.actor,
+        definition.openPlan ?? null,
       ];
       await keepApi(manager, api, context);
+      if (definition.openPlan !== undefined) await keepOpenPlan(manager, definition.openPlan, input.at);
       const inserted: unknown[] = await manager.query(INSERT, values);
       if (inserted.length > 0) {
         await refuseUnknownPlans(manager, definition.plans, input.at);
@@ -83,7 +86,8 @@ export class ReleasesService {
 }
 
 const INSERT = `
-  INSERT INTO release (digest, api_id, definition, plans, routes, report, created_by) VALUES ($1, $2, $3, $4, $5, $6, $7)
+  INSERT INTO release (digest, api_id, definition, plans, routes, report, created_by, open_plan)
+  VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
   ON CONFLICT (digest) DO NOTHING RETURNING digest`;
 
 /** It may have been deleted since, and made again with another context. From here on it stays. */
@@ -95,15 +99,25 @@ async function keepApi(manager: EntityManager, api: string, context: string): Pr
   if (rows.length === 0) throw fail('not_found', `the API "${api}" has just been deleted`);
 }
 
+/** From here on it stays, as long as the release does. */
+async function keepOpenPlan(manager: EntityManager, plan: string, at: string): Promise<void> {
+  const rows: unknown[] = await manager.query('SELECT FROM plan WHERE id = $1 FOR KEY SHARE', [plan]);
+  if (rows.length === 0) throw unknownPlans([unknownPlan(`${at}openPlan`, plan)]);
+}
+
 async function refuseUnknownPlans(manager: EntityManager, plans: readonly string[], at: string): Promise<void> {
   const rows: { id: string }[] = await manager.query('SELECT id FROM plan WHERE id = ANY($1::text[])', [plans]);
   const known = new Set(rows.map((row) => row.id));
-  const fields = plans.flatMap((plan, index) =>
-    known.has(plan)
-      ? []
-      : [{ field: `${at}plans[${index}]`, problem: `there is no plan "${plan}"`, expected: 'the id of a plan' }],
-  );
-  if (fields.length > 0) throw fail('unknown_reference', `${fields[0]?.field}: ${fields[0]?.problem}`, { fields });
+  const fields = plans.flatMap((plan, index) => (known.has(plan) ? [] : [unknownPlan(`${at}plans[${index}]`, plan)]));
+  if (fields.length > 0) throw unknownPlans(fields);
+}
+
+function unknownPlan(field: string, plan: string): FieldFault {
+  return { field, problem: `there is no plan "${plan}"`, expected: 'the id of a plan' };
+}
+
+function unknownPlans(fields: FieldFault[]): HelioError {
+  return fail('unknown_reference', `${fields[0]?.field}: ${fields[0]?.problem}`, { fields });
 }
 
 async function one(manager: EntityManager, api: string, digest: string, definition = false): Promise<ReleaseRow> {

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
-import { fail, type QuotaLimit, type RateLimit } from '#model';
+import { fail, type LimitPair } from '#model';
 import { DataSource, type EntityManager, MoreThan } from 'typeorm';
 import { PlanRow } from '../database/entities.js';
 import { decodeCursor, type Page, type PageRequest, toPage } from '../http/paging.js';
@@ -10,9 +10,9 @@ import { planMark } from '../publishing/index.js';
 import { Writes } from '../writes/writes.js';
 import type { PlanView } from './plans.endpoints.js';
 
-interface Limits {
-  rate: RateLimit | null;
-  quota: QuotaLimit | null;
+interface Limits extends LimitPair {
+  perRoute?: LimitPair | null | undefined;
+  perApi?: LimitPair | null | undefined;
 }
 
 @Injectable()
@@ -60,6 +60,8 @@ export class PlansService {
       const before = viewOf(row);
       if (change.rate !== undefined) row.rate = change.rate;
       if (change.quota !== undefined) row.quota = change.quota;
+      if (change.perRoute !== undefined) row.perRoute = change.perRoute;
+      if (change.perApi !== undefined) row.perApi = change.perApi;
       const saved = await tx.manager.save(row);
       const view = viewOf(saved);
       tx.mark('all', planMark(id));
@@ -80,6 +82,15 @@ export class PlansService {
         throw fail(
           'in_use',
           `the plan "${id}" is used by ${uses?.n} subscription(s), ${uses?.example} among them; move or delete them first`,
+        );
+      const [release]: { api: string; digest: Buffer }[] = await tx.manager.query(
+        'SELECT api_id AS api, digest FROM release WHERE open_plan = $1 LIMIT 1',
+        [id],
+      );
+      if (release)
+        throw fail(
+          'in_use',
+          `the plan "${id}" limits open routes of ${release.api}, in its release ${release.digest.toString('hex')}, which may be placed as long as the API exists`,
         );
       await tx.manager.delete(PlanRow, { id });
       tx.mark('all', planMark(id));
@@ -103,6 +114,8 @@ function viewOf(row: PlanRow): PlanView {
     id: row.id,
     rate: row.rate,
     quota: row.quota,
+    perRoute: row.perRoute,
+    perApi: row.perApi,
     createdAt: row.createdAt.toISOString(),
     updatedAt: row.updatedAt.toISOString(),
   };

@@ -1,4 +1,4 @@
-import type { QuotaLimit, RateLimit, ReplicaStatus } from '#model';
+import type { LimitPair, QuotaLimit, RateLimit, ReplicaStatus } from '#model';
 import { Column, CreateDateColumn, Entity, PrimaryColumn, UpdateDateColumn, VersionColumn } from 'typeorm';
 
 /*
@@ -48,6 +48,8 @@ export class PlanRow {
   @PrimaryColumn('text') id!: string;
   @Column('jsonb', { nullable: true }) rate!: RateLimit | null;
   @Column('jsonb', { nullable: true }) quota!: QuotaLimit | null;
+  @Column('jsonb', { name: 'per_route', nullable: true }) perRoute!: LimitPair | null;
+  @Column('jsonb', { name: 'per_api', nullable: true }) perApi!: LimitPair | null;
   @VersionColumn() version!: number;
   @CreateDateColumn({ type: 'timestamptz', name: 'created_at' }) createdAt!: Date;
   @UpdateDateColumn({ type: 'timestamptz', name: 'updated_at' }) updatedAt!: Date;

@@ -34,7 +34,7 @@ const AT_A_TIME = 1_000;
 /**
  * Finds out what has to change on the chain for it to say of `entries` what the rows say, in the snapshot of the
  * transaction that `session` is in, and so that every revision is referentially closed:
- * - What a new value refers to and the chain lacks comes along: key -> application -> plan, placement -> release.
+ * - What a new value refers to and the chain lacks comes along: key -> application -> plan, placement -> release -> plan.
  * - A release to which no placement of the chain refers any more leaves with the last one that did.
  * - An application or plan without a row leaves only where `all` markers were taken: another one that waits may say that
  *   something on the chain refers to it no longer. Until then it does no harm.

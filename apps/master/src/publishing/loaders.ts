@@ -73,15 +73,16 @@ const loadApplications: Loader = async (session, environment, keys) => {
 
 const PLANS: Statement = {
   name: 'rows_plan',
-  text: 'SELECT p.* FROM unnest($1::text[]) AS e (id) CROSS JOIN LATERAL (SELECT id, rate, quota FROM plan WHERE id = e.id OFFSET 0) AS p',
+  text: 'SELECT p.* FROM unnest($1::text[]) AS e (id) CROSS JOIN LATERAL (SELECT id, rate, quota, per_route, per_api FROM plan WHERE id = e.id OFFSET 0) AS p',
 };
 const loadPlans: Loader = async (session, _environment, keys) => {
-  const rows = await session.rows<{ id: string; rate: unknown; quota: unknown }>(PLANS, [
-    keys.filter(isText).map(String),
-  ]);
-  return rows.map(({ id, rate, quota }) =>
-    attempt(encodeText(id), () => encodeJson(planRecord.parse({ rate, quota }))),
-  );
+  type Row = { id: string; rate: unknown; quota: unknown; per_route: unknown; per_api: unknown };
+  const rows = await session.rows<Row>(PLANS, [keys.filter(isText).map(String)]);
+  return rows.map(({ id, rate, quota, per_route: perRoute, per_api: perApi }) => {
+    // left out where there is none: replicas of before know no such field
+    const scopes = { ...(perRoute === null ? {} : { perRoute }), ...(perApi === null ? {} : { perApi }) };
+    return attempt(encodeText(id), () => encodeJson(planRecord.parse({ rate, quota, ...scopes })));
+  });
 };
 
 const PLACEMENTS: Statement = {

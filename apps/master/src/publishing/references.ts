@@ -2,7 +2,8 @@ import { applicationKeyIn, encodeText, type Op, TABLE } from '#model';
 import { type Entry, idOf } from './entries.js';
 
 /**
- * What a value of a table refers to: key -> application, application -> plans, placement -> release.
+ * What a value of a table refers to: key -> application, application -> plans, placement -> release, release -> the plan of its
+ * open routes.
  * A value that a newer build published, and this one cannot read, refers to nothing that is known here.
  */
 export function referencesOf(table: number, value: Buffer): Entry[] {
@@ -14,6 +15,8 @@ export function referencesOf(table: number, value: Buffer): Entry[] {
         return plansOf(value).map((plan) => ({ table: TABLE.plan, key: encodeText(plan) }));
       case TABLE.placement:
         return [{ table: TABLE.release, key: value }];
+      case TABLE.release:
+        return openPlanOf(value).map((plan) => ({ table: TABLE.plan, key: encodeText(plan) }));
       default:
         return [];
     }
@@ -25,6 +28,13 @@ export function referencesOf(table: number, value: Buffer): Entry[] {
 function plansOf(application: Buffer): string[] {
   const { subscriptions } = JSON.parse(application.toString('utf8')) as { subscriptions: { plan: string }[] };
   return [...new Set(subscriptions.map(({ plan }) => plan))];
+}
+
+/** Definitions may have megabytes, and most name no such plan: those are not parsed. */
+function openPlanOf(definition: Buffer): string[] {
+  if (!definition.includes('"openPlan":')) return [];
+  const { openPlan } = JSON.parse(definition.toString('utf8')) as { openPlan?: unknown };
+  return typeof openPlan === 'string' ? [openPlan] : [];
 }
 
 /** What a change refers to that its entry did not refer to before. */

@@ -49,6 +49,23 @@ it('R6 a revocation is published although another entry of its transaction canno
   await complaint('plan gold');
 });
 
+it('a release brings the plan of its open routes along, or does not come where that cannot be published', async () => {
+  const api = await scene.writer.api('weather');
+  const definition = Buffer.from('{"openPlan":"guests"}');
+  const digest = hash('sha256', definition, 'buffer');
+  await scene.pool.query(`INSERT INTO plan (id, rate) VALUES ('guests', '{"limit": "many"}')`); // not marked
+  await scene.pool.query(
+    `INSERT INTO release (digest, api_id, definition, plans, routes, created_by, open_plan) VALUES ($1, $2, $3, '{}', 1, 'ann', 'guests')`,
+    [digest, api, definition],
+  );
+  await scene.writer.write((tx) => tx.place('prod', api, 'eu', digest));
+  expect((await chain())(TABLE.placement, placementKey(api, 'eu'))).toBeUndefined();
+  await complaint('placement weather:v1@eu');
+  await scene.pool.query(`UPDATE plan SET rate = NULL WHERE id = 'guests'`);
+  await scene.writer.write((tx) => tx.place('prod', api, 'eu', digest));
+  expect((await chain())(TABLE.plan, encodeText('guests'))).toBeDefined(); // `chain` has checked that every revision is closed
+});
+
 it('a placement of a release that cannot be published keeps the one that it had', async () => {
   const api = await scene.writer.api('weather');
   const good = await scene.writer.release(api);

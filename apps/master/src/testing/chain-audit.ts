@@ -111,8 +111,11 @@ export async function entriesOfRows(pool: pg.Pool, environment = 'prod'): Promis
   const entries: Entries = new Map();
   const put = (table: number, key: Buffer, value: Buffer): void => void entries.set(nameOf(table, key), shown(value));
   const all = async <T extends object>(sql: string): Promise<T[]> => (await pool.query<T>(sql)).rows;
-  for (const { id, rate, quota } of await all<{ id: string; rate: unknown; quota: unknown }>('SELECT * FROM plan'))
-    put(TABLE.plan, encodeText(id), encodeJson({ rate, quota }));
+  type Plan = { id: string; rate: unknown; quota: unknown; per_route: unknown; per_api: unknown };
+  for (const { id, rate, quota, per_route: perRoute, per_api: perApi } of await all<Plan>('SELECT * FROM plan')) {
+    const scopes = Object.entries({ perRoute, perApi }).filter(([, limits]) => limits !== null);
+    put(TABLE.plan, encodeText(id), encodeJson({ rate, quota, ...Object.fromEntries(scopes) }));
+  }
   const keys = (
     await all<{
       environment_id: string;
