@@ -51,7 +51,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   decide(): void {
     const decision = decide(this.head, state, leases, Date.now());
     if (decision.kind === 'wait') {
-      void leases.fetch(decision.subscription, decision.limits).then(() => this.decide());
+      void decision.fetch().then(() => this.decide());
     } else if (decision.kind === 'respond') {
       this.response.writeHead(decision.status, [...decision.headers]).end(decision.body);
     } else {

@@ -2,7 +2,7 @@ import type { Logger } from '#platform';
 import { type CounterStore, LeaseBook, systemClock } from '#throttle';
 import { CompiledState } from '../gateway/decide/compile/compiled-state.js';
 import { decide, UNLIMITED } from '../gateway/decide/decide.js';
-import type { Decision, Wait } from '../gateway/decide/decision.js';
+import type { Decision } from '../gateway/decide/decision.js';
 import type { RequestHead } from '../gateway/decide/request-head.js';
 import type { StateReader } from '../state/state-snapshot.js';
 import { DoorDecisions } from '../telemetry/door-decisions.js';
@@ -53,17 +53,12 @@ export class Ask {
   }
 
   /**
-   * By the newest revision. On `wait`, `fetch` and ask again.
+   * By the newest revision. On `wait`, have it fetch, and ask again.
    *
    * @param spend whether it counts against the limits of the subscription
    */
   about(head: RequestHead, spend: boolean): Decision {
     return decide(head, this.current(), spend ? this.leases : UNLIMITED, Date.now());
-  }
-
-  /** Resolves when it may be asked again. */
-  fetch({ subscription, limits }: Wait): Promise<void> {
-    return this.leases.fetch(subscription, limits);
   }
 
   close(): void {

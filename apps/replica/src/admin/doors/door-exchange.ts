@@ -129,7 +129,7 @@ export class DoorExchange implements ClientExchange {
   /** Counts against the limits, for the request is about to be served. A body is not looked at. */
   private auth(): void {
     const decision = this.ask.about(questionOf(this.client.head), true);
-    if (decision.kind === 'wait') this.wait(this.ask.fetch(decision), () => this.auth());
+    if (decision.kind === 'wait') this.wait(decision.fetch(), () => this.auth());
     else this.answerAuth(decision);
   }
 
@@ -161,7 +161,7 @@ export class DoorExchange implements ClientExchange {
   private validate(validation: Validation): void {
     const answer = validation.run();
     if (typeof answer === 'string') this.respond(200, JSON_FIELDS, bytesOf(answer));
-    else this.wait(this.ask.fetch(answer), () => this.validate(validation));
+    else this.wait(answer.fetch(), () => this.validate(validation));
   }
 
   /** An answer of the framework's. */

@@ -17,10 +17,15 @@ import { parseTarget, type Target } from './target.js';
 /** Where tokens come from: a lease book, or nowhere for those who only ask. */
 export interface Limiter {
   spend(subscription: string, limits: CompiledPlan['limits']): Spending;
+  /** after `wait` */
+  fetch(subscription: string, limits: CompiledPlan['limits']): Promise<void>;
 }
 
 /** Counts nothing and refuses nothing. */
-export const UNLIMITED: Limiter = { spend: () => ({ kind: 'spent', rate: null, quota: null }) };
+export const UNLIMITED: Limiter = {
+  spend: () => ({ kind: 'spent', rate: null, quota: null }),
+  fetch: () => Promise.resolve(),
+};
 
 const SOON = ['Retry-After', '1'] as const;
 
@@ -157,7 +162,7 @@ function admit(
   if (plan.policy === null) return null;
 
   const spending = limiter.spend(consumer.subscription, plan.limits);
-  if (spending.kind === 'wait') return { kind: 'wait', subscription: consumer.subscription, limits: plan.limits };
+  if (spending.kind === 'wait') return { kind: 'wait', fetch: () => limiter.fetch(consumer.subscription, plan.limits) };
   const left = limitHeader(spending.rate, spending.quota);
   if (left !== '') reply.headers.push('RateLimit-Policy', plan.policy, 'RateLimit', left);
   if (spending.kind === 'spent') return null;

@@ -1,5 +1,4 @@
 import type { ErrorCode } from '#model';
-import type { Limits } from '#throttle';
 import type { CompiledApi, CompiledRoute } from './compile/compile-api.js';
 
 /** Whose credential it was, and what it may do here. */
@@ -48,11 +47,11 @@ export interface Forward extends Subject {
   headers: readonly string[];
 }
 
-/** Tokens have to be fetched for it: do that, and decide again. Nothing was spent. */
+/** Something has to be fetched for it, such as tokens: do that, and decide again when it has settled. Nothing was spent. */
 export interface Wait {
   kind: 'wait';
-  subscription: string;
-  limits: Limits;
+  /** never rejects */
+  fetch: () => Promise<void>;
 }
 
 export type Decision = Respond | Forward | Wait;

@@ -171,7 +171,7 @@ export class Exchange implements ClientExchange, RelayOwner {
     const { state, leases, wallMs } = this.engine;
     const decision = decide(this.client.head, state, leases, wallMs());
     if (decision.kind === 'wait') {
-      this.fetch(leases.fetch(decision.subscription, decision.limits));
+      this.fetch(decision.fetch());
       return;
     }
     this.outcome.decision = decision;
