@@ -23,6 +23,7 @@ import { OfficeModule } from './office/office.module.js';
 import { ProblemFilter } from './http/problem.filter.js';
 import { StreamModule } from './stream/stream.module.js';
 import { TopologyModule } from './topology/topology.module.js';
+import { UsageModule } from './usage/usage.module.js';
 
 /** The master, as a table of contents. */
 @Module({})
@@ -46,6 +47,7 @@ export class MasterModule {
         ConsumersModule, // plans, applications, subscriptions, keys, bulk import
         FleetBookModule, // what replicas say, and who waits for it
         FleetModule, // replicas: join, status, convergence
+        UsageModule, // what was used: reports, sums
         ChainModule, // the chain to replicas that ask for it over HTTP
         StreamModule, // the chain to connected replicas
         OfficeModule, // terms of office: fences, restores, signing keys

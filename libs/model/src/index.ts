@@ -15,3 +15,4 @@ export * from './text.js';
 export * from './token-records.js';
 export * from './trusted-keys.js';
 export type { Target, Upstream } from './upstream.js';
+export * from './usage-report.js';

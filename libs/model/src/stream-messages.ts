@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { epoch, replicaStatus } from './fleet.js';
+import { usageAnswer, usageReport } from './usage-report.js';
 
 /*
  * The live stream: one WebSocket between a replica and any master instance. Text frames are the messages below; binary
@@ -10,6 +11,7 @@ import { epoch, replicaStatus } from './fleet.js';
  *   replica  ◀──revisions position+1, +2 ... as they are published, none skipped; `head` now and then──
  *   replica  ──ack (after applying, coalesced) and status (on change, and every 5 s)──▶
  *   replica  ◀──want(from, to)── and answers with binary frames: what a master lacks after a restore
+ *   replica  ──usage(number, report), one at a time──▶  and the master answers counted(number) when it is written
  */
 export const STREAM_PATH = '/v1/stream';
 export const STREAM_PROTOCOL = 'heliograph.1';
@@ -49,9 +51,11 @@ const follow = z.strictObject({
 });
 const ack = z.strictObject({ type: z.literal('ack'), revision: z.int().min(0), lagMs: z.number().nullable() });
 const status = z.strictObject({ type: z.literal('status'), status: replicaStatus });
+/** Numbered so that an answer tells what it answers; one that comes before the answer to the one before is not heard. */
+const usage = z.strictObject({ type: z.literal('usage'), number: z.int().min(0), report: usageReport });
 
 /** What a replica says. */
-export const toMaster = z.discriminatedUnion('type', [follow, ack, status]);
+export const toMaster = z.discriminatedUnion('type', [follow, ack, status, usage]);
 export type ToMaster = z.infer<typeof toMaster>;
 
 /** Why a replica has to get its state from elsewhere, or cannot go on at all. */
@@ -76,7 +80,8 @@ const intent = z.discriminatedUnion('intent', [
 ]);
 const head = z.strictObject({ type: z.literal('head'), head: z.string() });
 const want = z.strictObject({ type: z.literal('want'), from: z.int().min(1), to: z.int().min(1) });
+const counted = usageAnswer.extend({ type: z.literal('counted'), number: z.int().min(0) });
 
 /** What a master says. `head` is the text of a signed head (`verifyHead`). */
-export const toReplica = z.union([intent, head, want]);
+export const toReplica = z.union([intent, head, want, counted]);
 export type ToReplica = z.infer<typeof toReplica>;

@@ -38,6 +38,10 @@ export const keyView = z
     revokedAt: z.iso.datetime().nullable(),
     revokedReason: z.string().nullable(),
     replacedBy: z.uuid().nullable(),
+    lastUsedAt: z.iso
+      .datetime()
+      .nullable()
+      .meta({ description: 'The hour in which it was used last, as far as replicas have told; null: in none.' }),
     createdAt: z.iso.datetime(),
     createdBy: z.string(),
   })

@@ -192,6 +192,7 @@ function newKey(caller: Caller, fields: KeyFields): { key: NewKey; secret: strin
     revokedAt: null,
     revokedReason: null,
     replacedBy: null,
+    lastUsedAt: null,
     createdBy: caller.actor,
   };
   return { key, secret };
@@ -241,6 +242,7 @@ function viewOf(row: Omit<ApiKeyRow, 'hash' | 'version'>): KeyView {
     revokedAt: row.revokedAt?.toISOString() ?? null,
     revokedReason: row.revokedReason,
     replacedBy: row.replacedBy,
+    lastUsedAt: row.lastUsedAt?.toISOString() ?? null,
     createdAt: row.createdAt.toISOString(),
     createdBy: row.createdBy,
   };

@@ -6,6 +6,7 @@ import { Fleet1760000000003 } from './migrations/0003-fleet.js';
 import { Store1760000000005 } from './migrations/0005-store.js';
 import { XidFloor1760000000006 } from './migrations/0006-xid-floor.js';
 import { EnteredEpoch1760000000007 } from './migrations/0007-entered-epoch.js';
+import { Usage1760000000010 } from './migrations/0010-usage.js';
 import { PlanScopes1760000000013 } from './migrations/0013-plan-scopes.js';
 
 const MIGRATIONS = [
@@ -15,6 +16,7 @@ const MIGRATIONS = [
   Store1760000000005,
   XidFloor1760000000006,
   EnteredEpoch1760000000007,
+  Usage1760000000010,
   PlanScopes1760000000013,
 ];
 /** Any number that nobody else takes: masters that start together migrate one after the other. */

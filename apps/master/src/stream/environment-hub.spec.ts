@@ -36,6 +36,7 @@ function hubOf(): EnvironmentHub {
     signer: new ChainMaker().signer,
     refusal: () => null,
     fleet: { connected: told, disconnected: told, acknowledged: told, reported: told },
+    usage: { take: () => Promise.resolve({ refused: null }) },
     limits: STREAM_LIMITS,
     log: pino({ level: 'silent' }),
     now: () => 1_000,

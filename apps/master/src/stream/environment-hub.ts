@@ -115,6 +115,10 @@ export class EnvironmentHub implements ChainFeed {
     this.options.fleet.reported(...report);
   }
 
+  counted(...report: Parameters<ChainFeed['counted']>): ReturnType<ChainFeed['counted']> {
+    return this.options.usage.take(...report);
+  }
+
   /** Says where the chain stands to everybody here, and parts with those who may not be, or do not listen. */
   async beat(): Promise<void> {
     // several that waited for one slow database would count as several at once, and nobody answers those in time

@@ -38,6 +38,7 @@ class World {
       signer: this.maker.signer,
       refusal: () => null,
       fleet: { connected: told, disconnected: told, acknowledged: told, reported: told },
+      usage: { take: () => Promise.resolve({ refused: null }) },
       limits: { ...STREAM_LIMITS, bufferedBytes: 1024 * 1024 },
       log: pino({ level: 'silent' }),
       now: () => this.now,
@@ -153,7 +154,7 @@ class Replica {
       return;
     }
     const message = toReplica.parse(JSON.parse(data.toString('utf8')));
-    if (message.type === 'want') return;
+    if (!('head' in message)) return;
     verifyHead(Buffer.from(message.head), 'prod', this.world.trusted);
     if (message.type === 'intent') expect(message.intent).not.toBe('full');
   }

@@ -1,5 +1,5 @@
 import type { Signer } from '#artifacts';
-import type { ReplicaStatus, STREAM_LIMITS } from '#model';
+import type { ReplicaStatus, STREAM_LIMITS, UsageAnswer, UsageReport } from '#model';
 import type { Logger } from '#platform';
 import type { Query } from '../publishing/options.js';
 import type { ConnectedReplica } from '../fleet/connected-replica.js';
@@ -14,12 +14,19 @@ export interface FleetListener {
   reported(replica: ConnectedReplica, status: ReplicaStatus): void;
 }
 
+/** Told of what replicas have counted. */
+export interface UsageListener {
+  /** @returns when it is written */
+  take(replica: Pick<ConnectedReplica, 'id' | 'region' | 'environment'>, report: UsageReport): Promise<UsageAnswer>;
+}
+
 export interface StreamOptions {
   query: Query;
   signer: Signer;
   /** why this process must not serve a chain now; null: it may */
   refusal(environment: string): string | null;
   fleet: FleetListener;
+  usage: UsageListener;
   limits: StreamLimits;
   log: Logger;
   /** milliseconds since 1970 */

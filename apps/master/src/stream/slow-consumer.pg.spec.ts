@@ -26,7 +26,9 @@ beforeEach(async () => {
   master = await scene.start();
   const { query, log } = master.options;
   book = new FleetBook({ query, instance: 'test', log, now: () => performance.now() });
-  stream = new StreamServer({ query, signer, refusal: () => null, fleet: book, limits: LIMITS, log, now: Date.now });
+  const usage = { take: () => Promise.resolve({ refused: null }) };
+  const refusal = (): null => null;
+  stream = new StreamServer({ query, signer, refusal, fleet: book, usage, limits: LIMITS, log, now: Date.now });
   master.publications.subscribe((published) => stream.published(published));
   http = createServer().listen(0, '127.0.0.1');
   await once(http, 'listening');

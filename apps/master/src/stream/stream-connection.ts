@@ -1,4 +1,12 @@
-import { type ReplicaStatus, STREAM_CLOSE, toMaster, type ToMaster, type ToReplica } from '#model';
+import {
+  type ReplicaStatus,
+  STREAM_CLOSE,
+  toMaster,
+  type ToMaster,
+  type ToReplica,
+  type UsageAnswer,
+  type UsageReport,
+} from '#model';
 import type WebSocket from 'ws';
 import type { ConnectedReplica } from '../fleet/connected-replica.js';
 import type { SealedBytes } from '../publishing/index.js';
@@ -22,6 +30,8 @@ export interface ChainFeed {
   /** what it says of itself */
   acknowledged(replica: ConnectedReplica, revision: number, lagMs: number | null): void;
   reported(replica: ConnectedReplica, status: ReplicaStatus): void;
+  /** @returns when what it has counted is written */
+  counted(replica: ConnectedReplica, report: UsageReport): Promise<UsageAnswer>;
   /** something could not be read, and is not asked for again before the next heartbeat */
   unread(error: Error): void;
 }
@@ -55,6 +65,8 @@ export class StreamConnection {
   private stuck = 0;
   private wanted: Want | null = null;
   private closing = false;
+  /** a report of what it has counted is being written */
+  private counting = false;
   /** why this process ended it; null: it did not */
   endedFor: string | null = null;
 
@@ -153,6 +165,7 @@ export class StreamConnection {
     if (!message) return this.close('bad_message');
     if (message.type === 'ack') this.feed.acknowledged(this.replica, message.revision, message.lagMs);
     else if (message.type === 'status') this.status(message.status);
+    else if (message.type === 'usage') void this.count(message);
     else {
       this.asked = message; // one that was not answered yet counts no more
       this.claim = message;
@@ -168,6 +181,19 @@ export class StreamConnection {
     if (status.replica !== id || status.region !== region || status.environment !== environment)
       return this.close('bad_message');
     this.feed.reported(this.replica, status);
+  }
+
+  /** What cannot be written is not answered, and comes again. */
+  private async count({ number, report }: Extract<ToMaster, { type: 'usage' }>): Promise<void> {
+    if (this.counting) return;
+    this.counting = true;
+    try {
+      this.say({ type: 'counted', number, ...(await this.feed.counted(this.replica, report)) });
+    } catch (error) {
+      this.feed.unread(error as Error);
+    } finally {
+      this.counting = false;
+    }
   }
 
   private next(revision: number): SealedBytes | undefined {

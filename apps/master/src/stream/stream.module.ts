@@ -10,27 +10,31 @@ import { CONFIG, LOG } from '../config/tokens.js';
 import { FleetBook } from '../fleet/fleet-book.js';
 import { FleetBookModule } from '../fleet/fleet-book.module.js';
 import { Publications, PublishingHealth, PublishingModule, ReplicaSupplies } from '../publishing/index.js';
+import { UsageBook } from '../usage/usage-book.js';
+import { UsageBookModule } from '../usage/usage-book.module.js';
 import { StreamServer } from './stream-server.js';
 
 /** The chain as it is published, to replicas that are connected. */
 @Module({
-  imports: [PublishingModule, FleetBookModule],
+  imports: [PublishingModule, FleetBookModule, UsageBookModule],
   providers: [
     {
       provide: StreamServer,
-      inject: [CONFIG, LOG, getDataSourceToken(), FleetBook, PublishingHealth],
+      inject: [CONFIG, LOG, getDataSourceToken(), FleetBook, PublishingHealth, UsageBook],
       useFactory: (
         { signer }: MasterConfig,
         log: Logger,
         source: DataSource,
         fleet: FleetBook,
         publishing: PublishingHealth,
+        usage: UsageBook,
       ) =>
         new StreamServer({
           query: (sql, parameters) => source.query(sql, parameters),
           signer,
           refusal: (environment) => publishing.refusal(environment),
           fleet,
+          usage,
           limits: STREAM_LIMITS,
           log,
           now: Date.now,

@@ -1,4 +1,4 @@
-import { type ReplicaStatus, STREAM_LIMITS, type ToReplica } from '#model';
+import { type ReplicaStatus, STREAM_LIMITS, type ToMaster, type ToReplica } from '#model';
 import { deferred, type Logger } from '#platform';
 import type { RunState } from '../run-state.js';
 import { MasterSocket, type StreamEnd, type StreamPosition } from './master-socket.js';
@@ -7,7 +7,7 @@ import { StreamTeller } from './stream-teller.js';
 export type StreamNews =
   /** connected, and told that this replica stands at `revision` */
   | { kind: 'up'; revision: number }
-  | { kind: 'message'; message: Exclude<ToReplica, { type: 'want' }> }
+  | { kind: 'message'; message: Exclude<ToReplica, { type: 'want' | 'counted' }> }
   /** so many revisions can be taken now */
   | { kind: 'pushed'; waiting: number }
   | ({ kind: 'down' } & StreamEnd);
@@ -42,6 +42,8 @@ const STEADY_MS = 10_000;
 export class StreamClient {
   /** told what comes, in order; set before `run` */
   onNews: (news: StreamNews) => void = () => undefined;
+  /** told of answers to reports of usage */
+  onCounted: (answer: Extract<ToReplica, { type: 'counted' }>) => void = () => undefined;
   #socket: MasterSocket | null = null;
   #teller: StreamTeller | null = null;
   #holdMs = 0;
@@ -93,6 +95,11 @@ export class StreamClient {
     this.#socket?.end({ code, detail });
   }
 
+  /** Nothing without a connection. */
+  say(message: ToMaster): void {
+    this.#socket?.send(message);
+  }
+
   /** A newer revision is served. */
   acknowledge(): void {
     this.#teller?.acknowledge();
@@ -137,6 +144,7 @@ export class StreamClient {
 
   #hear(socket: MasterSocket, message: ToReplica): void {
     if (message.type === 'want') void this.#answer(socket, message);
+    else if (message.type === 'counted') this.onCounted(message);
     else this.onNews({ kind: 'message', message });
   }
 
