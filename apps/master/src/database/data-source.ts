@@ -6,6 +6,7 @@ import { Fleet1760000000003 } from './migrations/0003-fleet.js';
 import { Store1760000000005 } from './migrations/0005-store.js';
 import { XidFloor1760000000006 } from './migrations/0006-xid-floor.js';
 import { EnteredEpoch1760000000007 } from './migrations/0007-entered-epoch.js';
+import { OAuth1760000000011 } from './migrations/0011-oauth.js';
 
 const MIGRATIONS = [
   First1760000000001,
@@ -14,6 +15,7 @@ const MIGRATIONS = [
   Store1760000000005,
   XidFloor1760000000006,
   EnteredEpoch1760000000007,
+  OAuth1760000000011,
 ];
 /** Any number that nobody else takes: masters that start together migrate one after the other. */
 const MIGRATION_LOCK = 4_711_001;
