@@ -27,11 +27,29 @@ const schema = z.strictObject({
     .max(200, 'must have at most 200 characters')
     .regex(/^[\x21-\x7e]+$/, 'must be printable characters without spaces')
     .optional(),
+  HELIO_ISSUER: z
+    .string()
+    .refine(isIssuer, {
+      error:
+        'must be the URL of the masters as clients reach it, like https://master.example.com: https but for localhost, without query, fragment and user',
+    })
+    .transform((text) => text.replace(/\/+$/, ''))
+    .optional(),
+  HELIO_TOKEN_KEY_DAYS: intSetting(1, 365).default(30),
+  HELIO_TOKEN_KEY_NOTICE_SECONDS: intSetting(60, 86_400).default(600),
   HELIO_BIND: z.string().default('0.0.0.0'),
   PORT: portSetting.default(8080),
   HELIO_DATABASE_POOL: intSetting(2, 200).default(20),
   HELIO_LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
 });
+
+/** RFC 8414, section 2; plain HTTP is for trying it out on one machine. */
+function isIssuer(text: string): boolean {
+  if (!/^https?:\/\/./.test(text) || text.length > 512 || !URL.canParse(text)) return false;
+  const { protocol, hostname, username, password } = new URL(text);
+  if (/[?#]/.test(text) || username !== '' || password !== '') return false;
+  return protocol === 'https:' || ['localhost', '127.0.0.1', '[::1]'].includes(hostname);
+}
 
 type Settings = Readonly<z.infer<typeof schema>>;
 

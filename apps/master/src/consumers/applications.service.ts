@@ -7,7 +7,7 @@ import { ApplicationRow } from '../database/entities.js';
 import { AGE_AND_ID, decodeCursor, type Page, type PageRequest, toPage } from '../http/paging.js';
 import { matchIfGiven, requireMatch } from '../http/preconditions.js';
 import { type Answer, type Caller, created, noContent, ok } from '../http/request.js';
-import { applicationMark, keyMark } from '../publishing/index.js';
+import { applicationMark, clientMark, keyMark } from '../publishing/index.js';
 import type { WriteTx } from '../writes/write-tx.js';
 import { Writes } from '../writes/writes.js';
 import type { ApplicationView } from './applications.endpoints.js';
@@ -90,11 +90,16 @@ export class ApplicationsService {
         [id],
       );
       for (const key of keys) tx.mark([key.environment_id], keyMark(key.chain_id), applicationMark(id));
+      const clients: { environment_id: string; chain_id: Buffer }[] = await tx.manager.query(
+        'SELECT environment_id, chain_id FROM oauth_client WHERE application_id = $1',
+        [id],
+      );
+      for (const client of clients) tx.mark([client.environment_id], clientMark(client.chain_id), applicationMark(id));
       await tx.manager.delete(ApplicationRow, { id });
       tx.audit({
         action: 'application.delete',
         target: `application/${id}`,
-        before: { ...viewOf(row), keys: keys.length },
+        before: { ...viewOf(row), keys: keys.length, clients: clients.length },
       });
       return noContent();
     });
@@ -125,10 +130,10 @@ export async function lockApplication(manager: EntityManager, id: string, field?
   throw noSuchApplication(id);
 }
 
-/** The environments whose chains carry the application: those in which it has keys. Read after `lockApplication`. */
+/** The environments whose chains carry the application: those in which it has keys or clients. Read after `lockApplication`. */
 export async function environmentsOf(manager: EntityManager, application: string): Promise<string[]> {
   const rows: { environment_id: string }[] = await manager.query(
-    'SELECT DISTINCT environment_id FROM api_key WHERE application_id = $1',
+    'SELECT DISTINCT environment_id FROM credential WHERE application_id = $1',
     [application],
   );
   return rows.map((row) => row.environment_id);

@@ -7,6 +7,7 @@ import { Store1760000000005 } from './migrations/0005-store.js';
 import { XidFloor1760000000006 } from './migrations/0006-xid-floor.js';
 import { EnteredEpoch1760000000007 } from './migrations/0007-entered-epoch.js';
 import { Usage1760000000010 } from './migrations/0010-usage.js';
+import { OAuth1760000000011 } from './migrations/0011-oauth.js';
 import { PlanScopes1760000000013 } from './migrations/0013-plan-scopes.js';
 
 const MIGRATIONS = [
@@ -17,6 +18,7 @@ const MIGRATIONS = [
   XidFloor1760000000006,
   EnteredEpoch1760000000007,
   Usage1760000000010,
+  OAuth1760000000011,
   PlanScopes1760000000013,
 ];
 /** Any number that nobody else takes: masters that start together migrate one after the other. */

@@ -74,7 +74,7 @@ export class KnownEntries {
   /** After the commit of what changed. */
   changed(changes: readonly Op[]): void {
     for (const change of changes) {
-      if (change.table === TABLE.key) continue; // nothing refers to keys
+      if (change.table === TABLE.key || change.table === TABLE.client) continue; // nothing refers to them
       if (change.value === null) this.ids.delete(idOf(change));
       else this.add(idOf(change));
     }

@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { decodeBody, decodeHeader } from '#artifacts';
-import { decodeKeyRecord, type Op, TABLE, tableName } from '#model';
+import { decodeKeyRecord, decodeRevokedToken, type Op, TABLE, tableName } from '#model';
 import { keyName } from './entries.js';
 import { PUBLISHING_OPTIONS, type PublishingOptions } from './options.js';
 
@@ -138,9 +138,13 @@ function readable(table: number, value: Buffer): unknown {
       return value.toString('hex');
     case TABLE.key:
       return decodeKeyRecord(value);
+    case TABLE.revoked_token:
+      return { expiresAt: new Date(decodeRevokedToken(value)).toISOString() };
     case TABLE.plan:
     case TABLE.application:
     case TABLE.setting:
+    case TABLE.jwks:
+    case TABLE.client:
       return JSON.parse(value.toString('utf8'));
     default:
       return { bytes: value.length };

@@ -2,7 +2,8 @@ import { LIMITS } from '#artifacts';
 import { type Op, TABLE } from '#model';
 import { placementsOf, publishedAmong } from './chain-entries.js';
 import { type Entry, entryName, idOf } from './entries.js';
-import { type Loaded, TooLarge } from './loaders.js';
+import type { Loaded } from './loaded.js';
+import { TooLarge } from './loaders.js';
 import { type Reading, readEntries } from './read-entries.js';
 import { newReferencesOf, referencesOf } from './references.js';
 import type { Session } from './session.js';
@@ -34,7 +35,7 @@ const AT_A_TIME = 1_000;
 /**
  * Finds out what has to change on the chain for it to say of `entries` what the rows say, in the snapshot of the
  * transaction that `session` is in, and so that every revision is referentially closed:
- * - What a new value refers to and the chain lacks comes along: key -> application -> plan, placement -> release -> plan.
+ * - What a new value refers to and the chain lacks comes along: key, client -> application -> plan, placement -> release -> plan.
  * - A release to which no placement of the chain refers any more leaves with the last one that did.
  * - An application or plan without a row leaves only where `all` markers were taken: another one that waits may say that
  *   something on the chain refers to it no longer. Until then it does no harm.
@@ -145,11 +146,11 @@ class Drafting {
     return references;
   }
 
-  /** Applications whose keys went: they stay as long as they have another one. */
+  /** Applications whose keys or clients went: they stay as long as they have another one. */
   async followLostKeys(): Promise<void> {
     const applications = new Map<string, Entry>();
     for (const { table, value, before } of this.changes.values()) {
-      if (table !== TABLE.key || value !== null || !before) continue;
+      if ((table !== TABLE.key && table !== TABLE.client) || value !== null || !before) continue;
       for (const application of referencesOf(table, before)) applications.set(idOf(application), application);
     }
     await this.follow([...applications].filter(([id]) => !this.read.has(id)).map(([, application]) => application));

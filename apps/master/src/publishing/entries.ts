@@ -25,7 +25,10 @@ export function entryName(entry: Entry): string {
 /** Its key alone: ids and names as text, hashes in hexadecimal. */
 export function keyName({ table, key }: Entry): string {
   const isText =
-    table === TABLE.plan || table === TABLE.setting || (table === TABLE.placement && splitPlacementKey(key) !== null);
+    table === TABLE.plan ||
+    table === TABLE.setting ||
+    table === TABLE.jwks ||
+    (table === TABLE.placement && splitPlacementKey(key) !== null);
   if (isText) return key.toString('utf8');
   return table === TABLE.application && key.length === 16 ? applicationIdOf(key) : key.toString('hex');
 }

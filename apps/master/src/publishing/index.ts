@@ -5,7 +5,17 @@ export {
   type RevisionSummary,
 } from './chain-reader.js';
 export type { Entry } from './entries.js';
-export { applicationMark, keyMark, markEnvironment, placementMark, planMark, trustedKeysMark } from './marks.js';
+export {
+  applicationMark,
+  clientMark,
+  issuerMark,
+  keyMark,
+  markEnvironment,
+  placementMark,
+  planMark,
+  revokedTokenMark,
+  trustedKeysMark,
+} from './marks.js';
 export { type Decision, DECISIONS, type Fence } from './office/fence.js';
 export { Office } from './office/office.js';
 export { type ReplicaAhead, ReplicaSupplies, type ReplicaSupply } from './office/replica-supply.js';
@@ -15,3 +25,4 @@ export { PublisherHint } from './publisher-hint.js';
 export { PublishingHealth } from './publishing-health.js';
 export { PublishingModule } from './publishing.module.js';
 export { RevisionLookup } from './revision-lookup.js';
+export { audienceOf } from './token-loaders.js';

@@ -14,16 +14,12 @@ import {
   TABLE,
   TRUSTED_KEYS_SETTING,
 } from '#model';
-import type { Session, Statement } from './session.js';
+import { attempt, isText, type Loaded, type Loader, tooLarge } from './loaded.js';
+import type { Statement } from './session.js';
+import { TOKEN_LOADERS } from './token-loaders.js';
 
 /** What is asked for does not fit one revision; less of it will. */
 export class TooLarge extends Error {}
-
-/** What a row says as a chain record, or why nothing can be made of it. */
-export type Loaded = { key: Buffer; value: Buffer } | { key: Buffer; problem: string };
-
-/** Reads the rows that entries of one table point at. A key without a row is left out. */
-export type Loader = (session: Session, environment: string, keys: Buffer[]) => Promise<Loaded[]>;
 
 const KEYS: Statement = {
   name: 'rows_key',
@@ -54,10 +50,10 @@ const APPLICATIONS: Statement = {
            SELECT id, name, status = 'suspended' AS suspended,
              (SELECT coalesce(json_agg(json_build_object('id', s.id, 'api', s.api_id, 'plan', s.plan_id) ORDER BY s.id), '[]')
               FROM subscription s WHERE s.application_id = e.id) AS subscriptions
-           FROM application WHERE id = e.id AND EXISTS (SELECT FROM api_key k WHERE k.application_id = e.id AND k.environment_id = $1) OFFSET 0
+           FROM application WHERE id = e.id AND EXISTS (SELECT FROM credential k WHERE k.application_id = e.id AND k.environment_id = $1) OFFSET 0
          ) AS a`,
 };
-/** Only applications that have a key in the environment, in whatever state. */
+/** Only applications that have a key or a client in the environment, in whatever state. */
 const loadApplications: Loader = async (session, environment, keys) => {
   type Row = { id: string; name: string; suspended: boolean; subscriptions: unknown };
   const rows = await session.rows<Row>(APPLICATIONS, [
@@ -161,22 +157,5 @@ export const LOADERS: ReadonlyMap<number, Loader> = new Map([
   [TABLE.placement, loadPlacements],
   [TABLE.release, loadReleases],
   [TABLE.setting, loadSettings],
+  ...TOKEN_LOADERS,
 ]);
-
-function attempt(key: Buffer, encode: () => Buffer): Loaded {
-  try {
-    const value = encode();
-    return value.length > LIMITS.valueBytes ? { key, problem: tooLarge(value.length) } : { key, value };
-  } catch (error) {
-    return { key, problem: (error as Error).message };
-  }
-}
-
-/** No row has an id with a NUL, and PostgreSQL takes no text with one. */
-function isText(key: Buffer): boolean {
-  return !key.includes(0);
-}
-
-function tooLarge(size: number): string {
-  return `it has ${size} bytes, more than ${LIMITS.valueBytes}`;
-}

@@ -1,6 +1,6 @@
 import { type KnownEntries, publishedValues } from './chain-entries.js';
 import { type Entry, idOf } from './entries.js';
-import type { Loaded } from './loaders.js';
+import type { Loaded } from './loaded.js';
 import { readRows } from './read-rows.js';
 import type { Session } from './session.js';
 

@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { type Entry, idOf } from './entries.js';
-import { LOADERS, type Loaded, type Loader } from './loaders.js';
+import type { Loaded, Loader } from './loaded.js';
+import { LOADERS } from './loaders.js';
 import type { Session } from './session.js';
 
 /** Classes of SQLSTATE by which PostgreSQL says that it cannot make something of stored data: damaged, or beyond a limit. */

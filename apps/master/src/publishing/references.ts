@@ -1,9 +1,9 @@
-import { applicationKeyIn, encodeText, type Op, TABLE } from '#model';
+import { applicationKeyIn, applicationKeyInClient, encodeText, type Op, TABLE } from '#model';
 import { type Entry, idOf } from './entries.js';
 
 /**
- * What a value of a table refers to: key -> application, application -> plans, placement -> release, release -> the plan of its
- * open routes.
+ * What a value of a table refers to: key, client -> application, application -> plans, placement -> release, release -> the plan of
+ * its open routes.
  * A value that a newer build published, and this one cannot read, refers to nothing that is known here.
  */
 export function referencesOf(table: number, value: Buffer): Entry[] {
@@ -11,6 +11,8 @@ export function referencesOf(table: number, value: Buffer): Entry[] {
     switch (table) {
       case TABLE.key:
         return [{ table: TABLE.application, key: applicationKeyIn(value) }];
+      case TABLE.client:
+        return [{ table: TABLE.application, key: applicationKeyInClient(value) }];
       case TABLE.application:
         return plansOf(value).map((plan) => ({ table: TABLE.plan, key: encodeText(plan) }));
       case TABLE.placement:

@@ -71,15 +71,18 @@ export class EnvironmentsService {
 }
 
 async function refuseUsed(manager: EntityManager, id: string): Promise<void> {
-  const [uses]: { region: string | null; api: string | null; key: string | null }[] = await manager.query(
-    `SELECT (SELECT min(id) FROM region WHERE environment_id = $1) AS region,
+  const [uses]: { region: string | null; api: string | null; key: string | null; client: string | null }[] =
+    await manager.query(
+      `SELECT (SELECT min(id) FROM region WHERE environment_id = $1) AS region,
             (SELECT min(api_id) FROM placement WHERE environment_id = $1) AS api,
-            (SELECT min(id::text) FROM api_key WHERE environment_id = $1) AS key`,
-    [id],
-  );
+            (SELECT min(id::text) FROM api_key WHERE environment_id = $1) AS key,
+            (SELECT min(id) FROM oauth_client WHERE environment_id = $1) AS client`,
+      [id],
+    );
   if (uses?.region) throw inUse(id, `the region "${uses.region}"`);
   if (uses?.api) throw inUse(id, `a placement of "${uses.api}"`);
   if (uses?.key) throw inUse(id, `the key ${uses.key}, which goes with its application`);
+  if (uses?.client) throw inUse(id, `the client ${uses.client}, which goes with its application`);
 }
 
 function inUse(id: string, what: string): HelioError {

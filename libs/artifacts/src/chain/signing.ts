@@ -3,6 +3,7 @@ import {
   createPublicKey,
   generateKeyPairSync,
   hash,
+  hkdfSync,
   type KeyObject,
   sign,
   verify,
@@ -18,6 +19,8 @@ export interface Signer {
   /** 32 raw bytes in base64: what a replica is given to trust */
   readonly publicKey: string;
   sign(bytes: Buffer): Buffer;
+  /** A secret for another purpose, which only who has the private half can make again. 32 bytes */
+  secretFor(purpose: string): Buffer;
 }
 
 /** @param pem an Ed25519 private key, PKCS#8 in PEM @throws TypeError for anything else, without showing it */
@@ -31,7 +34,13 @@ export function signerFromPem(pem: string): Signer {
   if (key.asymmetricKeyType !== 'ed25519')
     throw new TypeError(`is an ${key.asymmetricKeyType ?? 'unknown'} key; it has to be Ed25519`);
   const raw = rawPublicKey(createPublicKey(key));
-  return { keyId: keyIdOf(raw), publicKey: raw.toString('base64'), sign: (bytes) => sign(null, bytes, key) };
+  const seed = key.export({ type: 'pkcs8', format: 'der' });
+  return {
+    keyId: keyIdOf(raw),
+    publicKey: raw.toString('base64'),
+    sign: (bytes) => sign(null, bytes, key),
+    secretFor: (purpose) => Buffer.from(hkdfSync('sha256', seed, 'heliograph', purpose, 32)),
+  };
 }
 
 /** A new private key in PEM. */

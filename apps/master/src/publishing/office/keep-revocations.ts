@@ -21,7 +21,7 @@ const recorded = (what: Revocation['what'], action: string): string => `
   marked AS (
     INSERT INTO outbox (environment_id, table_id, key)
     SELECT DISTINCT e.id, h.marks, h.mark FROM hit h JOIN environment e ON e.id = $2 OR h.marks = ${TABLE.setting} OR (h.marks = ${TABLE.application}
-      AND EXISTS (SELECT FROM api_key k WHERE k.environment_id = e.id AND k.application_id = h.application))
+      AND EXISTS (SELECT FROM credential k WHERE k.environment_id = e.id AND k.application_id = h.application))
   ),
   audited AS (
     INSERT INTO audit (actor, role, action, target, before, after, request_id, xid)
