@@ -3,9 +3,14 @@ import type { z } from 'zod';
 import {
   apiId,
   applicationRecord,
+  clientRecord,
   decodeKeyRecord,
+  decodeRevokedToken,
   decodeTrustedKeys,
   definition,
+  issuerKey,
+  type IssuerRecord,
+  issuerRecord,
   KEY_ID_BYTES,
   planId,
   planRecord,
@@ -15,6 +20,7 @@ import {
   MOST_TRUSTED_KEYS,
   TABLE,
   tableName,
+  TOKEN_ID_BYTES,
   TRUSTED_KEYS_SETTING,
 } from '#model';
 import { faultsOf } from '#platform';
@@ -53,6 +59,12 @@ export function faultOfEntry(table: number, key: Buffer, value: Buffer): EntryFa
       return faultOfJson(applicationRecord, value, 'record_invalid');
     case TABLE.key:
       return faultOfKey(key, value);
+    case TABLE.jwks:
+      return faultOfIssuer(key, value);
+    case TABLE.revoked_token:
+      return faultOfTokenId(key, 'revoked token') ?? faultOfBytes(() => decodeRevokedToken(value));
+    case TABLE.client:
+      return faultOfTokenId(key, 'client') ?? faultOfJson(clientRecord, value, 'record_invalid');
     case TABLE.setting:
       return key.equals(TRUSTED_KEYS_SETTING) ? faultOfTrustedKeys(value) : null;
     default:
@@ -80,8 +92,24 @@ function faultOfPlacement(key: Buffer, value: Buffer): EntryFault | null {
 function faultOfKey(key: Buffer, value: Buffer): EntryFault | null {
   if (key.length !== KEY_ID_BYTES)
     return entryFault('record_invalid', `the id of a key has ${KEY_ID_BYTES} bytes, not ${key.length}`);
+  return faultOfBytes(() => decodeKeyRecord(value));
+}
+
+function faultOfTokenId(key: Buffer, what: string): EntryFault | null {
+  if (key.length === TOKEN_ID_BYTES) return null;
+  return entryFault('record_invalid', `the id of a ${what} has ${TOKEN_ID_BYTES} bytes, not ${key.length}`);
+}
+
+function faultOfIssuer(key: Buffer, value: Buffer): EntryFault | null {
+  const fault = faultOfJson(issuerRecord, value, 'record_invalid');
+  if (fault) return fault;
+  const { issuer } = JSON.parse(value.toString('utf8')) as IssuerRecord;
+  return key.equals(issuerKey(issuer)) ? null : entryFault('record_invalid', `its key is not its issuer, ${issuer}`);
+}
+
+function faultOfBytes(decode: () => unknown): EntryFault | null {
   try {
-    decodeKeyRecord(value);
+    decode();
     return null;
   } catch (error) {
     return entryFault('record_invalid', (error as RangeError).message);
