@@ -14,6 +14,8 @@ const SCRIPTS: Record<string, string> = {
   'many-apis': 'what 2,000 APIs of 20 routes do to one write and one request',
   'key-bytes': 'what a new key costs on the wire',
   soak: 'mixed load with revisions, killed workers and upstreams at fault: no wrong answer, every request accounted for',
+  throttle:
+    'limits: cost, what is admitted and what beyond, calls of Redis; beside rate-limiter-flexible and nginx limit_req',
   gateway: 'the whole job of a gateway, beside nginx, nginx + Lua, haproxy, node:http + undici',
 };
 

@@ -55,6 +55,28 @@ export function startPlain(place: NginxPlace, upstream: number): Promise<Server>
   );
 }
 
+/** What `limit_req` lets a key do; its leaky bucket knows no calendar and no quota. */
+export interface LimitReq {
+  perSecond: number;
+  burst: number;
+}
+
+/** Passes on what is within the limit, counted by the key as it was sent; checks no key. */
+export function startLimitReq(place: NginxPlace, upstream: number, { perSecond, burst }: LimitReq): Promise<Server> {
+  return startNginx(
+    'nginx limit_req',
+    place,
+    [],
+    [
+      ...upstreamBlock(upstream),
+      `limit_req_zone $http_x_api_key zone=consumers:64m rate=${perSecond}r/s; limit_req_status 429; limit_req_log_level info;`,
+      // one passes beside the burst
+      `server { listen 127.0.0.1:${place.port} backlog=4096;`,
+      `  location / { limit_req zone=consumers burst=${burst - 1} nodelay; proxy_pass http://upstream; } }`,
+    ],
+  );
+}
+
 /** The whole job in Lua. `directory` has `keys`, `contexts` and `routes`, see job.lua. */
 export async function startLua(place: NginxPlace, upstream: number, keys: number): Promise<Server> {
   const mebibytes = Math.max(16, Math.ceil((keys * DICT_BYTES) / 2 ** 20));

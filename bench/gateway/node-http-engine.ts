@@ -2,20 +2,24 @@
  * A gateway on node:http and undici, as a reference: the same `decide()` on the same state with the same counters, and the
  * least of an engine around it. It has no timeouts of its own, no retries and no bodies of requests: a real one is slower.
  *
- *   node dist/bench/gateway/node-http-engine.js <port> <state directory> <region>
+ *   node dist/bench/gateway/node-http-engine.js <port> <state directory> <region> ['<FlexibleLimits as JSON>']
+ *
+ * With the last of them plans do not count: every request that may go on asks `rate-limiter-flexible` first, which asks Redis.
  */
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { LeaseBook, LocalCounterStore, systemClock } from '#throttle';
 import { type Dispatcher, Pool } from 'undici';
 import { CompiledState } from '../../apps/replica/src/gateway/decide/compile/compiled-state.js';
-import { decide } from '../../apps/replica/src/gateway/decide/decide.js';
+import { decide, UNLIMITED } from '../../apps/replica/src/gateway/decide/decide.js';
 import type { Forward } from '../../apps/replica/src/gateway/decide/decision.js';
 import { applyEdits } from '../../apps/replica/src/gateway/decide/header-edits.js';
 import { type RequestHead, requestIdOf } from '../../apps/replica/src/gateway/decide/request-head.js';
 import { openStateReader } from '../../apps/replica/src/state/state-reader.js';
+import { type FlexibleLimiter, flexibleLimiter } from './flexible-limiter.js';
+import type { FlexibleLimits } from './replica.js';
 
-const [port, directory = '', region = ''] = process.argv.slice(2);
+const [port, directory = '', region = '', flexible] = process.argv.slice(2);
 const NONE: readonly string[] = [];
 const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'host']);
 /** Of the time until the answer's head, in seconds. */
@@ -26,6 +30,7 @@ const state = new CompiledState(region);
 state.refresh(openStateReader(directory).snapshot());
 const leases = new LeaseBook(new LocalCounterStore(systemClock), systemClock.monotonicMs);
 setInterval(() => leases.sweep(), SWEEP_MS);
+const limiter = flexible === undefined ? null : flexibleLimiter(JSON.parse(flexible) as FlexibleLimits);
 const pools = new Map<string, Pool>();
 const histogram = Array.from({ length: BOUNDS.length + 1 }, () => 0);
 
@@ -49,15 +54,30 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   decide(): void {
-    const decision = decide(this.head, state, leases, Date.now());
+    const decision = decide(this.head, state, limiter ? UNLIMITED : leases, Date.now());
     if (decision.kind === 'wait') {
       void decision.fetch().then(() => this.decide());
     } else if (decision.kind === 'respond') {
       this.response.writeHead(decision.status, [...decision.headers]).end(decision.body);
     } else {
       this.forward = decision;
-      this.send(decision);
+      if (limiter) this.ask(limiter, decision);
+      else this.send(decision);
     }
+  }
+
+  private ask(limiter: FlexibleLimiter, decision: Forward): void {
+    limiter(decision.consumer?.subscription ?? '').then(
+      (retryMs) => {
+        if (retryMs === 0) this.send(decision);
+        else this.refuse(429, { 'Retry-After': Math.ceil(retryMs / 1000) });
+      },
+      () => this.refuse(503, {}), // Redis does not answer
+    );
+  }
+
+  private refuse(status: number, headers: Record<string, number>): void {
+    this.response.writeHead(status, { ...headers, 'Content-Length': 0 }).end();
   }
 
   private send(decision: Forward): void {

@@ -5,7 +5,7 @@
  *
  *   node dist/bench/gateway/paced-sender.js '<PacedLoad as JSON>'
  */
-import { connect, type Socket } from 'node:net';
+import { Connection } from './connection.js';
 import type { PacedLoad, PacedTimes } from './paced-load.js';
 import { requestText } from './world.js';
 
@@ -14,7 +14,6 @@ const { port, connections, rate, seconds, seed, world } = JSON.parse(process.arg
 const WARM_UP_MS = 500;
 /** What is not answered so long after the end never is. */
 const PATIENCE_MS = 2000;
-const SHARED = Buffer.allocUnsafe(65_536); // read and understood before anybody else reads
 
 let state = seed;
 /** xorshift: repeatable, and free of allocation. */
@@ -27,57 +26,25 @@ function random(): number {
 
 const times: number[] = [];
 const idle: Connection[] = [];
+const dueAt = new Map<Connection, number>();
 /** when they were due; the first `taken` are on their way */
 const waiting: number[] = [];
 let taken = 0;
 let answered = 0;
 let failed = 0;
 
-class Connection {
-  private readonly socket: Socket;
-  private due = 0;
-  private rest = Buffer.alloc(0);
-
-  constructor(ready: () => void) {
-    const callback = (length: number, buffer: Uint8Array): boolean => {
-      this.receive(buffer as Buffer, length);
-      return true;
-    };
-    this.socket = connect({ port, host: '127.0.0.1', noDelay: true, onread: { buffer: SHARED, callback } }, () => {
-      idle.push(this);
-      ready();
-    });
-    this.socket.on('error', (error) => fail(`a connection failed: ${error.message}`));
-    this.socket.on('close', () => fail('the gateway closed a connection'));
-  }
-
-  send(due: number): void {
-    this.due = due;
-    this.socket.write(requestText(world, random), 'latin1');
-  }
-
-  private receive(buffer: Buffer, length: number): void {
-    const bytes =
-      this.rest.length === 0 ? buffer.subarray(0, length) : Buffer.concat([this.rest, buffer.subarray(0, length)]);
-    const end = bytes.indexOf('\r\n\r\n');
-    const size = end === -1 ? Number.POSITIVE_INFINITY : end + 4 + lengthOf(bytes.toString('latin1', 0, end));
-    if (bytes.length < size) {
-      this.rest = Buffer.from(bytes);
-      return;
-    }
-    if (this.rest.length > 0) this.rest = Buffer.alloc(0);
-    if (bytes.toString('latin1', 9, 12) !== '200') failed += 1;
-    answered += 1;
-    if (this.due >= from) times.push(performance.now() - this.due);
-    if (taken < waiting.length) this.send(waiting[taken++] as number);
-    else idle.push(this);
-  }
+function send(connection: Connection, due: number): void {
+  dueAt.set(connection, due);
+  connection.send(requestText(world, random));
 }
 
-function lengthOf(head: string): number {
-  const length = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1];
-  if (length === undefined) return fail('an answer has no Content-Length');
-  return Number(length);
+function receive(connection: Connection, status: number): void {
+  if (status !== 200) failed += 1;
+  answered += 1;
+  const dueThen = dueAt.get(connection) ?? 0;
+  if (dueThen >= from) times.push(performance.now() - dueThen);
+  if (taken < waiting.length) send(connection, waiting[taken++] as number);
+  else idle.push(connection);
 }
 
 function fail(message: string): never {
@@ -87,7 +54,11 @@ function fail(message: string): never {
 
 await new Promise<void>((resolve) => {
   let open = 0;
-  for (let i = 0; i < connections; i++) new Connection(() => ++open === connections && resolve());
+  const opened = (connection: Connection): void => {
+    idle.push(connection);
+    if (++open === connections) resolve();
+  };
+  for (let i = 0; i < connections; i++) new Connection(port, opened, receive, fail);
 });
 const began = performance.now();
 const from = began + WARM_UP_MS;
@@ -100,7 +71,7 @@ const timer = setInterval(() => {
   for (; began + tick < now; tick++) {
     for (; due < ((tick + 1) * rate) / 1000; due++) {
       const connection = idle.pop();
-      if (connection) connection.send(began + tick);
+      if (connection) send(connection, began + tick);
       else waiting.push(began + tick);
     }
   }

@@ -16,12 +16,13 @@ export interface ReplicaServer extends Server {
   revision(): Promise<number>;
 }
 
-/** A whole replica of the product, all its processes on the same cores. */
+/** A whole replica of the product, all its processes on the same cores. @param redis URL of its region's counters */
 export async function startGatewayReplica(
   name: string,
   { directory, store, chain }: MadeState,
   cores: string,
   workers = 1,
+  redis?: string,
 ): Promise<ReplicaServer> {
   const [port, admin] = [await freePort(), await freePort()];
   const server = await startServer({
@@ -42,6 +43,7 @@ export async function startGatewayReplica(
       HELIO_TRUSTED_KEYS: chain.signer.publicKey,
       GATEWAY_PORT: `${port}`,
       ADMIN_PORT: `${admin}`,
+      ...(redis === undefined ? {} : { REDIS_URL: redis }),
     },
     ready: () =>
       ask(admin, '/readyz').then(
@@ -62,10 +64,23 @@ function histogramCount(metrics: string): number {
   return [...counts].reduce((sum, [, count]) => sum + Number(count), 0);
 }
 
+/** What limits a consumer where `rate-limiter-flexible` counts instead of leases. */
+export interface FlexibleLimits {
+  redis: string;
+  /** `points` in `duration` seconds each; all of them together */
+  limits: readonly { points: number; duration: number }[];
+  /** whether who is over a limit is remembered, and refused without asking Redis */
+  remember: boolean;
+}
+
 /** The product's `decide()` on the same state, behind node:http and in front of undici. */
-export async function startNodeHttp({ directory }: MadeState, cores: string): Promise<Server> {
+export async function startNodeHttp(
+  { directory }: MadeState,
+  cores: string,
+  { name = 'node:http + undici', flexible }: { name?: string; flexible?: FlexibleLimits } = {},
+): Promise<Server> {
   const port = await freePort();
-  const args = [ENGINE, `${port}`, directory, REGION];
-  const server = await startServer({ name: 'node:http + undici', command: process.execPath, args, cores, port });
+  const args = [ENGINE, `${port}`, directory, REGION, ...(flexible ? [JSON.stringify(flexible)] : [])];
+  const server = await startServer({ name, command: process.execPath, args, cores, port });
   return { ...server, observed: async () => Number((await ask(port, '/observed')).body) };
 }

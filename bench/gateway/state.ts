@@ -34,8 +34,20 @@ export interface MadeState {
   chain: ChainMaker;
 }
 
-/** @param directory is made, and gets the state and the store @param upstream port that every API goes to */
-export async function makeGatewayState(directory: string, world: World, upstream: number): Promise<MadeState> {
+/** The plan of the gateway's comparison: counted, and never reached. */
+const AMPLE = { rate: { limit: LIMIT, per: 'hour' }, quota: null };
+
+/**
+ * @param directory is made, and gets the state and the store
+ * @param upstream port that every API goes to
+ * @param plans what consumers are limited to: application i is on plan i modulo their number
+ */
+export async function makeGatewayState(
+  directory: string,
+  world: World,
+  upstream: number,
+  plans: readonly object[] = [AMPLE],
+): Promise<MadeState> {
   const [stateDir, storeDir] = [join(directory, 'state'), join(directory, 'store')];
   for (const each of [stateDir, storeDir]) mkdirSync(each, { recursive: true });
   const chain = new ChainMaker();
@@ -43,8 +55,13 @@ export async function makeGatewayState(directory: string, world: World, upstream
   const state = StateStore.open(stateDir, 'prod');
   const apply = (ops: Op[]): Promise<number> =>
     state.apply(verifyRevision(chain.seal(ops).bytes, state.chainPosition, trusted), Date.now());
-  await apply([limited(PLAN, LIMIT), limited(SCARCE_PLAN, SCARCE.limit)]);
-  await inBatches(world.apis, APIS_EACH, (api) => placed(definition(api, upstream)), apply);
+  const names = plans.map((_, i) => (i === 0 ? PLAN : `${PLAN}-${i}`));
+  const planOf = (application: number): string => names[application % names.length] as string;
+  await apply([
+    ...plans.map((limits, i) => planOp(names[i] as string, limits)),
+    planOp(SCARCE_PLAN, { rate: { limit: SCARCE.limit, per: 'hour' }, quota: null }),
+  ]);
+  await inBatches(world.apis, APIS_EACH, (api) => placed(definition(api, upstream, names)), apply);
   const consumer = (application: number, api: number, plan: string): Op =>
     applicationOp({ [apiId(api)]: plan }, applicationId(application), {
       subscriptions: [subscription(application, api, plan)],
@@ -53,7 +70,7 @@ export async function makeGatewayState(directory: string, world: World, upstream
     consumer(SCARCE.application, 0, SCARCE_PLAN),
     keyOp(SCARCE.key, { application: applicationId(SCARCE.application) }),
   ]);
-  await inBatches(world.applications, KEYS_EACH, (i) => [consumer(i, apiOf(world, i), PLAN)], apply);
+  await inBatches(world.applications, KEYS_EACH, (i) => [consumer(i, apiOf(world, i), planOf(i))], apply);
   await inBatches(world.keys, KEYS_EACH, (i) => [keyOfWorld(world, i)], apply);
   await state.close();
   const made = { directory: stateDir, store: `file://${storeDir}`, chain };
@@ -112,7 +129,6 @@ async function inBatches(
 const keyOfWorld = (world: World, key: number, expiresAt: number | null = null): Op =>
   keyOp(keyText(key), { application: applicationId(applicationOf(world, key)), expiresAt });
 
-const limited = (plan: string, limit: number): Op => planOp(plan, { rate: { limit, per: 'hour' }, quota: null });
 const apiId = (api: number) => `api-${api}:v1` as const;
 
 /** Of its own for each: limits are counted by the subscription. */
@@ -122,14 +138,14 @@ const subscription = (application: number, api: number, plan: string) => ({
   plan,
 });
 
-function definition(api: number, upstream: number): ReturnType<typeof definitionOf> {
+function definition(api: number, upstream: number, plans: readonly string[]): ReturnType<typeof definitionOf> {
   return definitionOf({
     name: `api-${api}`,
     version: 'v1',
     context: `/${contextOf(api)}`,
     routes: Array.from({ length: ROUTES }, (_, i) => ({ method: 'GET' as const, path: `/resource-${i}/{id}` })),
     upstream: { targets: [{ url: `http://127.0.0.1:${upstream}` }] },
-    plans: [PLAN, SCARCE_PLAN],
+    plans: [...plans, SCARCE_PLAN],
     policies: {
       rewrite: { prefix: '/', with: UPSTREAM_PREFIX },
       requestHeaders: { set: { [EDITS.requestSet[0]]: EDITS.requestSet[1] }, remove: [EDITS.requestRemove] },
