@@ -19,7 +19,7 @@ interface Subject {
 const subjects = Object.entries(AMPLE).map(([plan, limits]): [string, Subject] => {
   const decider = new Decider();
   decider.load({}, planOp('gold', limits));
-  const leases = new LeaseBook(new LocalCounterStore(systemClock).holder('bench'), systemClock.monotonicMs);
+  const leases = new LeaseBook(new LocalCounterStore(systemClock), systemClock.monotonicMs);
   return [plan, { decider, leases }];
 });
 const headers = withKey();
@@ -29,7 +29,7 @@ async function batch({ decider, leases }: Subject): Promise<number> {
   const before = process.cpuUsage();
   for (let left = EACH; left > 0; ) {
     const decision = decider.run('GET', '/weather/v1/today', headers, leases);
-    if (decision.kind === 'wait') await leases.fetch(decision.subscription, decision.limits);
+    if (decision.kind === 'wait') await decision.fetch();
     else if (decision.kind === 'forward') left -= 1;
     else throw new Error(`it was answered ${decision.status}`);
   }
