@@ -1,0 +1,63 @@
+import type { Cluster, Redis, RedisOptions } from 'ioredis';
+import type { RedisAddress } from './redis-address.js';
+
+/** A server that takes connections and says nothing is left after this. */
+const SILENT_MS = 5000;
+const CONNECT_MS = 2000;
+const RETRY_MS = 1000;
+
+/**
+ * A client that is connected, or connects by itself again and again. What cannot be sent at once is refused at once, and
+ * nothing is sent twice: a token taken twice is lost.
+ *
+ * @param onError of connections; what fails rejects besides
+ */
+export async function redisClient(address: RedisAddress, onError: (error: Error) => void): Promise<Redis | Cluster> {
+  // loaded here: gateway workers have no use for it
+  const { Cluster, Redis } = await import('ioredis');
+  const { kind, hosts, username, password, database, master, tls } = address;
+  const again = (times: number): number =>
+    Math.min(50 * 2 ** Math.min(times - 1, 5), RETRY_MS) * (0.75 + Math.random() / 4);
+  const common = {
+    ...(username === null ? {} : { username }),
+    ...(password === null ? {} : { password }),
+    ...(tls ? { tls: {} } : {}),
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    connectTimeout: CONNECT_MS,
+    socketTimeout: SILENT_MS,
+    disableClientInfo: true,
+    // it was a master, and is none any more: there is another one
+    reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
+    retryStrategy: again,
+  } satisfies RedisOptions;
+  const client =
+    kind === 'cluster'
+      ? new Cluster(hosts, {
+          redisOptions: common,
+          enableOfflineQueue: false,
+          clusterRetryStrategy: again,
+          slotsRefreshTimeout: CONNECT_MS,
+          // what fails is answered without the server meanwhile; nobody waits for a second attempt
+          retryDelayOnFailover: 0,
+          retryDelayOnClusterDown: 0,
+          retryDelayOnTryAgain: 0,
+          maxRedirections: 2,
+          dnsLookup: tls ? (host, callback) => callback(null, host) : undefined, // certificates are for names
+        })
+      : new Redis(
+          kind === 'sentinel'
+            ? {
+                ...common,
+                db: database,
+                sentinels: hosts,
+                name: master ?? '',
+                sentinelRetryStrategy: again,
+                failoverDetector: true,
+              }
+            : { ...common, db: database, ...hosts[0] },
+        );
+  client.on('error', onError);
+  return client;
+}
