@@ -1,5 +1,6 @@
 import { deferred, type Deferred } from '#platform';
 import { LocalCounterStore, systemClock } from '#throttle';
+import type { UsageTaken } from '../usage/usage-tally.js';
 import { CheckDuty } from './check-duty.js';
 import { BOUNDS } from './engine/bounds.js';
 import { closePorts, type GatewayPorts, openPorts } from './gateway-port.js';
@@ -18,6 +19,8 @@ export class WorkerPool {
   readonly counters = new LocalCounterStore(systemClock, () => Math.max(1, this.slots.size));
   /** the revision that all workers serve may have become newer */
   onServed: () => void = () => undefined;
+  /** told of what the workers have counted; before it is set, they serve nothing */
+  onUsage: (usage: UsageTaken) => void = () => undefined;
   private readonly numbers: WorkerNumbers;
   private readonly slots = new Map<string, Slot>();
   private readonly checks = new CheckDuty();
@@ -245,10 +248,12 @@ export class WorkerPool {
         this.counters.give(message.bucket, message.unused, message.lease);
         return;
       case 'numbers':
+        this.onUsage(message.report.usage);
         return this.numbers.told(slot.name, message.report, message.id, this.slots.has(slot.name));
       case 'down':
         return this.checks.told(slot.name, message.checks);
       case 'ended':
+        this.onUsage(message.report.usage);
         this.numbers.told(slot.name, message.report, 0, this.slots.has(slot.name));
         slot.listening = false;
         slot.revision = null;

@@ -43,7 +43,14 @@ export function authorize(
   return {
     ok: true,
     plan,
-    consumer: { application: application.id, subscription: subscription.id, plan: plan.id, expiresAt: key.expiresAt },
+    consumer: {
+      application: application.id,
+      subscription: subscription.id,
+      plan: plan.id,
+      key: key.id,
+      client: null,
+      expiresAt: key.expiresAt,
+    },
   };
 }
 

@@ -22,6 +22,8 @@ describe('where a request goes', () => {
       application: APPLICATION,
       subscription: SUBSCRIPTION,
       plan: 'gold',
+      key: expect.stringMatching(/^[\s\S]{16}$/),
+      client: null,
       expiresAt: null,
     });
   });

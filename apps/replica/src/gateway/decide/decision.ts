@@ -7,6 +7,9 @@ export interface Consumer {
   application: string;
   subscription: string;
   plan: string;
+  /** what the chain names the credential by, one character per byte: the key, or the client of a token */
+  key: string | null;
+  client: string | null;
   /** of the credential, milliseconds since 1970; null: never */
   expiresAt: number | null;
 }

@@ -168,13 +168,14 @@ export class Exchange implements ClientExchange, RelayOwner {
   }
 
   private decide(): void {
-    const { state, leases, wallMs } = this.engine;
+    const { state, leases, metrics, wallMs } = this.engine;
     const decision = decide(this.client.head, state, leases, wallMs());
     if (decision.kind === 'wait') {
       this.fetch(decision.fetch());
       return;
     }
     this.outcome.decision = decision;
+    metrics.usage.count(decision);
     if (decision.kind === 'forward') {
       if (decision.uri === null || !this.answerKept(decision)) this.relay.start(decision);
       return;

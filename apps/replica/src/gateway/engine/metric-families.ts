@@ -1,3 +1,4 @@
+import type { UsageTaken } from '../../usage/usage-tally.js';
 import type { TargetReport } from '../upstream/target-report.js';
 
 /** Key of a report: name and help of the family. */
@@ -103,4 +104,5 @@ export interface WorkerReport {
   process: ProcessReport;
   targets: TargetReport[];
   revision: number;
+  usage: UsageTaken;
 }

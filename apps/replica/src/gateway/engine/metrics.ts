@@ -1,4 +1,5 @@
 import type { ErrorCode } from '#model';
+import { UsageTally } from '../../usage/usage-tally.js';
 import { LatencyHistogram } from './latency-histogram.js';
 import type { CounterKey, HistogramKey, WorkerReport } from './metric-families.js';
 import { ProcessNumbers } from './process-numbers.js';
@@ -33,6 +34,7 @@ export class GatewayMetrics {
   readonly upstream = new LatencyHistogram();
   readonly total = new LatencyHistogram();
   readonly leaseWait = new LatencyHistogram();
+  readonly usage = new UsageTally();
   /** API -> requests by status class: 1xx .. 5xx, and at 0 those that the client broke off */
   private requests = new Map<string, number[]>();
   private refusals = new Map<ErrorCode, number>();
@@ -73,6 +75,7 @@ export class GatewayMetrics {
       process: this.process.take(),
       targets: pools.report(),
       revision: state.revision,
+      usage: this.usage.take(),
     };
   }
 

@@ -1,9 +1,9 @@
 import { hash } from 'node:crypto';
-import { applicationIdOf, applicationKey, decodeKeyRecord, KEY_ID_BYTES, type KeyRecord, TABLE } from '#model';
+import { applicationIdOf, applicationKey, decodeKeyRecord, KEY_ID_BYTES, TABLE } from '#model';
 import type { StateSnapshot } from '../../../state/state-snapshot.js';
 import type { CompiledApi } from './compile-api.js';
 import type { CompiledUpstream } from './compile-upstream.js';
-import { KeyCache } from './key-cache.js';
+import { KeyCache, type KnownKey } from './key-cache.js';
 import { RecordCache } from './record-cache.js';
 import { type CompiledApplication, type CompiledPlan, compileApplication } from './records.js';
 import { loadTables, refreshTables, type Tables } from './tables.js';
@@ -116,12 +116,13 @@ export class CompiledState {
   }
 
   /** @param secret one character per byte */
-  keyOf(secret: string): KeyRecord | null {
+  keyOf(secret: string): KnownKey | null {
     const id = hash('sha256', Buffer.from(secret, 'latin1'), 'binary');
     let record = this.keys.get(id);
     if (record === undefined) {
-      const value = this.snapshot?.get(TABLE.key, Buffer.from(id.slice(0, KEY_ID_BYTES), 'latin1')) ?? null;
-      record = value && decodeKeyRecord(value);
+      const name = id.slice(0, KEY_ID_BYTES);
+      const value = this.snapshot?.get(TABLE.key, Buffer.from(name, 'latin1')) ?? null;
+      record = value && { ...decodeKeyRecord(value), id: name };
       this.keys.set(id, record);
     }
     return record;

@@ -1,9 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { KeyRecord } from '#model';
-import { KeyCache } from './key-cache.js';
+import { KeyCache, type KnownKey } from './key-cache.js';
 
-const record = (application: string): KeyRecord => ({ application, revoked: false, expiresAt: null });
+const record = (application: string): KnownKey => ({ application, revoked: false, expiresAt: null, id: application });
 /** 16 bytes, of which `first` says the set, in a cache of no more than 256 */
 const idOf = (first: number, rest: string): string => String.fromCharCode(first) + rest.padEnd(15, '\0');
 
@@ -24,7 +23,7 @@ describe('the cache of keys', () => {
     fc.assert(
       fc.property(fc.array(step, { minLength: 20, maxLength: 60 }), (steps) => {
         const cache = new KeyCache(2);
-        const truth = new Map<string, KeyRecord | null>();
+        const truth = new Map<string, KnownKey | null>();
         for (const one of steps) {
           if (one.kind === 'set') {
             cache.set(one.id, one.value);

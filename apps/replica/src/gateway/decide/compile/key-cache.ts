@@ -1,5 +1,10 @@
 import { KEY_ID_BYTES, type KeyRecord } from '#model';
 
+/** A key, with what the chain names it by: one character per byte. */
+export interface KnownKey extends KeyRecord {
+  id: string;
+}
+
 const WAYS = 4;
 const WORDS = KEY_ID_BYTES / 4;
 
@@ -11,7 +16,7 @@ const WORDS = KEY_ID_BYTES / 4;
 export class KeyCache {
   private readonly ids: Int32Array;
   /** undefined: no key has this place; null: there is no such key */
-  private readonly records: (KeyRecord | null | undefined)[];
+  private readonly records: (KnownKey | null | undefined)[];
   private readonly next: Uint8Array;
   private readonly lastSet: number;
 
@@ -24,12 +29,12 @@ export class KeyCache {
   }
 
   /** @param id one character per byte; what follows the bytes of an id does not matter */
-  get(id: string): KeyRecord | null | undefined {
+  get(id: string): KnownKey | null | undefined {
     const place = this.placeOf(id);
     return place < 0 ? undefined : this.records[place];
   }
 
-  set(id: string, record: KeyRecord | null): void {
+  set(id: string, record: KnownKey | null): void {
     let place = this.placeOf(id);
     if (place < 0) {
       const set = this.setOf(id);
