@@ -19,6 +19,7 @@ import { installBodyParser } from './http/body-parser.js';
 import { installMethodCheck } from './http/method-check.js';
 import { sendProblem } from './http/problem.filter.js';
 import { MasterModule } from './master.module.js';
+import { stripIssuerPath } from './tokens/issuer-path.js';
 
 /** A request id of the caller is kept if it is one that a log can bear. */
 const SANE_ID = /^[A-Za-z0-9._:-]{1,128}$/;
@@ -26,6 +27,7 @@ const IDLE_MS = 65_000; // longer than the 60 s of usual load balancers, so that
 
 /** Migrates the database and makes the application, ready to listen. */
 export async function createApp(config: MasterConfig): Promise<NestFastifyApplication> {
+  const strip = stripIssuerPath(config.HELIO_ISSUER);
   const adapter = new FastifyAdapter({
     bodyLimit: Number.MAX_SAFE_INTEGER, // the body parser keeps to each route's own limit
     genReqId: (request: { headers: NodeJS.Dict<string | string[]> }) => {
@@ -38,6 +40,7 @@ export async function createApp(config: MasterConfig): Promise<NestFastifyApplic
       sendProblem(reply.header('x-request-id', request.id), fail('invalid_request', message), request),
     clientErrorHandler: refuseMalformed,
     routerOptions: { maxParamLength: 300 },
+    rewriteUrl: ({ url = '/' }) => strip(url),
     forceCloseConnections: 'idle',
   });
   const fastify = adapter.getInstance();

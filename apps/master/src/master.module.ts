@@ -22,6 +22,7 @@ import { AnswerInterceptor } from './http/answer.interceptor.js';
 import { OfficeModule } from './office/office.module.js';
 import { ProblemFilter } from './http/problem.filter.js';
 import { StreamModule } from './stream/stream.module.js';
+import { TokensModule } from './tokens/tokens.module.js';
 import { TopologyModule } from './topology/topology.module.js';
 import { UsageModule } from './usage/usage.module.js';
 
@@ -45,6 +46,7 @@ export class MasterModule {
         TopologyModule, // environments, regions, placements, revisions
         CatalogModule, // APIs, releases, OpenAPI import
         ConsumersModule, // plans, applications, subscriptions, keys, bulk import
+        TokensModule, // OAuth clients, their tokens, and the keys of those
         FleetBookModule, // what replicas say, and who waits for it
         FleetModule, // replicas: join, status, convergence
         UsageModule, // what was used: reports, sums

@@ -132,27 +132,6 @@ export class ApiKeyRow {
   @Column('text', { name: 'created_by' }) createdBy!: string;
 }
 
-@Entity('oauth_client')
-export class OAuthClientRow {
-  /** the client_id: `hgc_...` */
-  @PrimaryColumn('text') id!: string;
-  @Column('uuid', { name: 'application_id' }) application!: string;
-  @Column('text', { name: 'environment_id' }) environment!: string;
-  @Column('bytea', { name: 'chain_id' }) chainId!: Buffer;
-  @Column('text', { nullable: true }) name!: string | null;
-  @Column('text', { array: true }) scopes!: string[];
-  /** addresses and CIDR blocks; null: from anywhere */
-  @Column('text', { array: true, nullable: true }) ips!: string[] | null;
-  @Column('integer', { name: 'token_seconds' }) tokenSeconds!: number;
-  @Column('timestamptz', { name: 'expires_at', nullable: true }) expiresAt!: Date | null;
-  @Column('timestamptz', { name: 'not_before', nullable: true }) notBefore!: Date | null;
-  @Column('timestamptz', { name: 'revoked_at', nullable: true }) revokedAt!: Date | null;
-  @Column('text', { name: 'revoked_reason', nullable: true }) revokedReason!: string | null;
-  @VersionColumn() version!: number;
-  @CreateDateColumn({ type: 'timestamptz', name: 'created_at' }) createdAt!: Date;
-  @Column('text', { name: 'created_by' }) createdBy!: string;
-}
-
 export const ROLES = ['admin', 'publisher', 'operator', 'viewer'] as const;
 export type Role = (typeof ROLES)[number];
 
@@ -179,6 +158,5 @@ export const ENTITIES = [
   ApplicationRow,
   SubscriptionRow,
   ApiKeyRow,
-  OAuthClientRow,
   AccessTokenRow,
 ];

@@ -4,7 +4,10 @@ import { type ErrorCode, ERRORS, fail, HelioError, problemType } from '#model';
 import { type Logger, PROBLEM_TYPE, type ProblemDocument } from '#platform';
 import { QueryFailedError } from 'typeorm';
 import { LOG } from '../config/tokens.js';
-import type { MasterRequest } from './request.js';
+import type { Answer, MasterRequest } from './request.js';
+
+/** Of routes whose errors are no problem documents, but of a form that another standard gives them. */
+type ErrorForm = (error: HelioError) => Answer;
 
 /** Turns whatever was thrown into a problem document. What is not meant for callers goes to the log alone. */
 @Catch()
@@ -23,7 +26,11 @@ export class ProblemFilter implements ExceptionFilter {
         { requestId: request.id, cause: String((thrown as Error).message) },
         'the database does not answer',
       );
-    if (!reply.sent) sendProblem(reply, error, request);
+    if (reply.sent) return;
+    const { errorForm } = request.routeOptions.config as { errorForm?: ErrorForm };
+    if (!errorForm) return sendProblem(reply, error, request);
+    const { status, headers = {}, body } = errorForm(error);
+    void reply.status(status).headers(headers).send(body);
   }
 }
 

@@ -38,7 +38,7 @@ const CLIENTS: Statement = {
            WHERE environment_id = $1 AND chain_id = e.key AND revoked_at IS NULL OFFSET 0
          ) AS c`,
 };
-/** Those that are not revoked. One that has expired obtains no token any more, and none outlives it. */
+/** Those that are not revoked. One that has expired obtains no token any more, and those that it has end with it. */
 const loadClients: Loader = async (session, environment, keys) => {
   const rows = await session.rows<{
     key: Buffer;

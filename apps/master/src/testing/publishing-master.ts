@@ -85,7 +85,7 @@ function collectingLog(lines: PublishingMaster['complaints']): Logger {
 }
 
 /** The database behind a wire of its own that can be cut. */
-async function cuttable(url: string): Promise<{ url: string; cut(): Promise<void> }> {
+export async function cuttable(url: string): Promise<{ url: string; cut(): Promise<void> }> {
   const target = new URL(url);
   const sockets = new Set<Socket>();
   const server = createServer((near) => {
