@@ -23,7 +23,7 @@ describe('the cache of keys', () => {
     let hits = 0;
     fc.assert(
       fc.property(fc.array(step, { minLength: 20, maxLength: 60 }), (steps) => {
-        const cache = new KeyCache(2);
+        const cache = new KeyCache<KeyRecord>(2);
         const truth = new Map<string, KeyRecord | null>();
         for (const one of steps) {
           if (one.kind === 'set') {
@@ -50,7 +50,7 @@ describe('the cache of keys', () => {
   });
 
   it('keeps four keys of a set, and gives the place of the first one to the fifth', () => {
-    const cache = new KeyCache(256);
+    const cache = new KeyCache<KeyRecord>(256);
     const ids = ['a', 'b', 'c', 'd', 'e'].map((rest) => idOf(7, rest));
     for (const id of ids) cache.set(id, record(id));
     cache.set(idOf(8, 'a'), null);
@@ -59,7 +59,7 @@ describe('the cache of keys', () => {
   });
 
   it('does not look at what follows the sixteen bytes of an id', () => {
-    const cache = new KeyCache(4);
+    const cache = new KeyCache<KeyRecord>(4);
     cache.set(`${idOf(1, 'x')}the rest of a hash`, record('one'));
     cache.delete(idOf(1, 'x'));
     expect(cache.get(`${idOf(1, 'x')}another rest`)).toBeUndefined();
