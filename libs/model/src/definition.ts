@@ -3,6 +3,7 @@ import { apiName, apiVersion, planId } from './ids.js';
 import { METHODS } from './methods.js';
 import { parseTemplate, templateShape } from './path-template.js';
 import { headerName, policies } from './policies.js';
+import { scopeList } from './scope.js';
 import { upstream } from './upstream.js';
 
 /** What a route without a method of its own says. */
@@ -26,8 +27,9 @@ export const contextPath = z
     'a context is one or more segments of letters, digits, dots, dashes, underscores and tildes, like /weather/v1',
   );
 
-export const SECURITY = ['key', 'open'] as const;
-const security = z.enum(SECURITY, 'must be key or open');
+/** What a route asks for: a key, an access token, either, or nothing. */
+export const SECURITY = ['key', 'jwt', 'key-or-jwt', 'open'] as const;
+const security = z.enum(SECURITY, 'must be key, jwt, key-or-jwt or open');
 
 const route = z.strictObject({
   method: z.enum([...METHODS, ANY_METHOD], 'must be an HTTP method in upper case, or *'),
@@ -35,6 +37,8 @@ const route = z.strictObject({
   /** a name for people and metrics, from OpenAPI's operationId */
   id: z.string().max(256).optional(),
   security: security.optional(),
+  /** take the place of those of the API; all of them are required of the credential */
+  scopes: scopeList.optional(),
   policies: policies.optional(),
 });
 export type Route = z.infer<typeof route>;
@@ -56,6 +60,8 @@ const maxStaleness = z.strictObject({
   past: z.enum(['serve', 'refuse']).optional(),
 });
 
+const UNASKED = 'must be left out where security is open: nobody is asked for a credential that could have them';
+
 /** One release of an API. Strict: an unknown field is refused, never ignored. */
 export const definition = z
   .strictObject({
@@ -68,6 +74,8 @@ export const definition = z
       .max(MAX_ROUTES, `must have at most ${MAX_ROUTES} routes`),
     upstream,
     security,
+    /** required of every credential, on routes that say nothing themselves; none by default */
+    scopes: scopeList.optional(),
     credential: credential.optional(),
     /** plans that it may be subscribed on */
     plans: z.array(planId).max(64),
@@ -83,7 +91,9 @@ export const definition = z
   })
   .superRefine((value, ctx) => {
     const seen = new Map<string, number>();
-    for (const [index, { method, path }] of value.routes.entries()) {
+    for (const [index, { method, path, scopes, security: own }] of value.routes.entries()) {
+      if (scopes?.length && (own ?? value.security) === 'open')
+        ctx.addIssue({ code: 'custom', path: ['routes', index, 'scopes'], message: UNASKED });
       const shape = `${method} ${templateShape(path)}`;
       const first = seen.get(shape);
       if (first === undefined) seen.set(shape, index);
@@ -94,6 +104,8 @@ export const definition = z
           message: `is the same route as routes[${first}]: ${method} ${path}`,
         });
     }
+    if (value.scopes?.length && [value, ...value.routes].every((one) => (one.security ?? value.security) === 'open'))
+      ctx.addIssue({ code: 'custom', path: ['scopes'], message: UNASKED });
     if (new Set(value.plans).size !== value.plans.length)
       ctx.addIssue({ code: 'custom', path: ['plans'], message: 'names a plan twice' });
     const anyOpen = value.routes.some((one) => (one.security ?? value.security) === 'open');

@@ -154,26 +154,44 @@ export const ERRORS = {
   credential_missing: entry(
     401,
     'A credential is needed',
-    'The request carries no key.',
-    'Send the key as the detail says.',
+    'The request carries no key and no access token.',
+    'Send one as the detail says.',
   ),
   credential_unknown: entry(
     401,
     'The credential is not known',
-    'No such key in this environment.',
-    'Check the key, and that it was issued for this environment.',
+    'No such key, or no such client of an issuer, in this environment; a client that was revoked is one of these.',
+    'Check the key or client, and that it was issued for this environment.',
   ),
   credential_expired: entry(
     401,
     'The credential has expired',
-    'The key was valid until a moment that has passed.',
-    'Use the key that replaced it, or issue a new one.',
+    'The key or access token was valid until a moment that has passed.',
+    'Use the key that replaced it, or issue a new one; obtain a new token.',
   ),
   credential_revoked: entry(
     401,
     'The credential was revoked',
-    'The key was revoked and never becomes valid again.',
-    'Issue a new key.',
+    'The key, the access token, or all tokens that its client had until a moment, were revoked and never become valid again.',
+    'Issue a new key; obtain a new token.',
+  ),
+  credential_invalid: entry(
+    401,
+    'The access token is not valid',
+    'It is malformed or forged, signed by a key or algorithm that is not trusted, or meant for another environment.',
+    'Obtain a token from an issuer that the environment trusts; the detail says what is wrong with this one.',
+  ),
+  credential_not_yet_valid: entry(
+    401,
+    'The access token is not valid yet',
+    'Its nbf or iat is more than a minute ahead of the clock of the replica.',
+    'Set the clocks of the issuer and of the replica, or wait.',
+  ),
+  credential_unchecked: entry(
+    503,
+    'The access token could not be verified',
+    'The gateway has spent its time for tokens that it has not seen before, as when many forged ones are sent.',
+    'Send it again after Retry-After. Tokens that were verified before are not concerned.',
   ),
   application_suspended: entry(
     403,
@@ -190,8 +208,14 @@ export const ERRORS = {
   ip_denied: entry(
     403,
     'The address is not allowed',
-    'The IP lists of the API exclude the address of the caller.',
+    'The IP lists of the API, or of the credential, exclude the address of the caller.',
     'Call from an allowed address.',
+  ),
+  insufficient_scope: entry(
+    403,
+    'The credential lacks a scope',
+    'The route requires scopes, and the key or access token does not have all of them.',
+    'Obtain a token with the scopes that the detail names, or a key that has them.',
   ),
   gateway_only: entry(
     403,

@@ -47,7 +47,11 @@ describe('definition', () => {
     };
     const whole = {
       ...weather,
-      routes: [{ method: '*', path: '/*', id: 'all', security: 'open', policies }],
+      routes: [
+        { method: '*', path: '/*', id: 'all', security: 'open', policies },
+        { method: 'GET', path: '/a', security: 'key-or-jwt', scopes: ['weather:read', 'a/b'] },
+      ],
+      scopes: ['weather:write'],
       upstream: {
         targets: [{ url: 'http://a:1/base', weight: 3 }],
         regions: { 'eu-west': { targets: [{ url: 'https://b' }] } },
@@ -150,6 +154,19 @@ describe('definition', () => {
       'a cache for more than a year',
       { ...weather, policies: { cache: { ttlSeconds: 31_536_001 } } },
       /cache.ttlSeconds: /,
+    ],
+    ['another word for security', { ...weather, security: 'oauth' }, /security: must be key, jwt, key-or-jwt or open/],
+    ['a scope of two words', { ...weather, scopes: ['read write'] }, /scopes\[0\]: a scope is printable ASCII/],
+    ['a scope twice', { ...weather, scopes: ['read', 'read'] }, /scopes: names a scope twice/],
+    [
+      'scopes of an API that asks nobody',
+      { ...weather, security: 'open', scopes: ['a'] },
+      /^scopes: must be left out/m,
+    ],
+    [
+      'scopes of an open route',
+      { ...weather, routes: [{ method: 'GET', path: '/a', security: 'open', scopes: ['a'] }] },
+      /routes\[0\].scopes: must be left out/,
     ],
     [
       'another word for encoded slashes',

@@ -3,6 +3,12 @@ import { z } from 'zod';
 import { credentialBounds, encodeJson, encodeText } from './records.js';
 import { parse as parseUuid } from './uuid.js';
 
+/**
+ * How far the clocks of issuer, master and replica may be apart: a token is taken so long before it begins and after it has
+ * expired. A revoked one has to be remembered until then.
+ */
+export const TOKEN_SKEW_SECONDS = 60;
+
 /** How many bytes of a hash name a client, or a revoked token, on the chain. */
 export const TOKEN_ID_BYTES = 16;
 
@@ -26,6 +32,8 @@ const CURVES: Partial<Record<TokenAlgorithm, string>> = { ES256: 'P-256', ES384:
 const RSA_BITS = { least: 2048, most: 8192 };
 
 const base64url = z.string().regex(/^[A-Za-z0-9_-]{1,1400}$/, 'must be base64url without padding');
+/** At most four bytes: what a verification costs grows with it, and nobody has a larger one. */
+const exponent = base64url.max(6, 'must have at most four bytes');
 const named = {
   /** absent where the issuer names none; then it has to be the only one of its `alg` */
   kid: z.string().min(1).max(256).optional(),
@@ -44,7 +52,7 @@ export const publicJwk = z
       ...named,
     }),
     z.strictObject({ kty: z.literal('OKP'), crv: z.literal('Ed25519'), x: base64url, ...named }),
-    z.strictObject({ kty: z.literal('RSA'), n: base64url, e: base64url, ...named }),
+    z.strictObject({ kty: z.literal('RSA'), n: base64url, e: exponent, ...named }),
   ])
   .superRefine((jwk, ctx) => {
     const problem = problemOfKey(jwk);
@@ -79,6 +87,8 @@ export const issuerRecord = z
     audience: z.array(text(512)).min(1).max(16),
     /** those that are allowed; the algorithm of a token is the one of its key, and has to be among these */
     algorithms: z.array(tokenAlgorithm).min(1),
+    /** a token of another `typ` is refused; absent: at+jwt, JWT and none are taken */
+    typ: z.literal('at+jwt').optional(),
     /** the claim that names the client */
     claim: text(128),
     /** empty: none of its tokens can be verified */
@@ -131,8 +141,8 @@ function tokenId(issuer: string, name: string): Buffer {
 }
 
 /**
- * Value of a revoked token: u32 seconds since 1970, when it expires and need not be remembered any more. That there is an entry
- * is what revokes it, whatever its value.
+ * Value of a revoked token: u32 seconds since 1970, when it expires; it may be forgotten TOKEN_SKEW_SECONDS later. That there is an
+ * entry is what revokes it, whatever its value.
  *
  * @param expiresAt milliseconds since 1970
  */

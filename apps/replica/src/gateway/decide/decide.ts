@@ -66,7 +66,7 @@ export function decide(head: RequestHead, state: CompiledState, limiter: Limiter
 
   const found = api.credential && findCredentials(head, api.credential, target.query);
   if (route.secured) {
-    const stop = admit(found, api, state, limiter, now, reply);
+    const stop = admit(found, api, route, head.remoteAddress, state, limiter, now, reply);
     if (stop) return stop;
   }
 
@@ -149,13 +149,15 @@ export function bodyLimitText(maxBodyBytes: number): string {
 function admit(
   found: FoundCredential | null,
   api: CompiledApi,
+  route: CompiledRoute,
+  address: string | null,
   state: CompiledState,
   limiter: Limiter,
   now: number,
   reply: Reply,
 ): Respond | Wait | null {
   if (!found || !api.credential) throw new Error(`${api.id} has a secured route and no place for credentials`);
-  const result = authorize(found.values, api.credential, api, state, now);
+  const result = authorize(found.values, api.credential, api, route, address, state, now);
   if (!result.ok) return reply.refuse(result.code, result.detail, result.headers);
   const { consumer, plan } = result;
   reply.consumer = consumer;

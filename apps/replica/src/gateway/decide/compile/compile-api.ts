@@ -30,6 +30,11 @@ export interface CompiledRoute {
   /** `GET /forecast/{city}` */
   name: string;
   secured: boolean;
+  /** what it takes for a credential */
+  keys: boolean;
+  tokens: boolean;
+  /** of the credential: all of them */
+  scopes: readonly string[];
   /** null: answers are not kept. HEAD is answered by what is kept for GET, not on a route of its own */
   cache: { ttlMs: number } | null;
   policies: CompiledPolicies;
@@ -95,9 +100,13 @@ export function compileApi(definition: Definition, digest: string, region: strin
 function compileRoute(route: Route, definition: Definition, inherited: CompiledPolicies): CompiledRoute {
   const cache = route.policies?.cache ?? definition.policies?.cache;
   const cacheable = route.method === 'GET' || route.method === ANY_METHOD;
+  const security = route.security ?? definition.security;
   return {
     name: `${route.method} ${route.path}`,
-    secured: (route.security ?? definition.security) !== 'open',
+    secured: security !== 'open',
+    keys: security === 'key' || security === 'key-or-jwt',
+    tokens: security === 'jwt' || security === 'key-or-jwt',
+    scopes: route.scopes ?? definition.scopes ?? [],
     cache: cache && cacheable ? { ttlMs: cache.ttlSeconds * 1000 } : null,
     // a policy that a route names takes the place of the API's policy of that name, as a whole
     policies: route.policies ? compilePolicies({ ...definition.policies, ...route.policies }) : inherited,

@@ -1,11 +1,18 @@
 import { hash } from 'node:crypto';
-import { applicationIdOf, applicationKey, decodeKeyRecord, KEY_ID_BYTES, TABLE } from '#model';
+import { applicationIdOf, applicationKey, KEY_ID_BYTES, TABLE } from '#model';
 import type { StateSnapshot } from '../../../state/state-snapshot.js';
+import { TokenBook } from '../tokens/token-book.js';
 import type { CompiledApi } from './compile-api.js';
 import type { CompiledUpstream } from './compile-upstream.js';
-import { KeyCache, type KnownKey } from './key-cache.js';
+import { KeyCache } from './key-cache.js';
 import { RecordCache } from './record-cache.js';
-import { type CompiledApplication, type CompiledPlan, compileApplication } from './records.js';
+import {
+  type CompiledApplication,
+  type CompiledKey,
+  type CompiledPlan,
+  compileApplication,
+  compileKey,
+} from './records.js';
 import { loadTables, refreshTables, type Tables } from './tables.js';
 
 /** Of four keys each. */
@@ -14,7 +21,7 @@ const CACHED_APPLICATIONS = 4096;
 
 /** What could not be compiled, or is served by another API. */
 export interface CompileFault {
-  /** an API, or `plan <id>` */
+  /** an API, `plan <id>`, or `issuer <name>` */
   item: string;
   detail: string;
 }
@@ -25,7 +32,8 @@ export interface CompileFault {
  * refresh happens between two requests or not at all.
  */
 export class CompiledState {
-  private readonly keys = new KeyCache(CACHED_KEY_SETS);
+  readonly tokens = new TokenBook();
+  private readonly keys = new KeyCache<CompiledKey>(CACHED_KEY_SETS);
   private readonly applications = new RecordCache<CompiledApplication | null>(CACHED_APPLICATIONS);
   private snapshot: StateSnapshot | null = null;
   private tables: Tables | null = null;
@@ -53,7 +61,10 @@ export class CompiledState {
   /** What of the loaded revision could not be compiled; the last good version serves instead, where there was one. */
   get faults(): CompileFault[] {
     if (this.tables === null) return [];
-    return [...this.tables.failed, ...this.tables.disputed].map(([item, detail]) => ({ item, detail }));
+    return [...this.tables.failed, ...this.tables.disputed, ...this.tokens.failed].map(([item, detail]) => ({
+      item,
+      detail,
+    }));
   }
 
   /** Upstreams whose targets are to be checked; another list only when APIs have changed. */
@@ -84,7 +95,9 @@ export class CompiledState {
         changes && this.tables
           ? refreshTables(this.tables, snapshot, changes.entries, this.region)
           : loadTables(this.tables, snapshot, this.region);
+      const goOver = this.tokens.prepare(snapshot, changes?.complete ? changes.entries : null);
       // from here on nothing can fail
+      goOver();
       if (!changes?.complete) {
         this.keys.clear();
         this.applications.clear();
@@ -116,13 +129,13 @@ export class CompiledState {
   }
 
   /** @param secret one character per byte */
-  keyOf(secret: string): KnownKey | null {
+  keyOf(secret: string): CompiledKey | null {
     const id = hash('sha256', Buffer.from(secret, 'latin1'), 'binary');
     let record = this.keys.get(id);
     if (record === undefined) {
       const name = id.slice(0, KEY_ID_BYTES);
       const value = this.snapshot?.get(TABLE.key, Buffer.from(name, 'latin1')) ?? null;
-      record = value && { ...decodeKeyRecord(value), id: name };
+      record = value && compileKey(name, value);
       this.keys.set(id, record);
     }
     return record;
@@ -140,6 +153,7 @@ export class CompiledState {
   }
 
   close(): void {
+    this.tokens.close();
     this.snapshot?.close();
     this.snapshot = null;
     this.tables = null;

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { KeyCache, type KnownKey } from './key-cache.js';
+import type { KeyRecord } from '#model';
+import { KeyCache } from './key-cache.js';
 
-const record = (application: string): KnownKey => ({ application, revoked: false, expiresAt: null, id: application });
+const record = (application: string): KeyRecord => ({ application, revoked: false, expiresAt: null });
 /** 16 bytes, of which `first` says the set, in a cache of no more than 256 */
 const idOf = (first: number, rest: string): string => String.fromCharCode(first) + rest.padEnd(15, '\0');
 
@@ -22,8 +23,8 @@ describe('the cache of keys', () => {
     let hits = 0;
     fc.assert(
       fc.property(fc.array(step, { minLength: 20, maxLength: 60 }), (steps) => {
-        const cache = new KeyCache(2);
-        const truth = new Map<string, KnownKey | null>();
+        const cache = new KeyCache<KeyRecord>(2);
+        const truth = new Map<string, KeyRecord | null>();
         for (const one of steps) {
           if (one.kind === 'set') {
             cache.set(one.id, one.value);
@@ -49,7 +50,7 @@ describe('the cache of keys', () => {
   });
 
   it('keeps four keys of a set, and gives the place of the first one to the fifth', () => {
-    const cache = new KeyCache(256);
+    const cache = new KeyCache<KeyRecord>(256);
     const ids = ['a', 'b', 'c', 'd', 'e'].map((rest) => idOf(7, rest));
     for (const id of ids) cache.set(id, record(id));
     cache.set(idOf(8, 'a'), null);
@@ -58,7 +59,7 @@ describe('the cache of keys', () => {
   });
 
   it('does not look at what follows the sixteen bytes of an id', () => {
-    const cache = new KeyCache(4);
+    const cache = new KeyCache<KeyRecord>(4);
     cache.set(`${idOf(1, 'x')}the rest of a hash`, record('one'));
     cache.delete(idOf(1, 'x'));
     expect(cache.get(`${idOf(1, 'x')}another rest`)).toBeUndefined();

@@ -1,9 +1,4 @@
-import { KEY_ID_BYTES, type KeyRecord } from '#model';
-
-/** A key, with what the chain names it by: one character per byte. */
-export interface KnownKey extends KeyRecord {
-  id: string;
-}
+import { KEY_ID_BYTES } from '#model';
 
 const WAYS = 4;
 const WORDS = KEY_ID_BYTES / 4;
@@ -13,10 +8,10 @@ const WORDS = KEY_ID_BYTES / 4;
  * memory it touches: the ids of a set stand in one of 64 bytes, where a Map has five. The fifth key of a set takes the
  * place of the first.
  */
-export class KeyCache {
+export class KeyCache<V> {
   private readonly ids: Int32Array;
   /** undefined: no key has this place; null: there is no such key */
-  private readonly records: (KnownKey | null | undefined)[];
+  private readonly records: (V | null | undefined)[];
   private readonly next: Uint8Array;
   private readonly lastSet: number;
 
@@ -29,12 +24,12 @@ export class KeyCache {
   }
 
   /** @param id one character per byte; what follows the bytes of an id does not matter */
-  get(id: string): KnownKey | null | undefined {
+  get(id: string): V | null | undefined {
     const place = this.placeOf(id);
     return place < 0 ? undefined : this.records[place];
   }
 
-  set(id: string, record: KnownKey | null): void {
+  set(id: string, record: V | null): void {
     let place = this.placeOf(id);
     if (place < 0) {
       const set = this.setOf(id);

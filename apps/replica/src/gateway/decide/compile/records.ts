@@ -1,5 +1,6 @@
-import type { ApplicationRecord, PlanRecord } from '#model';
+import { type ApplicationRecord, decodeKeyRecord, type PlanRecord } from '#model';
 import type { Limits } from '#throttle';
+import { IpList } from '../ip-list.js';
 import { policyHeader } from '../limit-headers.js';
 
 /** An application as requests need it. */
@@ -15,6 +16,37 @@ export interface CompiledPlan {
   limits: Limits;
   /** the RateLimit-Policy field; null without limits */
   policy: string | null;
+}
+
+/** A key as requests need it. */
+export interface CompiledKey {
+  /** what the chain names it by, one character per byte */
+  key: string;
+  client: null;
+  /** the application's id */
+  application: string;
+  revoked: boolean;
+  /** milliseconds since 1970; null: never */
+  expiresAt: number | null;
+  scopes: ReadonlySet<string>;
+  /** null: it may be used from anywhere */
+  ips: IpList | null;
+}
+
+const NO_SCOPES: ReadonlySet<string> = new Set();
+
+/** @throws RangeError for a value that is no such record */
+export function compileKey(key: string, value: Buffer): CompiledKey {
+  const { application, revoked, expiresAt, scopes, ips } = decodeKeyRecord(value);
+  return {
+    key,
+    client: null,
+    application,
+    revoked,
+    expiresAt,
+    scopes: scopes ? new Set(scopes) : NO_SCOPES,
+    ips: ips ? new IpList(ips) : null,
+  };
 }
 
 /** @throws SyntaxError or TypeError for a value that is no such record */
