@@ -1,4 +1,4 @@
-import { cpSync } from 'node:fs';
+import { cpSync, mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { ask } from '../gateway/ask.js';
 import { startNodeHttp, startGatewayReplica } from '../gateway/replica.js';
@@ -22,8 +22,10 @@ export const cpuOf = ({ nodes }: Contender): number =>
   nodes.reduce((sum, { pid }) => sum + (cpuTime(pid) ?? Number.NaN), 0);
 
 /** A Redis of its own: who is seen in a region has a share of what it lends. */
-export async function ownRedis(setting: Setting, name: string): Promise<RedisServer> {
-  return keep(setting, await startRedisServer(join(setting.directory, `redis-${slug(name)}`), setting.cores.load));
+export async function ownRedis({ directory, cores, running }: Setting): Promise<RedisServer> {
+  const redis = await startRedisServer(mkdtempSync(join(directory, 'redis-')), cores.load);
+  running.push(redis);
+  return redis;
 }
 
 /** Replicas of this product in one region. @param redis null: one that counts by itself */
@@ -37,7 +39,7 @@ export async function heliograph(
   const nodes: Server[] = [];
   for (let i = 0; i < size.nodes; i++) {
     // a state directory has one replica
-    const directory = join(setting.directory, `${slug(name)}-${i}`);
+    const directory = mkdtempSync(join(setting.directory, 'replica-'));
     cpSync(state.directory, directory, { recursive: true });
     const { gateway } = setting.cores;
     nodes.push(
@@ -55,7 +57,7 @@ export async function flexible(
   processes: number,
   how: { limits: readonly { points: number; duration: number }[]; remember?: boolean },
 ): Promise<Contender> {
-  const redis = await ownRedis(setting, name);
+  const redis = await ownRedis(setting);
   const nodes: Server[] = [];
   for (let i = 0; i < processes; i++) {
     const limiter = { redis: redis.url, limits: how.limits, remember: how.remember ?? false };
@@ -91,5 +93,3 @@ export async function during<T>(setting: Setting, work: (part: Setting) => Promi
     for (const server of setting.running.splice(kept).reverse()) await server.stop();
   }
 }
-
-const slug = (name: string): string => name.replace(/[^a-z0-9]+/gi, '-');

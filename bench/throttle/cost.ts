@@ -86,10 +86,12 @@ const stateWith = (setting: Setting, plan: AmpleName): Promise<MadeState> =>
 
 async function ours(setting: Setting): Promise<Costed[]> {
   const all: Costed[] = [];
+  const made: Partial<Record<AmpleName, MadeState>> = {};
   const start = async (plan: AmpleName, alone = false): Promise<void> => {
     const name = `Heliograph, ${plan}${alone ? ', no Redis' : ''}`;
-    const redis = plan === 'no limits' || alone ? null : await ownRedis(setting, name);
-    const contender = await heliograph(setting, name, await stateWith(setting, plan), { nodes: 1, workers: 1 }, redis);
+    const state = made[plan] ?? (made[plan] = await stateWith(setting, plan));
+    const redis = plan === 'no limits' || alone ? null : await ownRedis(setting);
+    const contender = await heliograph(setting, name, state, { nodes: 1, workers: 1 }, redis);
     await verify(contender, WORLD.keys, plan !== 'no limits');
     all.push({ contender, base: all[0]?.contender ?? null });
   };

@@ -74,7 +74,7 @@ const stateWith = (setting: Setting, plan: AmpleName): Promise<MadeState> =>
 
 async function ours(setting: Setting): Promise<Pair> {
   const start = async (plan: 'no limits' | 'rate + quota'): Promise<Contender> => {
-    const redis = plan === 'no limits' ? null : await ownRedis(setting, `latency ${plan}`);
+    const redis = plan === 'no limits' ? null : await ownRedis(setting);
     const size = { nodes: 1, workers: 1 };
     const contender = await heliograph(setting, 'Heliograph', await stateWith(setting, plan), size, redis);
     await verify(contender, WORLD.keys, plan !== 'no limits');

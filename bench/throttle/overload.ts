@@ -41,7 +41,7 @@ export async function overload(setting: Setting, upstream: Server): Promise<void
   const quota = { rate: null, quota: { limit: QUOTA, per: 'day' } };
   const state = await makeGatewayState(join(setting.directory, 'overload'), WORLD, upstream.port, [rate, quota]);
   const started = async (name: string, nodes: number, workers: number): Promise<Contender> => {
-    const contender = await heliograph(setting, name, state, { nodes, workers }, await ownRedis(setting, name));
+    const contender = await heliograph(setting, name, state, { nodes, workers }, await ownRedis(setting));
     await verify(contender, WORLD.keys, true);
     return contender;
   };

@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs';
 import { Redis } from 'ioredis';
 import { freePort } from '../gateway/ports.js';
 import { type Server, startServer } from '../gateway/server.js';
@@ -18,9 +17,8 @@ export interface RedisServer extends Server {
   work(): Promise<Work>;
 }
 
-/** An empty Redis that keeps nothing on the disk. */
+/** An empty Redis that keeps nothing on the disk. @param directory a new one */
 export async function startRedisServer(directory: string, cores: string): Promise<RedisServer> {
-  mkdirSync(directory, { recursive: true });
   const port = await freePort();
   const url = `redis://127.0.0.1:${port}`;
   const args = ['--bind', '127.0.0.1', '--port', `${port}`, '--dir', directory, '--save', '', '--loglevel', 'warning'];
