@@ -7,6 +7,7 @@ import { Store1760000000005 } from './migrations/0005-store.js';
 import { XidFloor1760000000006 } from './migrations/0006-xid-floor.js';
 import { EnteredEpoch1760000000007 } from './migrations/0007-entered-epoch.js';
 import { OAuth1760000000011 } from './migrations/0011-oauth.js';
+import { Credentials1760000000012 } from './migrations/0012-credentials.js';
 
 const MIGRATIONS = [
   First1760000000001,
@@ -16,6 +17,7 @@ const MIGRATIONS = [
   XidFloor1760000000006,
   EnteredEpoch1760000000007,
   OAuth1760000000011,
+  Credentials1760000000012,
 ];
 /** Any number that nobody else takes: masters that start together migrate one after the other. */
 const MIGRATION_LOCK = 4_711_001;
