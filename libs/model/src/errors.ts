@@ -102,6 +102,12 @@ export const ERRORS = {
     'The document is not OpenAPI 3.0 or 3.1, or breaks a rule that routes depend on.',
     'Correct the named places; a validator for OpenAPI finds the rest.',
   ),
+  key_hash_unsupported: entry(
+    422,
+    'The hash of the key is of a kind that cannot be used',
+    'An import brought a hash that is no SHA-256 of the whole key: murmur, MD5, bcrypt or another one, which the detail names.',
+    'Import the key itself as `secret`, or issue a new key: no key can be made from its hash.',
+  ),
   idempotency_mismatch: entry(
     422,
     'The Idempotency-Key was used for another request',

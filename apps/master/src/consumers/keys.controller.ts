@@ -11,6 +11,7 @@ import {
   listKeys,
   revokeKey,
   rotateKey,
+  updateKey,
 } from './keys.endpoints.js';
 import { KeysService } from './keys.service.js';
 
@@ -34,6 +35,14 @@ export class KeysController {
   @Route(getKey)
   get(@Input() { params }: InputOf<typeof getKey>): Promise<Answer<KeyView>> {
     return this.keys.get(params.application, params.key);
+  }
+
+  @Route(updateKey)
+  update(
+    @Input() { params, body }: InputOf<typeof updateKey>,
+    @CurrentCaller() caller: Caller,
+  ): Promise<Answer<KeyView>> {
+    return this.keys.update(caller, params.application, params.key, body);
   }
 
   @Route(rotateKey)

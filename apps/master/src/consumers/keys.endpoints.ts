@@ -1,4 +1,4 @@
-import { environmentId, lineOfText } from '#model';
+import { environmentId, ipList, lineOfText, scopeList } from '#model';
 import { z } from 'zod';
 import { endpoint, VIEWERS, WRITERS } from '../http/endpoint.js';
 import { pageOf, pageQuery } from '../http/paging.js';
@@ -33,6 +33,11 @@ export const keyView = z
       .string()
       .nullable()
       .meta({ description: 'The beginning of the secret, to tell keys apart; null for imported hashes.' }),
+    scopes: z.array(z.string()).meta({ description: 'What it may be used for beside routes that require no scope.' }),
+    ips: z
+      .array(z.string())
+      .nullable()
+      .meta({ description: 'Addresses and CIDR blocks that it may be used from; null: any.' }),
     status: z.enum(['active', 'expired', 'revoked']),
     expiresAt: z.iso.datetime().nullable(),
     revokedAt: z.iso.datetime().nullable(),
@@ -63,8 +68,14 @@ export const issueKey = endpoint({
   access: WRITERS,
   params: z.strictObject({ application }),
   body: z
-    .strictObject({ environment: environmentId, name: name.optional(), expiresAt: futureExpiry.optional() })
-    .meta({ example: { environment: 'prod', name: 'ci' } }),
+    .strictObject({
+      environment: environmentId,
+      name: name.optional(),
+      scopes: scopeList.optional(),
+      ips: ipList.optional(),
+      expiresAt: futureExpiry.optional(),
+    })
+    .meta({ example: { environment: 'prod', name: 'ci', scopes: ['orders:read'], ips: ['192.0.2.0/24'] } }),
   answers: { 201: issuedKeyView },
   errors: ['not_found', 'unknown_reference'],
 });
@@ -92,11 +103,35 @@ export const getKey = endpoint({
   errors: ['not_found'],
 });
 
+export const updateKey = endpoint({
+  method: 'PATCH',
+  path: '/applications/:application/keys/:key',
+  tag,
+  summary: "Change an active key's name, scopes, addresses or end",
+  description: [
+    'What is given replaces what was; `null` takes it away: no name, any address, no end. A narrower key is narrower in a region as',
+    'soon as that has the revision of the answer. A key that was rotated can be given more time so.',
+  ].join(' '),
+  access: WRITERS,
+  params,
+  body: z
+    .strictObject({
+      name: name.nullable().optional(),
+      scopes: scopeList.optional(),
+      ips: ipList.nullable().optional(),
+      expiresAt: futureExpiry.nullable().optional(),
+    })
+    .meta({ example: { scopes: ['orders:read', 'orders:write'] } }),
+  answers: { 200: keyView },
+  errors: ['not_found', 'conflict', 'precondition_required', 'precondition_failed'],
+});
+
 export const rotateKey = endpoint({
   method: 'POST',
   path: '/applications/:application/keys/:key/rotate',
   tag,
   summary: 'Issue a successor; the old key works on for the overlap',
+  description: 'The successor has the name, scopes and addresses of the old key.',
   access: WRITERS,
   params,
   body: z
@@ -107,7 +142,10 @@ export const rotateKey = endpoint({
         .max(90 * 86_400, 'must be at most 90 days')
         .default(86_400)
         .meta({ description: 'How long the old key goes on working, up to a whole second; default one day.' }),
-      expiresAt: futureExpiry.optional().meta({ description: 'Of the new key.' }),
+      expiresAt: futureExpiry.nullable().optional().meta({
+        description:
+          'Of the new key; null: never. Without it the new key lasts as long from now on as the old one did from its issue.',
+      }),
     })
     .prefault({}),
   answers: { 201: issuedKeyView },

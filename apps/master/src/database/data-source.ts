@@ -8,6 +8,7 @@ import { XidFloor1760000000006 } from './migrations/0006-xid-floor.js';
 import { EnteredEpoch1760000000007 } from './migrations/0007-entered-epoch.js';
 import { Usage1760000000010 } from './migrations/0010-usage.js';
 import { OAuth1760000000011 } from './migrations/0011-oauth.js';
+import { Credentials1760000000012 } from './migrations/0012-credentials.js';
 import { PlanScopes1760000000013 } from './migrations/0013-plan-scopes.js';
 
 const MIGRATIONS = [
@@ -19,6 +20,7 @@ const MIGRATIONS = [
   EnteredEpoch1760000000007,
   Usage1760000000010,
   OAuth1760000000011,
+  Credentials1760000000012,
   PlanScopes1760000000013,
 ];
 /** Any number that nobody else takes: masters that start together migrate one after the other. */

@@ -121,6 +121,10 @@ export class ApiKeyRow {
   /** the beginning of the secret, for people to tell keys apart; null for imported hashes */
   @Column('text', { nullable: true }) hint!: string | null;
   @Column('text', { nullable: true }) name!: string | null;
+  /** null: none */
+  @Column('text', { array: true, nullable: true }) scopes!: string[] | null;
+  /** addresses and CIDR blocks; null: from anywhere */
+  @Column('text', { array: true, nullable: true }) ips!: string[] | null;
   @Column('timestamptz', { name: 'expires_at', nullable: true }) expiresAt!: Date | null;
   @Column('timestamptz', { name: 'revoked_at', nullable: true }) revokedAt!: Date | null;
   @Column('text', { name: 'revoked_reason', nullable: true }) revokedReason!: string | null;

@@ -24,8 +24,8 @@ export class TooLarge extends Error {}
 const KEYS: Statement = {
   name: 'rows_key',
   text: `SELECT k.* FROM unnest($2::bytea[]) AS e (key) CROSS JOIN LATERAL (
-           SELECT chain_id AS key, application_id AS application, expires_at, revoked_at IS NOT NULL AS revoked
-           FROM api_key WHERE environment_id = $1 AND chain_id = e.key OFFSET 0
+           SELECT chain_id AS key, application_id AS application, expires_at, revoked_at IS NOT NULL AS revoked, scopes, ips
+           FROM api_key WHERE environment_id = $1 AND chain_id = e.key AND forgotten_at IS NULL OFFSET 0
          ) AS k`,
 };
 const loadKeys: Loader = async (session, environment, keys) => {
@@ -34,12 +34,14 @@ const loadKeys: Loader = async (session, environment, keys) => {
     application: string;
     expires_at: Date | number | null;
     revoked: boolean;
+    scopes: string[] | null;
+    ips: string[] | null;
   }>(KEYS, [environment, keys]);
-  return rows.map(({ key, application, expires_at: expiry, revoked }) =>
+  return rows.map(({ key, application, expires_at: expiry, revoked, scopes, ips }) =>
     attempt(key, () => {
       // what expired before 1970 says so, and does not become the zero that means never; PostgreSQL's infinity does
       const expiresAt = expiry === null || expiry === Infinity ? null : Math.max(1000, Number(expiry));
-      return encodeKeyRecord({ application, revoked, expiresAt });
+      return encodeKeyRecord({ application, revoked, expiresAt, scopes: scopes ?? undefined, ips: ips ?? undefined });
     }),
   );
 };
@@ -53,7 +55,7 @@ const APPLICATIONS: Statement = {
            FROM application WHERE id = e.id AND EXISTS (SELECT FROM credential k WHERE k.application_id = e.id AND k.environment_id = $1) OFFSET 0
          ) AS a`,
 };
-/** Only applications that have a key or a client in the environment, in whatever state. */
+/** Only applications that have a key or a client on the chain, in whatever state. */
 const loadApplications: Loader = async (session, environment, keys) => {
   type Row = { id: string; name: string; suspended: boolean; subscriptions: unknown };
   const rows = await session.rows<Row>(APPLICATIONS, [

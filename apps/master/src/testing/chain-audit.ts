@@ -123,14 +123,15 @@ export async function entriesOfRows(pool: pg.Pool, environment = 'prod'): Promis
       hash: Buffer;
       revoked_at: Date | null;
       expires_at: Date | null;
+      scopes: string[] | null;
+      ips: string[] | null;
+      forgotten_at: Date | null;
     }>('SELECT * FROM api_key')
-  ).filter((key) => key.environment_id === environment);
-  for (const { application_id: application, hash, revoked_at: revokedAt, expires_at: expiresAt } of keys) {
-    put(
-      TABLE.key,
-      hash.subarray(0, 16),
-      encodeKeyRecord({ application, revoked: revokedAt !== null, expiresAt: expiresAt?.getTime() ?? null }),
-    );
+  ).filter((key) => key.environment_id === environment && key.forgotten_at === null);
+  for (const { application_id: application, hash, scopes, ips, ...ends } of keys) {
+    const [revoked, expiresAt] = [ends.revoked_at !== null, ends.expires_at?.getTime() ?? null];
+    const bounds = { scopes: scopes ?? undefined, ips: ips ?? undefined };
+    put(TABLE.key, hash.subarray(0, 16), encodeKeyRecord({ application, revoked, expiresAt, ...bounds }));
   }
   const subscriptions = await all<{ id: string; application_id: string; api_id: string; plan_id: string }>(
     'SELECT * FROM subscription ORDER BY id::text',

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Type } from '@nestjs/common';
 import { getDataSourceToken } from '@nestjs/typeorm';
 import { newSigningKeyPem } from '#artifacts';
 import { newToken } from '#model';
@@ -26,6 +27,8 @@ export interface StartedApp {
   /** what a second master on the same database and store is started with */
   config: MasterConfig;
   source: DataSource;
+  /** a part of the application that no request reaches, such as what runs by a timer */
+  part<T>(type: Type<T>): T;
   /** one request with the admin's token; a body that is no string or Buffer is sent as JSON */
   call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<CallAnswer>;
   stop(): Promise<void>;
@@ -84,6 +87,7 @@ async function start(
     storeDirectory,
     config,
     source: app.get<DataSource>(getDataSourceToken()),
+    part: (type) => app.get(type, { strict: false }),
     call: (method, path, body, headers = {}) => call(url, admin, method, path, body, headers),
     async stop() {
       await app.close();

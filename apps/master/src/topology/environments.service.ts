@@ -71,16 +71,18 @@ export class EnvironmentsService {
 }
 
 async function refuseUsed(manager: EntityManager, id: string): Promise<void> {
-  const [uses]: { region: string | null; api: string | null; key: string | null; client: string | null }[] =
-    await manager.query(
-      `SELECT (SELECT min(id) FROM region WHERE environment_id = $1) AS region,
+  type Uses = Record<'region' | 'api' | 'issuer' | 'key' | 'client', string | null>;
+  const [uses]: Uses[] = await manager.query(
+    `SELECT (SELECT min(id) FROM region WHERE environment_id = $1) AS region,
             (SELECT min(api_id) FROM placement WHERE environment_id = $1) AS api,
+            (SELECT min(issuer) FROM token_issuer WHERE environment_id = $1) AS issuer,
             (SELECT min(id::text) FROM api_key WHERE environment_id = $1) AS key,
             (SELECT min(id) FROM oauth_client WHERE environment_id = $1) AS client`,
-      [id],
-    );
+    [id],
+  );
   if (uses?.region) throw inUse(id, `the region "${uses.region}"`);
   if (uses?.api) throw inUse(id, `a placement of "${uses.api}"`);
+  if (uses?.issuer) throw inUse(id, `the issuer "${uses.issuer}"`);
   if (uses?.key) throw inUse(id, `the key ${uses.key}, which goes with its application`);
   if (uses?.client) throw inUse(id, `the client ${uses.client}, which goes with its application`);
 }

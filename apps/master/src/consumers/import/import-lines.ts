@@ -1,8 +1,21 @@
 import { hash } from 'node:crypto';
-import { apiId, environmentId, fail, type HelioError, isWellFormedKey, planId, secretHash, lineOfText } from '#model';
+import {
+  apiId,
+  environmentId,
+  fail,
+  HelioError,
+  ipList,
+  isWellFormedKey,
+  lineOfText,
+  planId,
+  scopeList,
+  secretHash,
+} from '#model';
 import { faultsOf } from '#platform';
 import { z } from 'zod';
+import { scopesOf } from '../issue-keys.js';
 import { endOf, expiresAt } from '../keys.endpoints.js';
+import { readKeyHash } from './key-hash.js';
 
 const SHA256 = /^[0-9a-fA-F]{64}$/;
 const BYTE_ORDER_MARK = 0xfeff;
@@ -32,10 +45,7 @@ const keyLine = z
     kind: z.literal('key'),
     application: stableId,
     environment: environmentId,
-    sha256: z
-      .string()
-      .regex(SHA256, 'must be 64 hexadecimal digits: the SHA-256 of the whole key, without a salt')
-      .optional(),
+    sha256: z.string().optional(),
     secret: z
       .string()
       .min(16, 'must have at least 16 characters')
@@ -43,6 +53,8 @@ const keyLine = z
       .regex(/^[\x21-\x7e]+$/, 'must be printable characters without spaces')
       .optional(),
     name: text.nullable().optional(),
+    scopes: scopeList.optional(),
+    ips: ipList.optional(),
     expiresAt: expiresAt.optional(),
   })
   .refine((line) => (line.sha256 === undefined) !== (line.secret === undefined), {
@@ -66,6 +78,10 @@ export interface KeyLine {
   environment: string;
   hash: Buffer;
   name: string | null;
+  /** in order; null: the line says none */
+  scopes: string[] | null;
+  /** null: the line says none */
+  ips: string[] | null;
   expiresAt: Date | null;
 }
 export type ImportLine = ApplicationLine | SubscriptionLine | KeyLine;
@@ -90,6 +106,8 @@ export class KnownNames {
       environment: environment as string,
       hash: Buffer.from(sha256, 'hex'),
       name: null,
+      scopes: null,
+      ips: null,
       expiresAt: null,
     };
   }
@@ -124,14 +142,18 @@ export function parseImportLine(bytes: Buffer, known: KnownNames): ParsedLine {
     return { ok: false, error: fail('invalid_request', `${fields[0]?.field}: ${fields[0]?.problem}`, { fields }) };
   }
   if (parsed.data.kind !== 'key') return { ok: true, line: parsed.data };
-  const { sha256, secret, name, expiresAt: end, ...rest } = parsed.data;
+  const { sha256 = '', secret, name, scopes, ips, expiresAt: end, ...rest } = parsed.data;
+  const hashed = secret === undefined ? readKeyHash(sha256) : secretHash(secret);
+  if (hashed instanceof HelioError) return { ok: false, error: hashed };
   known.learn(json, rest.application);
   return {
     ok: true,
     line: {
       ...rest,
-      hash: secret === undefined ? Buffer.from(sha256 ?? '', 'hex') : secretHash(secret),
+      hash: hashed,
       name: name ?? null,
+      scopes: scopesOf(scopes),
+      ips: ips ?? null,
       expiresAt: end ? endOf(end) : null,
     },
   };

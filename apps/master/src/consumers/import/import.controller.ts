@@ -11,8 +11,9 @@ import { type Caller, type MasterRequest, ok } from '../../http/request.js';
 import { type Carrier, revisionNames } from '../../writes/revision-waiter.js';
 import { Writes } from '../../writes/writes.js';
 import { AnswerSpool } from './answer-spool.js';
-import { applyBatch, type LineOutcome } from './import-batch.js';
+import { applyBatch } from './import-batch.js';
 import { type ImportLine, KnownNames, parseImportLine } from './import-lines.js';
+import type { LineOutcome } from './line-outcome.js';
 import { type NumberedLine, splitLines } from './line-splitter.js';
 
 const BATCH = 1000;
@@ -28,7 +29,8 @@ export const importEndpoint = endpoint({
     '`{"kind":"application","id":"crm","name":"CRM","owner":"sales"}`',
     '`{"kind":"subscription","application":"crm","api":"weather:v1","plan":"gold"}`',
     '`{"kind":"key","application":"crm","environment":"prod","sha256":"<64 hex digits>","expiresAt":"2030-01-01T00:00:00Z"}`',
-    '(or `"secret"` instead of `"sha256"`: only its hash is kept). An application\'s id may be any text: a UUID is made of it, the same each time.',
+    'The SHA-256 of the whole key is 64 hexadecimal digits or base64; or give `"secret"` instead: only its hash is kept. A key may have',
+    "`name`, `scopes` and `ips`, too. An application's id may be any text: a UUID is made of it, the same each time.",
     'Each line is answered by a line, in order; lines are written in batches of 1,000. It can be repeated: what is there already is `unchanged`.',
     'The last line is a summary.',
   ].join('\n\n'),

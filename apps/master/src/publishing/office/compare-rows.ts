@@ -35,7 +35,7 @@ const ONLY_ROWS: Statement = {
 const KEYS: Statement = {
   name: 'compare_keys',
   text: `SELECT k.chain_id AS key, p.key IS NULL AS missing FROM (
-           SELECT chain_id FROM api_key WHERE environment_id = $1 AND chain_id > $2 ORDER BY chain_id LIMIT ${AT_A_TIME}
+           SELECT chain_id FROM api_key WHERE environment_id = $1 AND chain_id > $2 AND forgotten_at IS NULL ORDER BY chain_id LIMIT ${AT_A_TIME}
          ) AS k LEFT JOIN LATERAL (
            SELECT key FROM published_entry WHERE environment_id = $1 AND table_id = ${TABLE.key} AND key = k.chain_id OFFSET 0
          ) AS p ON true ORDER BY k.chain_id`,

@@ -36,7 +36,7 @@ const KEEP: Record<Revocation['what'], Statement> = {
     text: `WITH hit AS (
         UPDATE api_key k SET revoked_at = now(), revoked_reason = '${KEPT_REASON}', version = version + 1
         FROM unnest($3::bytea[], $4::jsonb[]) AS e (key, detail)
-        WHERE k.environment_id = $2 AND k.chain_id = e.key AND k.revoked_at IS NULL
+        WHERE k.environment_id = $2 AND k.chain_id = e.key AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
         RETURNING 'key/' || k.id AS target, jsonb_build_object('status', 'active') AS before,
           jsonb_build_object('status', 'revoked', 'revokedReason', k.revoked_reason) AS after,
           k.chain_id AS entry, k.chain_id AS mark, ${TABLE.key} AS marks, k.application_id AS application
