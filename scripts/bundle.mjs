@@ -4,7 +4,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, posix, relative, resolve, sep } from 'node:path';
 import { rolldown } from 'rolldown';
 
-const ENTRIES = ['main', 'gateway/worker', 'state/writer-thread'].map((name) => `apps/replica/src/${name}`);
+const ENTRIES = ['main', 'gateway/worker', 'state/writer-thread', 'usage/usage-thread'].map(
+  (name) => `apps/replica/src/${name}`,
+);
 /** where the files are that are no entry */
 const CHUNKS = 'apps/replica/src';
 

@@ -13,6 +13,8 @@ import { ChainTrust } from './sync/chain-trust.js';
 import { RunState } from './sync/run-state.js';
 import { StreamClient } from './sync/stream/stream-client.js';
 import { SyncAgent } from './sync/sync-agent.js';
+import type { SendUsage } from './usage/usage-keeper.js';
+import { UsageSender } from './usage/usage-sender.js';
 
 export interface FollowingOptions {
   config: Readonly<ReplicaConfig>;
@@ -24,6 +26,8 @@ export interface FollowingOptions {
   onHead: (head: Readonly<KnownHead>) => void;
   onApplied: (ops: number, seconds: number) => void;
   onRefused: (code: string) => void;
+  /** tells a master what was counted, until the signal fires */
+  tellUsage: (send: SendUsage, signal: AbortSignal) => Promise<void>;
 }
 
 /** Pauses between attempts to reach a master's stream. */
@@ -106,6 +110,7 @@ export class Following {
       running: new RunState(signal, STREAM_PACE),
     });
     this.#stream = stream;
+    const usage = new UsageSender(stream, new MasterClient(urls), joined.token);
     this.#reporter = new StatusReporter({
       master: new MasterClient(urls),
       token: joined.token,
@@ -113,7 +118,11 @@ export class Following {
       log,
       isNeeded: () => !stream.isUp,
     });
-    await Promise.all([this.#follow(joined, signal), this.#reporter.run(signal)]);
+    await Promise.all([
+      this.#follow(joined, signal),
+      this.#reporter.run(signal),
+      this.options.tellUsage((report, until) => usage.send(report, until), signal),
+    ]);
   }
 
   /** By joining, or, where there is no master to join, by itself. */

@@ -13,6 +13,7 @@ import { StateStore } from './state/state-store.js';
 import { type NodeFacts, statusOf } from './status-view.js';
 import { ChainShelf } from './sync/chain-shelf.js';
 import type { ReplicaMetrics } from './telemetry/replica-metrics.js';
+import { UsageKeeper } from './usage/usage-keeper.js';
 
 /** What requests under way are given when the replica is told to stop. */
 const DRAIN_MS = 5000;
@@ -25,6 +26,7 @@ export class Replica {
   #state: StateStore | null = null;
   #admin: AdminApp | null = null;
   #ask: Ask | null = null;
+  #usage: UsageKeeper | null = null;
   #followed: Promise<void> = Promise.resolve();
 
   constructor(
@@ -52,6 +54,10 @@ export class Replica {
         { movedTo: state.setAside },
         'what lay in the state directory is no state any more, and was put away; this replica fills a new one from its sources',
       );
+    const usage = new UsageKeeper(stateDir, this.#log);
+    this.#usage = usage;
+    this.#workers.onUsage = (taken) => usage.add(taken);
+    usage.start();
     const gateway = this.#workers.start();
     gateway.catch(() => undefined); // waited for below
     // Loaded while the workers start: the framework takes longer than everything else here together.
@@ -62,13 +68,14 @@ export class Replica {
     ]);
     const ask = new Ask(region, state.reader(), this.#workers.counters, this.#log);
     this.#ask = ask;
+    usage.collect(ask.usage);
     const served = new ServedPosition(state.position);
     const status = (): ReplicaStatus => {
       const { nacks } = state;
       return statusOf({ ...following.facts, region, position: served.position, nacks }, Date.now());
     };
     const metrics = new ReplicaMetrics(region, status, () => state.diskBytes(), this.certificates, ask.decisions);
-    const following = this.#newFollowing(state, served, ask, metrics, status);
+    const following = this.#newFollowing(state, served, ask, metrics, usage, status);
     const shelf = new ChainShelf(state, () => following.servedHead);
     const node: Node = {
       status: () => ({ ...status(), ...this.#nodeFacts(state, following) }),
@@ -100,6 +107,7 @@ export class Replica {
     await Promise.all([this.#workers.stop(DRAIN_MS), this.#followed]);
     await this.#admin?.close();
     this.#ask?.close();
+    await this.#usage?.stop();
     await this.#state?.close();
   }
 
@@ -108,6 +116,7 @@ export class Replica {
     served: ServedPosition,
     ask: Ask,
     metrics: ReplicaMetrics,
+    usage: UsageKeeper,
     status: () => ReplicaStatus,
   ): Following {
     const onHead = (head: Readonly<KnownHead> | null): void => {
@@ -129,6 +138,7 @@ export class Replica {
         metrics.applied(ops, seconds);
       },
       onRefused: (code) => metrics.refused(code),
+      tellUsage: (send, signal) => usage.tell(send, signal),
     });
     this.#workers.onServed = () => {
       if (served.loaded(this.#workers.servedRevision())) following.acknowledge();

@@ -7,12 +7,14 @@ import type { RequestHead } from '../gateway/decide/request-head.js';
 import { UNLIMITED } from '../gateway/decide/take-tokens.js';
 import type { StateReader } from '../state/state-snapshot.js';
 import { DoorDecisions } from '../telemetry/door-decisions.js';
+import { UsageTally } from '../usage/usage-tally.js';
 
 const SWEEP_MS = 250;
 
 /** Decides about requests that do not pass through this gateway, by the same state, rules and counters. */
 export class Ask {
   readonly decisions = new DoorDecisions();
+  readonly usage = new UsageTally();
   /** compiled when somebody asks for the first time: most replicas are never asked */
   private state: CompiledState | null = null;
   private headIssuedAt: number | null = null;
@@ -59,7 +61,9 @@ export class Ask {
    * @param spend whether it counts against the limits of the subscription
    */
   about(head: RequestHead, spend: boolean): Decision {
-    return decide(head, this.current(), spend ? this.leases : UNLIMITED, Date.now());
+    const decision = decide(head, this.current(), spend ? this.leases : UNLIMITED, Date.now());
+    if (spend && decision.kind !== 'wait') this.usage.count(decision);
+    return decision;
   }
 
   close(): void {

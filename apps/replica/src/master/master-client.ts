@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import type { ReplicaStatus } from '#model';
+import { type ReplicaStatus, type UsageAnswer, type UsageReport, usageAnswer } from '#model';
 import { VERSION } from '../version.js';
 
 /** What the master did not do, or not yet. Holds no secret. */
@@ -38,7 +38,7 @@ export interface JoinRequest {
 
 const TIMEOUT_MS = 10_000;
 
-/** The two calls that a replica makes to its master. Neither is needed for serving. */
+/** The calls that a replica makes to its master. None is needed for serving. */
 export class MasterClient {
   /** A join whose answer was lost is answered the same again: its token may have been good for one use. */
   readonly #joinKey = randomUUID();
@@ -69,6 +69,14 @@ export class MasterClient {
   /** @throws MasterError */
   async report(status: ReplicaStatus, token: string, signal: AbortSignal): Promise<void> {
     await this.#post('/v1/replicas/status', status, { authorization: `Bearer ${token}` }, signal);
+  }
+
+  /** @returns when it is written; @throws MasterError */
+  async reportUsage(report: UsageReport, token: string, signal: AbortSignal): Promise<UsageAnswer> {
+    const headers = { authorization: `Bearer ${token}` };
+    const answer = usageAnswer.safeParse(await this.#post('/v1/replicas/usage', report, headers, signal));
+    if (answer.success) return answer.data;
+    throw new MasterError('master_answer_invalid', `${this.#url} answered a report of usage with something else`);
   }
 
   get #url(): string {

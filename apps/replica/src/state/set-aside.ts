@@ -7,22 +7,23 @@ const MAGIC_AT = 24;
 const PAGE_SIZE_AT = 48;
 
 /**
- * Puts a state that is none away, and keeps the last one of these to be looked at: LMDB itself does not refuse such a
- * file, it ends the process, and the next one after it. Nothing is lost by it, for nothing could be served from it.
+ * Puts a database that is none away, and keeps the last one of these to be looked at: LMDB itself does not refuse such a
+ * file, it ends the process, and the next one after it. Nothing is lost by it, for nothing could be read from it.
  *
+ * @param name of its folder in `directory`
  * @returns where it lies now; null when there was nothing wrong
  */
-export function setAsideIfNoState(directory: string): string | null {
-  const state = join(directory, 'state');
-  const file = join(state, 'data.mdb');
-  if (!existsSync(file) || isState(file)) return null;
-  const aside = join(directory, 'state.damaged');
+export function setAsideIfNoDatabase(directory: string, name: string): string | null {
+  const database = join(directory, name);
+  const file = join(database, 'data.mdb');
+  if (!existsSync(file) || isDatabase(file)) return null;
+  const aside = join(directory, `${name}.damaged`);
   rmSync(aside, { recursive: true, force: true });
-  renameSync(state, aside);
+  renameSync(database, aside);
   return aside;
 }
 
-function isState(file: string): boolean {
+function isDatabase(file: string): boolean {
   const first = read(file, 0);
   if (first.length === 0) return true; // made, and never written to
   if (!hasMagic(first)) return false;

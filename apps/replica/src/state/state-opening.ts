@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { BUCKETS, GENESIS_HASH, StateRoot } from '#artifacts';
 import { LockHeldError, type ProcessLock, takeProcessLock } from '#platform';
-import { setAsideIfNoState } from './set-aside.js';
+import { setAsideIfNoDatabase } from './set-aside.js';
 import { openTables, readPosition, StateDirectoryError, type StateTables } from './state-database.js';
 import { bucketName, META, type StoredPosition } from './state-layout.js';
 
@@ -23,7 +23,7 @@ export function openState(directory: string, environment: string): OpenedState {
   const lock = lockOf(directory);
   let tables: StateTables | undefined;
   try {
-    const setAside = setAsideIfNoState(directory);
+    const setAside = setAsideIfNoDatabase(directory, 'state');
     tables = openTables(directory, false);
     if (tables.meta.get(META.position) === undefined) begin(tables, environment);
     const position = readPosition(tables);
