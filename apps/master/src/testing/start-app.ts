@@ -26,6 +26,8 @@ export interface StartedApp {
   /** what a second master on the same database and store is started with */
   config: MasterConfig;
   source: DataSource;
+  /** a part of it, by its class */
+  part<T>(type: new (...made: never[]) => T): T;
   /** one request with the admin's token; a body that is no string or Buffer is sent as JSON */
   call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<CallAnswer>;
   stop(): Promise<void>;
@@ -84,6 +86,7 @@ async function start(
     storeDirectory,
     config,
     source: app.get<DataSource>(getDataSourceToken()),
+    part: (type) => app.get(type),
     call: (method, path, body, headers = {}) => call(url, admin, method, path, body, headers),
     async stop() {
       await app.close();
