@@ -37,7 +37,8 @@ const record = async () =>
   decodeIssuerRecord(
     (await onChain(app, TABLE.jwks, environment)).get(issuerKey('http://localhost:0').toString('hex')) ?? Buffer.of(),
   );
-const kidsOnChain = async (): Promise<string[]> => (await record()).keys.map(({ kid = '' }) => kid).sort();
+const kidsOnChain = async (): Promise<string[]> => sorted(...(await record()).keys.map(({ kid = '' }) => kid));
+const sorted = (...kids: string[]): string[] => kids.toSorted((a, b) => (a < b ? -1 : 1));
 const rotate = (body?: object) => app.call('POST', `${path}/rotate`, body);
 const states = async (): Promise<string[]> =>
   (await app.call('GET', path)).body.items.map(({ state }: { state: string }) => state);
@@ -76,7 +77,7 @@ describe('a rotation', () => {
     expect([status, next.state]).toEqual([201, 'announced']);
     expect(Math.abs(Date.parse(next.signsFrom) - Date.now() - 600_000)).toBeLessThan(30_000);
     expect([await kidsOnChain(), await signedBy(), await states()]).toEqual([
-      [first, next.kid].sort(),
+      sorted(first, next.kid),
       first,
       ['signing', 'announced'],
     ]);
@@ -139,16 +140,16 @@ describe('a master with another signing key', () => {
     expect(new Set(kids).size).toBe(1);
     const [second = ''] = kids;
     expect(second).not.toBe(first);
-    expect(await kidsOnChain()).toEqual([first, second].sort());
+    expect(await kidsOnChain()).toEqual(sorted(first, second));
     expect([await signedBy(), await signedBy(other)]).toEqual([first, second]);
     await passed(31 * 86_400);
     await sweep();
     expect((await states()).filter((state) => state === 'announced')).toHaveLength(1);
     const leaving = await app.source.query(
-      'SELECT kid FROM token_key WHERE environment_id = $1 AND leaves_at IS NOT NULL ORDER BY kid',
+      'SELECT kid FROM token_key WHERE environment_id = $1 AND leaves_at IS NOT NULL',
       [environment],
     );
-    expect(leaving.map(({ kid }: { kid: string }) => kid)).toEqual([first, second].sort());
+    expect(sorted(...leaving.map(({ kid }: { kid: string }) => kid))).toEqual(sorted(first, second));
   });
 
   it('as much as one that finds the key damaged', async () => {
@@ -160,7 +161,7 @@ describe('a master with another signing key', () => {
     const other = await another();
     const second = await signedBy(other);
     expect(second).not.toBe(first);
-    expect(await kidsOnChain()).toEqual([first, second].sort());
+    expect(await kidsOnChain()).toEqual(sorted(first, second));
   });
 });
 

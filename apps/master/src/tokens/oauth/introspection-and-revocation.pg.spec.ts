@@ -162,7 +162,7 @@ describe('RFC 7009: revocation by the client', () => {
   });
 
   it('is not for who does not authenticate as a client, and needs a token', async () => {
-    for (const headers of [{}, { authorization: `Bearer ${app.admin}` }]) {
+    for (const headers of [{}, { authorization: `Bearer ${app.admin}` }] as Record<string, string>[]) {
       const { status, body } = await revoke({ token }, headers);
       expect([status, body.error]).toEqual([401, 'invalid_client']);
     }
