@@ -1,6 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { faultsOf } from '#platform';
-import { definition, isWellFormedKey, newKeySecret, parseTemplate, placementKey, splitPlacementKey } from './index.js';
+import {
+  definition,
+  isWellFormedClientSecret,
+  isWellFormedKey,
+  newClientSecret,
+  newKeySecret,
+  parseTemplate,
+  placementKey,
+  splitPlacementKey,
+} from './index.js';
 
 const weather = {
   name: 'weather',
@@ -203,6 +212,18 @@ describe('keys', () => {
 
   it('differ', () => {
     expect(new Set(Array.from({ length: 1000 }, () => newKeySecret())).size).toBe(1000);
+  });
+
+  it('and secrets of clients are told from each other, with checksums that never change', () => {
+    const zeros = (size: number): Buffer => Buffer.alloc(size);
+    const [key, secret] = [newKeySecret(zeros), newClientSecret(zeros)];
+    expect([key, secret]).toEqual([
+      'hg_live_000000000000000000000000000_H6bA7T',
+      'hg_secret_000000000000000000000000000_CVPxyx',
+    ]);
+    expect([isWellFormedKey(key), isWellFormedClientSecret(secret)]).toEqual([true, true]);
+    expect([isWellFormedKey(secret), isWellFormedClientSecret(key)]).toEqual([false, false]);
+    expect(isWellFormedClientSecret(newClientSecret())).toBe(true);
   });
 });
 

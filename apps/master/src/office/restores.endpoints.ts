@@ -51,7 +51,10 @@ export const restoreItemView = z
     }),
     what: z
       .string()
-      .meta({ description: 'key, expiry, subscription, suspension, signing-key; or added, changed, removed.' }),
+      .meta({
+        description:
+          'key, expiry, subscription, suspension, signing-key, client, tokens, token, token-key; or added, changed, removed.',
+      }),
     target: z.string(),
     before: z.unknown().nullable().meta({ description: 'Of the row.' }),
   })

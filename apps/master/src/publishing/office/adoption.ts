@@ -15,7 +15,8 @@ import { TermOver } from '../round.js';
 import type { Session, Statement } from '../session.js';
 import type { Term } from '../term.js';
 import { type Restore, beginRestore, type Theirs } from './restore.js';
-import { type Revocations, revocationsIn } from './revocations.js';
+import type { Revocations } from './revocation.js';
+import { revocationsIn } from './revocations.js';
 
 /** Where revisions that are missing here can be had. */
 export interface MissingRevisions extends Theirs {

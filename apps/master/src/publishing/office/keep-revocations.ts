@@ -1,34 +1,21 @@
 import { TABLE, TRUSTED_KEYS_SETTING } from '#model';
 import type { Session, Statement } from '../session.js';
 import type { Restore } from './restore.js';
-import type { Revocation } from './revocations.js';
+import { KEEP_TOKENS } from './keep-token-revocations.js';
+import { KEPT_REASON, recorded } from './kept.js';
+import type { Revocation } from './revocation.js';
 
 /*
  * A row that was revoked, and that a restore brought back to life, is revoked again: whoever had lost a right must not
  * get it back because a database did.
  */
 
-export const KEPT_REASON = 'revoked before the restore';
 const AT_A_TIME = 500;
 
 const PAGE: Statement = {
   name: 'keep_page',
   text: `SELECT id, what, key, detail FROM restore_item WHERE restore_id = $1 AND kind = 'revocation' AND id > $2 ORDER BY id LIMIT ${AT_A_TIME}`,
 };
-
-/** What each statement below ends with. `hit`: target, before, after, and the entry to be marked. */
-const recorded = (what: Revocation['what'], action: string): string => `
-  marked AS (
-    INSERT INTO outbox (environment_id, table_id, key)
-    SELECT DISTINCT e.id, h.marks, h.mark FROM hit h JOIN environment e ON e.id = $2 OR h.marks = ${TABLE.setting} OR (h.marks = ${TABLE.application}
-      AND EXISTS (SELECT FROM credential k WHERE k.environment_id = e.id AND k.application_id = h.application))
-  ),
-  audited AS (
-    INSERT INTO audit (actor, role, action, target, before, after, request_id, xid)
-    SELECT 'system', 'admin', '${action}', h.target, h.before, h.after, 'restore ' || $1::uuid::text, pg_current_xact_id()::text::bigint FROM hit h
-  )
-  INSERT INTO restore_item (restore_id, kind, what, key, target, detail)
-  SELECT $1::uuid, 'kept', '${what}', h.entry, h.target, h.before FROM hit h ON CONFLICT DO NOTHING`;
 
 const KEEP: Record<Revocation['what'], Statement> = {
   key: {
@@ -86,6 +73,7 @@ const KEEP: Record<Revocation['what'], Statement> = {
           ${TABLE.setting} AS marks, NULL::uuid AS application
       ), ${recorded('signing-key', 'signing-key.retire')}`,
   },
+  ...KEEP_TOKENS,
 };
 
 /** Rows follow what the chain had taken away, in transactions of bounded size; what was done before is done again without harm. */

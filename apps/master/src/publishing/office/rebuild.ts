@@ -148,7 +148,7 @@ async function replace(
   const common = await draft.common(session, environment, firstKept - 1, term.revision);
   const theirs = { source: `store ${store.description}`, epoch: head.epoch, revision: head.revision };
   const restore = await beginRestore(session, environment, common, theirs);
-  for (const table of [TABLE.application, TABLE.key, TABLE.setting]) {
+  for (const table of [TABLE.application, TABLE.key, TABLE.setting, TABLE.client, TABLE.revoked_token, TABLE.jwks]) {
     for await (const changes of draft.changes(session, environment, table))
       for (const { before, ...op } of changes) await note(session, restore, revocationsIn(op, before));
   }

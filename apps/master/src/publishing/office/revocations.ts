@@ -12,23 +12,8 @@ import {
   TRUSTED_KEYS_SETTING,
 } from '#model';
 import { entryName } from '../entries.js';
-
-/**
- * What was taken away from somebody. `key`: the entry of a key or an application, a subscription's id, 16 bytes, or a
- * public key that the chain trusts no more, 32 bytes.
- */
-export interface Revocation {
-  what: 'key' | 'expiry' | 'subscription' | 'suspension' | 'signing-key';
-  key: Buffer;
-  target: string;
-  detail: object | null;
-}
-
-export interface Revocations {
-  made: Revocation[];
-  /** what was given back */
-  undone: Pick<Revocation, 'what' | 'key'>[];
-}
+import type { Revocation, Revocations } from './revocation.js';
+import { tokenRevocationsIn } from './token-revocations.js';
 
 /**
  * What a change takes away, and what it gives back. A record that this build cannot read says nothing here: replicas
@@ -42,10 +27,10 @@ export function revocationsIn({ table, key, value }: Op, before: Buffer | null):
     if (table === TABLE.application)
       return ofApplication(key, before && application(before), value && application(value));
     if (table === TABLE.setting && key.equals(TRUSTED_KEYS_SETTING)) return ofTrustedKeys(before, value);
+    return tokenRevocationsIn({ table, key, value }, before);
   } catch {
-    // cannot be read
+    return { made: [], undone: [] }; // cannot be read
   }
-  return { made: [], undone: [] };
 }
 
 function ofKey(key: Buffer, before: KeyRecord | null, after: KeyRecord | null): Revocations {

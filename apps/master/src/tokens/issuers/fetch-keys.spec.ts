@@ -92,7 +92,7 @@ describe('a fetch', () => {
     const fault = async (path: string): Promise<string> =>
       guardedFetch(`${url}${path}`, null, here).then(
         () => 'none',
-        (error: Error) => `${error.constructor.name} ${error.message}`,
+        (error: unknown) => `${(error as Error).constructor.name} ${(error as Error).message}`,
       );
     for (const path of ['/loop', '/away', '/nowhere']) expect(await fault(path)).toContain('redirects where');
     expect(await fault('/large')).toContain('more than 256 KiB');

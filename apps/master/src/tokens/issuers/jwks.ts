@@ -78,10 +78,10 @@ function problemOf(jwk: Record<string, unknown>, algorithms: readonly TokenAlgor
   if (alg === undefined)
     return algorithmsOf(jwk, algorithms).length > 0 ? null : 'fits none of the algorithms that are allowed';
   if (!TOKEN_ALGORITHMS.some((known) => known === alg))
-    return `is for the algorithm ${String(alg).slice(0, 40)}, which is not known`;
+    return `is for the algorithm ${JSON.stringify(alg).slice(0, 40)}, which is not known`;
   return algorithms.some((allowed) => allowed === alg)
     ? null
-    : `is for ${String(alg)}, which is not among the allowed algorithms`;
+    : `is for ${JSON.stringify(alg)}, which is not among the allowed algorithms`;
 }
 
 function algorithmsOf(

@@ -61,14 +61,10 @@ function put<V>(map: Map<string, V>, key: string, value: V): void {
 /** An IPv6 network is one address: whoever has it has all of its 2^64. */
 function addressBlock(address: string): string {
   if (!isIPv6(address) || /^::ffff:\d+\./i.test(address)) return address;
-  const [head = '', tail = ''] = (address.split('%')[0] ?? '').split('::');
-  const groups = head === '' ? [] : head.split(':');
-  const rest = tail === '' ? 0 : tail.split(':').length;
-  const filled = address.includes('::')
-    ? [...groups, ...Array<string>(Math.max(0, 8 - groups.length - rest)).fill('0')]
-    : groups;
-  return `${[...filled, '0', '0', '0', '0']
-    .slice(0, 4)
-    .map((group) => Number.parseInt(group, 16).toString(16))
-    .join(':')}::/64`;
+  const [head = [], tail = []] = (address.split('%')[0] ?? '')
+    .split('::')
+    .map((part) => part.split(':').filter((group) => group !== ''));
+  const zeros = Array<string>(Math.max(0, 8 - head.length - tail.length)).fill('0');
+  const network = [...head, ...zeros, ...tail].slice(0, 4).map((group) => Number.parseInt(group, 16).toString(16));
+  return `${network.join(':')}::/64`;
 }
