@@ -7,6 +7,7 @@ import {
   encodeJson,
   encodeKeyRecord,
   KEY_ID_BYTES,
+  type KeyRecord,
   type Op,
   secretHash,
   TABLE,
@@ -54,10 +55,7 @@ export function applicationOp(
   };
 }
 
-export function keyOp(
-  secret: string,
-  more: { application?: string; revoked?: boolean; expiresAt?: number | null } = {},
-): Op {
+export function keyOp(secret: string, more: Partial<KeyRecord> = {}): Op {
   const record = { application: APPLICATION, revoked: false, expiresAt: null, ...more };
   return { table: TABLE.key, key: secretHash(secret).subarray(0, KEY_ID_BYTES), value: encodeKeyRecord(record) };
 }
