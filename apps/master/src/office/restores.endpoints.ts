@@ -49,12 +49,10 @@ export const restoreItemView = z
     kind: z.enum(['kept', 'changed']).meta({
       description: '`kept`: a revocation that won over the row. `changed`: the chain follows the row.',
     }),
-    what: z
-      .string()
-      .meta({
-        description:
-          'key, expiry, subscription, suspension, signing-key, client, tokens, token, token-key; or added, changed, removed.',
-      }),
+    what: z.string().meta({
+      description:
+        'key, expiry, subscription, suspension, signing-key, client, tokens, token, token-key; or added, changed, removed.',
+    }),
     target: z.string(),
     before: z.unknown().nullable().meta({ description: 'Of the row.' }),
   })

@@ -29,7 +29,7 @@ beforeEach(async () => {
     issuer.op(),
     issuer.clientOp(APPLICATION, { ips: ['192.0.2.0/24'] }),
   );
-  ask = new Ask('eu-west', memory, new LocalCounterStore(systemClock).holder('ask'), log);
+  ask = new Ask('eu-west', memory, new LocalCounterStore(systemClock), log);
   app = await listenAdmin({ node: {} as Node, ask, log, port: 0, host: '127.0.0.1' });
   url = `http://127.0.0.1:${app.port}`;
 });

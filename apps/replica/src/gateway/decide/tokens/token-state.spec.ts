@@ -5,7 +5,8 @@ import { APPLICATION, applicationOp, definitionOf, keyOp, placed } from '../../.
 import { headOf } from '../../../testing/request-heads.js';
 import { gone } from '../../../testing/sample-ops.js';
 import { TokenIssuer } from '../../../testing/token-issuer.js';
-import { decide, UNLIMITED } from '../decide.js';
+import { decide } from '../decide.js';
+import { UNLIMITED } from '../take-tokens.js';
 import type { Decision } from '../decision.js';
 
 const ADDRESS = '192.0.2.7';
