@@ -12,6 +12,8 @@ import { ServedPosition } from './state/served-position.js';
 import { StateStore } from './state/state-store.js';
 import { type NodeFacts, statusOf } from './status-view.js';
 import { ChainShelf } from './sync/chain-shelf.js';
+import { KeptCounts } from './throttle/kept-counts.js';
+import type { RegionCounters } from './throttle/region-counters.js';
 import type { ReplicaMetrics } from './telemetry/replica-metrics.js';
 
 /** What requests under way are given when the replica is told to stop. */
@@ -30,6 +32,7 @@ export class Replica {
   constructor(
     private readonly config: Readonly<ReplicaConfig>,
     workers: WorkerPool,
+    private readonly counters: RegionCounters,
     private readonly certificates: PortCertificates,
     log: Logger,
   ) {
@@ -52,6 +55,7 @@ export class Replica {
         { movedTo: state.setAside },
         'what lay in the state directory is no state any more, and was put away; this replica fills a new one from its sources',
       );
+    this.counters.start(() => KeptCounts.open(stateDir));
     const gateway = this.#workers.start();
     gateway.catch(() => undefined); // waited for below
     // Loaded while the workers start: the framework takes longer than everything else here together.
@@ -60,14 +64,22 @@ export class Replica {
       import('./admin/ask.service.js'),
       import('./telemetry/replica-metrics.js'),
     ]);
-    const ask = new Ask(region, state.reader(), this.#workers.counters, this.#log);
+    const ask = new Ask(region, state.reader(), this.counters, this.#log);
     this.#ask = ask;
     const served = new ServedPosition(state.position);
     const status = (): ReplicaStatus => {
       const { nacks } = state;
-      return statusOf({ ...following.facts, region, position: served.position, nacks }, Date.now());
+      const { status: throttle } = this.counters;
+      return statusOf({ ...following.facts, region, position: served.position, nacks, throttle }, Date.now());
     };
-    const metrics = new ReplicaMetrics(region, status, () => state.diskBytes(), this.certificates, ask.decisions);
+    const metrics = new ReplicaMetrics(
+      region,
+      status,
+      () => state.diskBytes(),
+      this.certificates,
+      ask.decisions,
+      this.counters,
+    );
     const following = this.#newFollowing(state, served, ask, metrics, status);
     const shelf = new ChainShelf(state, () => following.servedHead);
     const node: Node = {
@@ -100,6 +112,7 @@ export class Replica {
     await Promise.all([this.#workers.stop(DRAIN_MS), this.#followed]);
     await this.#admin?.close();
     this.#ask?.close();
+    await this.counters.stop();
     await this.#state?.close();
   }
 

@@ -15,14 +15,15 @@ const PAGE_SIZE_AT = 48;
 export function setAsideIfNoState(directory: string): string | null {
   const state = join(directory, 'state');
   const file = join(state, 'data.mdb');
-  if (!existsSync(file) || isState(file)) return null;
+  if (!existsSync(file) || isDatabaseFile(file)) return null;
   const aside = join(directory, 'state.damaged');
   rmSync(aside, { recursive: true, force: true });
   renameSync(state, aside);
   return aside;
 }
 
-function isState(file: string): boolean {
+/** Whether LMDB can open it. */
+export function isDatabaseFile(file: string): boolean {
   const first = read(file, 0);
   if (first.length === 0) return true; // made, and never written to
   if (!hasMagic(first)) return false;
