@@ -23,6 +23,7 @@ export function setAsideIfNoDatabase(directory: string, name: string): string | 
   return aside;
 }
 
+/** Whether LMDB can open it. */
 function isDatabase(file: string): boolean {
   const first = read(file, 0);
   if (first.length === 0) return true; // made, and never written to
