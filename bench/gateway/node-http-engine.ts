@@ -11,7 +11,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { LeaseBook, LocalCounterStore, systemClock } from '#throttle';
 import { type Dispatcher, Pool } from 'undici';
 import { CompiledState } from '../../apps/replica/src/gateway/decide/compile/compiled-state.js';
-import { decide, UNLIMITED } from '../../apps/replica/src/gateway/decide/decide.js';
+import { decide } from '../../apps/replica/src/gateway/decide/decide.js';
+import { UNLIMITED } from '../../apps/replica/src/gateway/decide/take-tokens.js';
 import type { Forward } from '../../apps/replica/src/gateway/decide/decision.js';
 import { applyEdits } from '../../apps/replica/src/gateway/decide/header-edits.js';
 import { type RequestHead, requestIdOf } from '../../apps/replica/src/gateway/decide/request-head.js';

@@ -251,14 +251,20 @@ export const ERRORS = {
   rate_limited: entry(
     429,
     'The rate limit is used up',
-    'More requests than the plan of the subscription allows at a time.',
+    'More requests than a rate of the plan allows at a time: of the caller, of the route or of the API as a whole; the document says which.',
     'Wait as long as Retry-After says.',
   ),
   quota_exhausted: entry(
     429,
     'The quota is used up',
-    'The subscription has used the quota of its plan for this window.',
+    'A quota of the plan is used up for this window: of the caller, of the route or of the API as a whole; the document says which.',
     'Wait for the next window, or change the plan.',
+  ),
+  plan_missing: entry(
+    503,
+    'A plan is not known here',
+    'The API limits its open routes by a plan of which this replica has no version that it can use.',
+    'Look at what the status of the replica says is set aside; a newer build may be able to use it.',
   ),
   too_stale: entry(
     503,

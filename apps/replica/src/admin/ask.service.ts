@@ -1,9 +1,10 @@
 import type { Logger } from '#platform';
 import { type CounterStore, LeaseBook, systemClock } from '#throttle';
 import { CompiledState } from '../gateway/decide/compile/compiled-state.js';
-import { decide, UNLIMITED } from '../gateway/decide/decide.js';
+import { decide } from '../gateway/decide/decide.js';
 import type { Decision } from '../gateway/decide/decision.js';
 import type { RequestHead } from '../gateway/decide/request-head.js';
+import { UNLIMITED } from '../gateway/decide/take-tokens.js';
 import type { StateReader } from '../state/state-snapshot.js';
 import { DoorDecisions } from '../telemetry/door-decisions.js';
 

@@ -1,7 +1,8 @@
 import type { Definition, Op } from '#model';
 import { CompiledState } from '../gateway/decide/compile/compiled-state.js';
-import { decide, type Limiter, UNLIMITED } from '../gateway/decide/decide.js';
+import { decide } from '../gateway/decide/decide.js';
 import type { Decision, Forward } from '../gateway/decide/decision.js';
+import { type Limiter, UNLIMITED } from '../gateway/decide/take-tokens.js';
 import { applicationOp, definitionOf, keyOp, placed } from './gateway-ops.js';
 import { MemoryState } from './memory-state.js';
 import { headOf } from './request-heads.js';

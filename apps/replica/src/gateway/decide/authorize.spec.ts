@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { Spending } from '#throttle';
+import type { Gauge, Limit, Scope, Spending } from '#throttle';
 import { Decider, fieldsOf, forwarded, KEY, NOW, refusal, withKey } from '../../testing/decider.js';
 import { applicationOp, keyOp, SUBSCRIPTION } from '../../testing/gateway-ops.js';
 import { planOp } from '../../testing/sample-ops.js';
-import type { Limiter } from './decide.js';
+import type { Limiter } from './take-tokens.js';
 import type { Decision } from './decision.js';
 
 let decider: Decider;
@@ -129,10 +129,18 @@ describe('the limits', () => {
     rate: { limit: 100, per: 'minute', burst: 20 },
     quota: { limit: 1000, per: 'day' },
   });
-  const gauges = { rate: { remaining: 12, resetMs: 2500 }, quota: { remaining: 40, resetMs: 43_200_000 } };
+  const gauge = (scope: Scope, limit: Limit, remaining: number, resetMs: number): Gauge => ({
+    scope,
+    bucket: { ...limit, name: '' },
+    remaining,
+    resetMs: (now) => resetMs - now,
+  });
+  const rate = gauge('consumer', { kind: 'rate', limit: { limit: 100, per: 'minute', burst: 20 } }, 12, 2600);
+  const quota = gauge('consumer', { kind: 'quota', limit: { limit: 1000, per: 'day' } }, 40, 43_200_100);
+  const gauges = { gauges: [rate, quota], now: 100 };
   const limiter = (spending: Spending, seen: string[] = []): Limiter => ({
-    spend: (subscription) => (seen.push(subscription), spending),
-    fetch: (subscription) => Promise.resolve(void seen.push(`fetch ${subscription}`)),
+    spend: (_, { consumer }) => (seen.push(consumer), spending),
+    fetch: (_, { consumer }) => Promise.resolve(void seen.push(`fetch ${consumer}`)),
   });
 
   it('are taken from the subscription and told to the caller', () => {
@@ -150,26 +158,26 @@ describe('the limits', () => {
 
   it('end in 429 that says which limit, of which plan, and when to come back', () => {
     decider.load({}, limited);
-    const rate = decider.run(
+    const late = decider.run(
       'GET',
       '/weather/v1/today',
       withKey(),
-      limiter({ kind: 'refused', by: 'rate', retryMs: 1200, unknown: false, ...gauges }),
+      limiter({ kind: 'refused', by: rate, retryMs: 1200, unknown: false, ...gauges }),
     );
-    expect(refusal(rate)).toBe(
+    expect(refusal(late)).toBe(
       '429 rate_limited: the rate of the plan gold, 100 requests per minute, 20 at once, is used up; the next request is admitted in 2 s',
     );
-    expect(fieldsOf(rate)).toMatchObject({ 'retry-after': '2', ratelimit: '"rate";r=12;t=3, "quota";r=40;t=43200' });
-    const quota = decider.run(
+    expect(fieldsOf(late)).toMatchObject({ 'retry-after': '2', ratelimit: '"rate";r=12;t=3, "quota";r=40;t=43200' });
+    const gone = decider.run(
       'GET',
       '/weather/v1/today',
       withKey(),
-      limiter({ kind: 'refused', by: 'quota', retryMs: 3_600_000, unknown: false, ...gauges }),
+      limiter({ kind: 'refused', by: quota, retryMs: 3_600_000, unknown: false, ...gauges }),
     );
-    expect(refusal(quota)).toMatch(
+    expect(refusal(gone)).toMatch(
       /^429 quota_exhausted: the quota of the plan gold, 1000 requests per day, is used up/,
     );
-    expect(fieldsOf(quota)['retry-after']).toBe('3600');
+    expect(fieldsOf(gone)['retry-after']).toBe('3600');
   });
 
   it('refuse, and say so, when they cannot be counted', () => {
@@ -178,7 +186,7 @@ describe('the limits', () => {
       'GET',
       '/weather/v1/today',
       withKey(),
-      limiter({ kind: 'refused', by: 'rate', retryMs: 900, unknown: true, ...gauges }),
+      limiter({ kind: 'refused', by: rate, retryMs: 900, unknown: true, ...gauges }),
     );
     expect(refusal(decision)).toMatch(/^429 rate_limited: .*could not be counted in time/);
   });
@@ -210,7 +218,7 @@ describe('the limits', () => {
       'GET',
       '/weather/v1/today',
       withKey(),
-      limiter({ kind: 'spent', rate: null, quota: gauges.quota }),
+      limiter({ kind: 'spent', gauges: [quota], now: 100 }),
     );
     expect(fieldsOf(forwarded(decision))).toMatchObject({
       'ratelimit-policy': '"quota";q=5',

@@ -3,7 +3,7 @@ import type { Definition } from '#model';
 import { Decider, fieldsOf, forwarded, NOW, refusal, withKey } from '../../testing/decider.js';
 import { APPLICATION, definitionOf, placed, SUBSCRIPTION } from '../../testing/gateway-ops.js';
 import { CompiledState } from './compile/compiled-state.js';
-import { UNLIMITED } from './decide.js';
+import { UNLIMITED } from './take-tokens.js';
 import type { Decision } from './decision.js';
 
 let decider: Decider;

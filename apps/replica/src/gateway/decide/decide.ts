@@ -1,31 +1,16 @@
-import type { Spending } from '#throttle';
 import { authorize } from './authorize.js';
 import type { CompiledApi, CompiledPolicies, CompiledRoute } from './compile/compile-api.js';
 import type { CompiledState } from './compile/compiled-state.js';
-import type { CompiledPlan } from './compile/records.js';
 import { corsHeaders, preflightHeaders, preflightMethod } from './cors.js';
 import { type FoundCredential, findCredentials } from './credential.js';
 import type { Decision, Respond, Wait } from './decision.js';
 import { parseIpAddress } from './ip-address.js';
-import { limitHeader, limitText } from './limit-headers.js';
 import { minRevision } from './min-revision.js';
 import { Reply } from './reply.js';
 import type { RequestHead } from './request-head.js';
 import { pathBelow } from './rewrite.js';
+import { type Limiter, takeTokens } from './take-tokens.js';
 import { parseTarget, type Target } from './target.js';
-
-/** Where tokens come from: a lease book, or nowhere for those who only ask. */
-export interface Limiter {
-  spend(subscription: string, limits: CompiledPlan['limits']): Spending;
-  /** after `wait` */
-  fetch(subscription: string, limits: CompiledPlan['limits']): Promise<void>;
-}
-
-/** Counts nothing and refuses nothing. */
-export const UNLIMITED: Limiter = {
-  spend: () => ({ kind: 'spent', rate: null, quota: null }),
-  fetch: () => Promise.resolve(),
-};
 
 const SOON = ['Retry-After', '1'] as const;
 
@@ -65,10 +50,10 @@ export function decide(head: RequestHead, state: CompiledState, limiter: Limiter
   if (misfit) return misfit;
 
   const found = api.credential && findCredentials(head, api.credential, target.query);
-  if (route.secured) {
-    const stop = admit(found, api, route, head.remoteAddress, state, limiter, now, reply);
-    if (stop) return stop;
-  }
+  const stop = route.secured
+    ? admit(found, api, route, head.remoteAddress, state, limiter, now, reply)
+    : admitOpen(head, api, route, state, limiter, reply);
+  if (stop) return stop;
 
   const { mock } = policies;
   if (mock) return reply.answer(mock.status, mock.headers, mock.body);
@@ -161,20 +146,26 @@ function admit(
   if (!result.ok) return reply.refuse(result.code, result.detail, result.headers);
   const { consumer, plan } = result;
   reply.consumer = consumer;
-  if (plan.policy === null) return null;
+  return takeTokens(plan, { consumer: consumer.subscription, api: api.id, route: route.id }, limiter, reply);
+}
 
-  const spending = limiter.spend(consumer.subscription, plan.limits);
-  if (spending.kind === 'wait') return { kind: 'wait', fetch: () => limiter.fetch(consumer.subscription, plan.limits) };
-  const left = limitHeader(spending.rate, spending.quota);
-  if (left !== '') reply.headers.push('RateLimit-Policy', plan.policy, 'RateLimit', left);
-  if (spending.kind === 'spent') return null;
-  const seconds = Math.max(1, Math.ceil(spending.retryMs / 1000));
-  const limit = limitText(plan.id, plan.limits, spending.by);
-  const detail = spending.unknown
-    ? `${limit}, could not be counted in time`
-    : `${limit}, is used up; the next request is admitted in ${seconds} s`;
-  return reply.refuse(spending.by === 'rate' ? 'rate_limited' : 'quota_exhausted', detail, [
-    'Retry-After',
-    String(seconds),
-  ]);
+/** Spends a token of the client's address, where the API limits its open routes. Null: the request may go on. */
+function admitOpen(
+  head: RequestHead,
+  api: CompiledApi,
+  route: CompiledRoute,
+  state: CompiledState,
+  limiter: Limiter,
+  reply: Reply,
+): Respond | Wait | null {
+  const { open } = api;
+  if (open === null || head.remoteAddress === null) return null;
+  const plan = state.plan(open.plan);
+  if (plan === null)
+    return reply.refuse(
+      'plan_missing',
+      `${api.id} limits this route by the plan ${open.plan}, which is not known here`,
+    );
+  const claim = { consumer: open.nameOf(head.remoteAddress), api: api.id, route: route.id };
+  return takeTokens(plan, claim, limiter, reply);
 }

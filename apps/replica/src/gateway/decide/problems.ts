@@ -21,6 +21,7 @@ export interface Problem {
  * @param detail one sentence about this very case, for the caller
  * @param headers names and values in turn
  * @param status where HTTP has a more exact one than the code
+ * @param members more of the document: JSON that begins with a comma
  */
 export function problem(
   code: ErrorCode,
@@ -28,11 +29,12 @@ export function problem(
   requestId: string,
   headers: readonly string[] = [],
   status: number = ERRORS[code].status,
+  members = '',
 ): Problem {
   return {
     status,
     code,
     headers: ['Content-Type', PROBLEM_TYPE, ...headers],
-    body: `${PREFIX.get(code)}${status},"detail":${JSON.stringify(detail)},"requestId":${JSON.stringify(requestId)}}`,
+    body: `${PREFIX.get(code)}${status},"detail":${JSON.stringify(detail)},"requestId":${JSON.stringify(requestId)}${members}}`,
   };
 }

@@ -13,14 +13,15 @@ export class Reply {
 
   constructor(private readonly requestId: string) {}
 
-  refuse(code: ErrorCode, detail: string, headers: readonly string[] = []): Respond {
+  /** @param members more of the problem document: JSON that begins with a comma */
+  refuse(code: ErrorCode, detail: string, headers: readonly string[] = [], members = ''): Respond {
     const { api, route, consumer } = this;
     return {
       kind: 'respond',
       api,
       route,
       consumer,
-      ...problem(code, detail, this.requestId, [...headers, ...this.headers]),
+      ...problem(code, detail, this.requestId, [...headers, ...this.headers], undefined, members),
     };
   }
 

@@ -1,11 +1,25 @@
-import { ANY_METHOD, type ApiId, apiIdOf, type Definition, parseTemplate, type Policies, type Route } from '#model';
+import { hash } from 'node:crypto';
+import {
+  ANY_METHOD,
+  type ApiId,
+  apiIdOf,
+  type Definition,
+  parseTemplate,
+  type Policies,
+  type Route,
+  templateShape,
+} from '#model';
 import { type Cors, compileCors } from '../cors.js';
 import { type CredentialPlaces, compileCredential } from '../credential.js';
 import { applyEdits, compileEdits, type HeaderEdits } from '../header-edits.js';
 import { IpList } from '../ip-list.js';
+import { OpenConsumers } from '../open-consumers.js';
 import { compileRewrite, type Rewrite } from '../rewrite.js';
 import { RouteTree } from '../route-tree.js';
 import { type CompiledUpstream, compileUpstream } from './compile-upstream.js';
+
+/** 96 bits. */
+const ROUTE_ID_CHARS = 16;
 
 /** A whole answer that is known beforehand. */
 export interface Mock {
@@ -29,6 +43,8 @@ export interface CompiledPolicies {
 export interface CompiledRoute {
   /** `GET /forecast/{city}` */
   name: string;
+  /** the same for any release that has the route, whatever its parameters are called */
+  id: string;
   secured: boolean;
   /** what it takes for a credential */
   keys: boolean;
@@ -49,6 +65,8 @@ export interface CompiledApi {
   digest: string;
   routes: RouteTree<CompiledRoute>;
   policies: CompiledPolicies;
+  /** who is limited on open routes, and by what; null: nobody */
+  open: OpenConsumers | null;
   /** null where no route takes a credential: then nothing in a request is one */
   credential: CredentialPlaces | null;
   upstream: CompiledUpstream;
@@ -89,6 +107,7 @@ export function compileApi(definition: Definition, digest: string, region: strin
     digest,
     routes,
     policies,
+    open: definition.openPlan === undefined ? null : new OpenConsumers(id, definition.openPlan),
     credential: anySecured ? compileCredential(definition.credential) : null,
     upstream: compileUpstream(id, definition.upstream, region),
     encodedSlashes: definition.encodedSlashes === 'pass',
@@ -103,6 +122,7 @@ function compileRoute(route: Route, definition: Definition, inherited: CompiledP
   const security = route.security ?? definition.security;
   return {
     name: `${route.method} ${route.path}`,
+    id: hash('sha256', `${route.method} ${templateShape(route.path)}`, 'base64url').slice(0, ROUTE_ID_CHARS),
     secured: security !== 'open',
     keys: security === 'key' || security === 'key-or-jwt',
     tokens: security === 'jwt' || security === 'key-or-jwt',

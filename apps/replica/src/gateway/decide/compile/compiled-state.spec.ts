@@ -4,7 +4,8 @@ import { gone, planOp } from '../../../testing/sample-ops.js';
 import { headOf } from '../../../testing/request-heads.js';
 import { MemoryState } from '../../../testing/memory-state.js';
 import { applicationOp, definitionOf, keyOp, placed } from '../../../testing/gateway-ops.js';
-import { decide, UNLIMITED } from '../decide.js';
+import { decide } from '../decide.js';
+import { UNLIMITED } from '../take-tokens.js';
 import { CompiledState } from './compiled-state.js';
 
 const KEY = 'hg_live_test';
@@ -93,7 +94,7 @@ describe('CompiledState', () => {
       key: encodeText('gold'),
       value: Buffer.from('{'),
     });
-    expect([at('/a')?.context, at('/b'), at('/b2')?.context, state.plan('gold')?.limits.rate?.limit]).toEqual([
+    expect([at('/a')?.context, at('/b'), at('/b2')?.context, state.plan('gold')?.limits.consumer.rate?.limit]).toEqual([
       '/a',
       undefined,
       '/b2',

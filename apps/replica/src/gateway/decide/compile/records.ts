@@ -60,7 +60,12 @@ export function compileApplication(id: string, value: Buffer): CompiledApplicati
 
 /** @throws SyntaxError or TypeError for a value that is no such record */
 export function compilePlan(id: string, value: Buffer): CompiledPlan {
-  const { rate, quota } = JSON.parse(value.toString('utf8')) as PlanRecord;
-  const limits: Limits = { rate: rate ?? null, quota: quota ?? null };
+  const { rate, quota, perRoute, perApi } = JSON.parse(value.toString('utf8')) as PlanRecord;
+  const limits: Limits = {
+    plan: id,
+    consumer: { rate: rate ?? null, quota: quota ?? null },
+    route: perRoute ?? null,
+    api: perApi ?? null,
+  };
   return { id, limits, policy: policyHeader(limits) };
 }
