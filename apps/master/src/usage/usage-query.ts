@@ -123,13 +123,16 @@ class UsageQuery {
     const columns = [...keys.map(({ sql }, i) => `${sql} AS k${i}`), ...this.labelColumns(), ...arrays];
     const from = this.parameter(timestamp(this.part.from));
     const to = this.parameter(timestamp(this.part.to));
+    const start = `date_trunc('${unit === 'day' ? 'month' : 'day'}', ${from}::timestamp)::date`;
     const conditions = [
-      `${bucket} >= date_trunc('${unit === 'day' ? 'month' : 'day'}', ${from}::timestamp) AND ${bucket} < ${to}::timestamp`,
+      // a part of what is large is one bucket: said so that, the rest of the key gives the order
+      this.deep ? `${bucket} = ${start}` : `${bucket} >= ${start} AND ${bucket} < ${to}::timestamp`,
       ...this.conditions(),
       ...(after ? [`(${keys.map(({ sql }) => sql).join()}) >= (${this.typed(keys, after)})`] : []),
     ];
+    const order = keys.map((_, i) => `k${i}`).slice(this.deep ? 1 : 0);
     const first =
-      limit !== null && this.isWhole() ? `ORDER BY ${keys.map((_, i) => `k${i}`).join()} LIMIT ${limit + 1}` : '';
+      limit !== null && this.isWhole() && order.length > 0 ? `ORDER BY ${order.join()} LIMIT ${limit + 1}` : '';
     const at = `${EPOCH} + p.k0 + (n.i - 1) * interval '1 ${unit}'`;
     const shown = [
       ...keys.map((_, i) => `p.k${i}`),
