@@ -13,6 +13,7 @@ const SCRIPTS: Record<string, string> = {
   'replica-start': 'a replica with a million keys on its own disk; memory',
   'many-apis': 'what 2,000 APIs of 20 routes do to one write and one request',
   'key-bytes': 'what a new key costs on the wire',
+  usage: 'questions about 30 days of hours of 100,000 subscriptions; merging what replicas report',
   soak: 'mixed load with revisions, killed workers and upstreams at fault: no wrong answer, every request accounted for',
   throttle:
     'limits: cost, what is admitted and what beyond, calls of Redis; beside rate-limiter-flexible and nginx limit_req',

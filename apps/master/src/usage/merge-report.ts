@@ -104,14 +104,20 @@ const MERGE = `
   GROUP BY api HAVING sum(admitted + rate_limited + quota_exhausted) > 0 ORDER BY api
   ON CONFLICT (day, environment, region, api) DO UPDATE SET ${adding(24, HOUR)}`;
 
-/** When keys were used last; not more often than once an hour each. Rows are locked in one order. */
+/** When keys and clients were used last; not more often than once an hour each. Rows are locked in one order. */
 export async function noteUses(manager: EntityManager, environment: string, report: UsageReport): Promise<void> {
-  const { hour, keys } = report;
-  if (keys.length === 0) return;
-  await manager.query(
-    `UPDATE api_key SET last_used_at = to_timestamp($3::bigint) WHERE id IN (
-       SELECT id FROM api_key WHERE environment_id = $1 AND chain_id = ANY (SELECT decode(unnest($2::text[]), 'hex'))
-         AND (last_used_at IS NULL OR last_used_at < to_timestamp($3::bigint)) ORDER BY id FOR UPDATE)`,
-    [environment, keys, (hour * HOUR_MS) / 1000],
-  );
+  const { clients, hour, keys } = report;
+  const used = [
+    ['api_key', keys],
+    ['oauth_client', clients],
+  ] as const;
+  for (const [table, ids] of used) {
+    if (ids.length === 0) continue;
+    await manager.query(
+      `UPDATE ${table} SET last_used_at = to_timestamp($3::bigint) WHERE id IN (
+         SELECT id FROM ${table} WHERE environment_id = $1 AND chain_id = ANY (SELECT decode(unnest($2::text[]), 'hex'))
+           AND (last_used_at IS NULL OR last_used_at < to_timestamp($3::bigint)) ORDER BY id FOR UPDATE)`,
+      [environment, ids, (hour * HOUR_MS) / 1000],
+    );
+  }
 }

@@ -170,7 +170,7 @@ describe('reports of usage', () => {
     expect(await sums(from.region)).toEqual(thrice(6, 0, 0));
   });
 
-  it('a key is last used in the newest hour that was told, whichever report came last', async () => {
+  it('a key, or a client, is last used in the newest hour that was told, whichever report came last', async () => {
     const from = replica();
     const [application, key, hash] = [randomUUID(), randomUUID(), Buffer.alloc(32, 7)];
     await query(`INSERT INTO environment (id, position) VALUES ('prod', 1) ON CONFLICT DO NOTHING`, []);
@@ -179,6 +179,14 @@ describe('reports of usage', () => {
       `INSERT INTO api_key (id, application_id, environment_id, hash, created_by) VALUES ($1, $2, 'prod', $3, 't')`,
       [key, application, hash],
     );
+    await query(
+      `INSERT INTO oauth_client (id, application_id, environment_id, chain_id, scopes, token_seconds, created_by)
+       VALUES ('hgc_1', $1, 'prod', $2, '{}', 60, 't')`,
+      [application, Buffer.alloc(16, 9)],
+    );
+    await books[0]?.take(from, report([], { hour: thisHour(), clients: ['09'.repeat(16)] }));
+    const [client] = await query<{ at: Date }>(`SELECT last_used_at AS at FROM oauth_client WHERE id = 'hgc_1'`, []);
+    expect(client?.at.getTime()).toBe(thisHour() * HOUR_MS);
     const used = async (hour: number, reporter = from): Promise<number> => {
       await books[0]?.take(
         reporter,

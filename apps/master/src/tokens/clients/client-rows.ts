@@ -18,6 +18,7 @@ export interface ClientRow {
   notBefore: Date | null;
   revokedAt: Date | null;
   revokedReason: string | null;
+  lastUsedAt: Date | null;
   version: number;
   createdAt: Date;
   createdBy: string;
@@ -28,7 +29,7 @@ export interface ClientRow {
 export const CLIENTS = `
   SELECT c.id, c.application_id AS application, c.environment_id AS environment, c.chain_id AS "chainId", c.name, c.scopes, c.ips,
     c.token_seconds AS "tokenSeconds", c.expires_at AS "expiresAt", c.not_before AS "notBefore", c.revoked_at AS "revokedAt",
-    c.revoked_reason AS "revokedReason", c.version, c.created_at AS "createdAt", c.created_at::text AS at, c.created_by AS "createdBy",
+    c.revoked_reason AS "revokedReason", c.last_used_at AS "lastUsedAt", c.version, c.created_at AS "createdAt", c.created_at::text AS at, c.created_by AS "createdBy",
     coalesce((SELECT json_agg(json_build_object('hint', s.hint, 'expiresAt', s.expires_at, 'createdAt', s.created_at) ORDER BY s.created_at)
       FROM oauth_client_secret s WHERE s.client_id = c.id AND (s.expires_at IS NULL OR s.expires_at > now())), '[]') AS secrets
   FROM oauth_client c`;
@@ -92,6 +93,7 @@ export function viewOf(row: ClientRow): ClientView {
     notBefore: iso(row.notBefore),
     revokedAt: iso(row.revokedAt),
     revokedReason: row.revokedReason,
+    lastUsedAt: iso(row.lastUsedAt),
     secrets: row.secrets.map(({ hint, expiresAt, createdAt }) => ({
       hint,
       expiresAt: iso(expiresAt),
