@@ -117,6 +117,7 @@ export class LocalSystem {
       ARTIFACT_STORE: this.storeUrl,
       HELIO_SIGNING_KEY: this.home.signingKey,
       HELIO_BOOTSTRAP_ADMIN_TOKEN: secrets.adminToken,
+      HELIO_ISSUER: this.masterUrl, // another HELIO_PORT_BASE than before is another one
       HELIO_BIND: '127.0.0.1',
       PORT: `${this.ports.master}`,
     });

@@ -38,6 +38,8 @@ const ANY = `
 export class TokenKeeper implements OnApplicationBootstrap, OnModuleDestroy {
   private timer: NodeJS.Timeout | undefined;
   private stopped = false;
+  /** what went wrong the last time: said once */
+  private noted = '';
 
   constructor(
     @InjectDataSource() private readonly source: DataSource,
@@ -65,11 +67,12 @@ export class TokenKeeper implements OnApplicationBootstrap, OnModuleDestroy {
   private async tick(): Promise<void> {
     try {
       await this.sweep();
+      this.noted = '';
     } catch (error) {
-      this.log.warn(
-        { cause: (error as Error).message },
-        'keys of tokens could not be looked after; it is tried again in a minute',
-      );
+      const cause = (error as Error).message;
+      if (cause !== this.noted)
+        this.log.warn({ cause }, 'keys of tokens could not be looked after; it is tried again every minute');
+      this.noted = cause;
     }
     this.plan();
   }

@@ -99,6 +99,17 @@ describe('a rotation', () => {
     expect((await rotate({ emergency: true })).status).toBe(201);
   });
 
+  it('is not begun while more keys are leaving than replicas should hold', async () => {
+    const statuses = [];
+    for (let i = 0; i < 16; i++) {
+      statuses.push((await rotate()).status);
+      await passed(601);
+    }
+    expect(statuses).toEqual([...Array<number>(15).fill(201), 409]);
+    expect(await kidsOnChain()).toHaveLength(16);
+    expect((await rotate({ emergency: true })).status).toBe(201);
+  });
+
   it('in an emergency drops the former ones at once, and signs by the new one', async () => {
     const token = await tokenOf(app, client);
     await rotate();

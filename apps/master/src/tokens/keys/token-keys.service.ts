@@ -7,6 +7,9 @@ import { Writes } from '../../writes/writes.js';
 import type { TokenKeyView } from './token-keys.endpoints.js';
 import { lockEnvironment, TokenKeys } from './token-keys.js';
 
+/** Every replica holds all of them, and a record of an issuer has 64 at the most. */
+const MOST_KEYS = 16;
+
 @Injectable()
 export class TokenKeysService {
   constructor(
@@ -29,6 +32,8 @@ export class TokenKeysService {
       const announced = before.find(({ state }) => state === 'announced');
       if (announced && !emergency)
         throw fail('conflict', `the key ${announced.kid} is announced, and signs from ${announced.signsFrom} on`);
+      if (before.length >= MOST_KEYS && !emergency)
+        throw fail('conflict', `${before.length} keys are on the chain, which is the most; wait until one has left`);
       const kid = emergency ? await this.keys.replaceAll(tx, environment) : await this.keys.announce(tx, environment);
       const view = (await views(tx.manager, environment)).find((one) => one.kid === kid);
       if (!view) throw new Error(`the key ${kid} is gone in the transaction that made it`);
