@@ -45,7 +45,7 @@ The body is one of
 - \`application/json\`: \`{"definition": {...}}\`. \`name\`, \`version\` and \`context\` may be left out; they are the API's.
 - \`application/json\`: \`{"openapi": {...} or "text", "overrides": {...}}\`. The document is OpenAPI 3.0 or 3.1, its text JSON or YAML (YAML up to 4 MiB).
   \`overrides\` has fields of the definition (\`upstream\`, \`security\`, \`credential\`, \`plans\`, \`openPlan\`, \`policies\`, \`maxStaleness\`), which come before
-  what the document says, and \`honourOpenOperations\`.
+  what the document says, \`honourOpenOperations\` and \`honourTokens\`.
 - the OpenAPI document itself as \`application/json\`, \`application/openapi+json\`, \`application/openapi+yaml\`, \`application/yaml\`, \`application/x-yaml\` or
   \`text/yaml\`; then the query parameters are the overrides.
 

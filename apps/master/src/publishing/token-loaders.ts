@@ -15,7 +15,8 @@ export const audienceOf = (environment: string): string => `urn:heliograph:${env
 /** Our own issuer, where the environment has keys to sign with. */
 const ISSUERS: Statement = {
   name: 'rows_jwks',
-  text: `SELECT i.* FROM unnest($2::text[]) AS e (issuer) CROSS JOIN LATERAL (
+  text: `SELECT i.*, (SELECT 'at+jwt' FROM token_authority own WHERE own.issuer = i.issuer) AS typ
+           FROM unnest($2::text[]) AS e (issuer) CROSS JOIN LATERAL (
            SELECT a.issuer, ARRAY[$3::text] AS audience, ARRAY['ES256'] AS algorithms, 'client_id' AS claim, k.keys
            FROM token_authority a, LATERAL (
              SELECT json_agg(public_jwk ORDER BY kid) AS keys FROM token_key WHERE environment_id = $1
@@ -23,12 +24,16 @@ const ISSUERS: Statement = {
          ) AS i`,
 };
 const loadIssuers: Loader = async (session, environment, keys) => {
-  const rows = await session.rows<IssuerRecord>(ISSUERS, [
+  type Row = Omit<IssuerRecord, 'typ'> & { typ: IssuerRecord['typ'] | null };
+  const rows = await session.rows<Row>(ISSUERS, [
     environment,
     keys.filter(isText).map(String),
     audienceOf(environment),
   ]);
-  return rows.map((row) => attempt(issuerKey(row.issuer), () => encodeIssuerRecord(row)));
+  return rows.map(({ typ, ...row }) =>
+    // whoever else issues tokens may call them otherwise
+    attempt(issuerKey(row.issuer), () => encodeIssuerRecord({ ...row, ...(typ === null ? {} : { typ }) })),
+  );
 };
 
 const CLIENTS: Statement = {

@@ -11,6 +11,7 @@ import { own, shorten } from './place.js';
 import { readSource } from './read-source.js';
 import { makeRoutes, type OpenOperations } from './routes.js';
 import { chooseServer } from './servers.js';
+import { TokenNeeds } from './token-needs.js';
 import { supportedVersion } from './version.js';
 import { Warnings, warnOfApiKeys } from './warnings.js';
 
@@ -22,6 +23,8 @@ const { routes: _routes, ...otherFields } = definition.shape;
 export const importOverrides = z.strictObject(otherFields).partial().extend({
   /** whether operations that the document leaves open (`security` is empty or has `{}` in it) get open routes */
   honourOpenOperations: z.boolean().optional(),
+  /** whether operations that ask for OAuth 2.0, OpenID Connect or bearer tokens get routes that take tokens with these scopes */
+  honourTokens: z.boolean().optional(),
 });
 export type ImportOverrides = z.infer<typeof importOverrides>;
 
@@ -36,7 +39,7 @@ export interface ImportedApi {
  *
  * Safe by default: every route asks for a key, whatever the document's `security` says, unless `security` or
  * `honourOpenOperations` says otherwise; and where the route takes more than the document says, `honourOpenOperations`
- * opens nothing. API keys of the document name where *its upstream* looks for *its* keys, so the report tells them, and
+ * opens nothing. With `honourTokens`, routes take tokens where the document asks for some, and require its scopes. API keys of the document name where *its upstream* looks for *its* keys, so the report tells them, and
  * only `credential` makes the gateway look there (and take what it finds out of the request).
  *
  * Without overrides, the name is info.title as a slug, the version is `v` and the major number of info.version, the
@@ -51,7 +54,7 @@ export interface ImportedApi {
 export function importOpenApi(document: string | Uint8Array | object, overrides: ImportOverrides = {}): ImportedApi {
   const { root, linesOf } = readSource(document);
   const openapi = supportedVersion(root);
-  const { honourOpenOperations, ...given } = overrides;
+  const { honourOpenOperations, honourTokens, ...given } = overrides;
   const security = given.security ?? 'key';
   const plans = given.plans ?? [];
   const faults = new Faults();
@@ -61,7 +64,8 @@ export function importOpenApi(document: string | Uint8Array | object, overrides:
   const items = new PathItems(root, faults);
   const operations = collectOperations(root, items, faults, warnings);
   const openOperations: OpenOperations = security === 'open' ? 'leave' : honourOpenOperations ? 'honour' : 'warn';
-  const made = makeRoutes(root, operations.all, openOperations, warnings);
+  const needs = security === 'open' ? null : new TokenNeeds(root, honourTokens === true, warnings);
+  const made = makeRoutes(root, operations.all, openOperations, needs, warnings);
   if (made.routes.length > MAX_ROUTES) {
     faults.add(['paths'], `gives ${made.routes.length} routes`, `at most ${MAX_ROUTES}; make several APIs of it`);
   }
@@ -91,7 +95,7 @@ export function importOpenApi(document: string | Uint8Array | object, overrides:
   if (given.name !== undefined) notUsed.add('fields that the request gives itself', ['info', 'title']);
   if (given.version !== undefined) notUsed.add('fields that the request gives itself', ['info', 'version']);
   if (given.upstream && servers !== undefined) notUsed.add('fields that the request gives itself', ['servers']);
-  countNotUsed(root, items.referred, notUsed);
+  countNotUsed(root, items.referred, needs?.used ?? new Set(), notUsed);
   const used = [
     { where: 'info.title', as: 'name', count: given.name === undefined ? 1 : 0 },
     { where: 'info.version', as: 'version', count: given.version === undefined ? 1 : 0 },
@@ -100,6 +104,7 @@ export function importOpenApi(document: string | Uint8Array | object, overrides:
     { where: 'paths', as: 'routes[].path, percent-encoded', count: operations.encoded },
     { where: 'operationId', as: 'routes[].id', count: made.ids },
     { where: 'security', as: 'routes[].security: open', count: made.opened },
+    { where: 'security', as: 'routes[].security and scopes', count: made.tokens },
   ];
   const report: ImportReport = {
     openapi,

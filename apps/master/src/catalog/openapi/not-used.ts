@@ -9,10 +9,11 @@ const NOT_USED = {
   'servers of paths and operations':
     'All routes of an API go to one upstream; give these operations an API of their own, or the upstream another target.',
   'security requirements':
-    'Routes ask for a key of this platform, or for none; what the upstream asks for is passed on.',
-  'security schemes': 'Callers send a key of this platform, in X-API-Key or where `credential` says.',
+    'Routes ask for a credential of this platform, or for none; what the upstream asks for is passed on.',
+  'security schemes':
+    'Callers send a key or token of this platform, in X-API-Key or where `credential` says, or as Bearer.',
   'OAuth flows': 'The gateway does not obtain tokens for callers.',
-  'security scopes': 'The gateway does not check scopes.',
+  'security scopes': 'Scopes are checked where `scopes` says so, or `honourTokens` takes them over.',
   'unused path items': 'No path refers to them.',
   webhooks: 'They are requests that the upstream makes, which do not pass the gateway.',
   callbacks: 'They are requests that the upstream makes, which do not pass the gateway.',
@@ -140,8 +141,14 @@ const root: Shape = {
  * above and no deeper.
  *
  * @param referred path items of `components` that some path refers to, and other values
+ * @param used requirements that routes were made of
  */
-export function countNotUsed(document: JsonObject, referred: ReadonlySet<unknown>, notUsed: NotUsed): void {
+export function countNotUsed(
+  document: JsonObject,
+  referred: ReadonlySet<unknown>,
+  used: ReadonlySet<unknown>,
+  notUsed: NotUsed,
+): void {
   // YAML's aliases make one value stand in several places; counted at each, a few lines could stand for billions
   const seen = new Set<object>();
 
@@ -169,6 +176,7 @@ export function countNotUsed(document: JsonObject, referred: ReadonlySet<unknown
   };
 
   const count = (rule: Rule, value: unknown, place: Place): void => {
+    if (rule === requirements && used.has(value)) return;
     // {} asks for nothing
     if (rule.kind && !(rule === requirements && isObject(value) && Object.keys(value).length === 0))
       notUsed.add(rule.kind, place);

@@ -2,6 +2,7 @@ import { type Route, templateShape } from '#model';
 import { type ImportReport, Listing } from './import-report.js';
 import type { Operation } from './operations.js';
 import { isObject, type JsonObject, MAX_PLACE, own, type Place, placeText, shorten } from './place.js';
+import { mergedNeed, type TokenNeed, type TokenNeeds } from './token-needs.js';
 import type { Warnings } from './warnings.js';
 
 const MAX_ID = 256;
@@ -13,12 +14,15 @@ interface Routes {
   ids: number;
   /** routes that were opened because the document leaves their operations open */
   opened: number;
+  /** routes that take tokens because the document says that their operations do */
+  tokens: number;
 }
 
 interface Draft {
   route: Route;
   first: Operation;
   open: boolean;
+  need: TokenNeed | null;
 }
 
 /**
@@ -35,6 +39,7 @@ export function makeRoutes(
   root: JsonObject,
   operations: Operation[],
   openOperations: OpenOperations,
+  needs: TokenNeeds | null,
   warnings: Warnings,
 ): Routes {
   const drafts = new Map<string, Draft>();
@@ -48,12 +53,14 @@ export function makeRoutes(
     if (leftOpen && each.widened && openOperations === 'honour')
       warnings.add('open operations of widened paths', place);
     const open = leftOpen && !each.widened;
+    const need = needs?.of(operation, place) ?? null;
     const shape = `${method} ${templateShape(path)}`;
     const draft = drafts.get(shape);
     if (draft === undefined) {
-      drafts.set(shape, { route: { method, path, ...(id !== undefined && { id }) }, first: each, open });
+      drafts.set(shape, { route: { method, path, ...(id !== undefined && { id }) }, first: each, open, need });
     } else {
       draft.open &&= open;
+      draft.need = mergedNeed(draft.need, need);
       merged.add({
         where: placeText(place),
         into: placeText(draft.first.place),
@@ -64,11 +71,19 @@ export function makeRoutes(
   const all = [...drafts.values()];
   const opened = openOperations === 'honour' ? all.filter(({ open }) => open) : [];
   for (const { route } of opened) route.security = 'open';
+  let tokens = 0;
+  for (const { route, need } of all) {
+    if (need === null || route.security === 'open') continue;
+    route.security = need.security;
+    if (need.scopes.length > 0) route.scopes = need.scopes;
+    tokens += 1;
+  }
   return {
     routes: all.map(({ route }) => route),
     merged: merged.summary(),
     ids: all.filter(({ route }) => route.id !== undefined).length,
     opened: opened.length,
+    tokens,
   };
 }
 

@@ -7,6 +7,11 @@ const WARNINGS = {
   'open operations of widened paths':
     'Their routes take more than the document leaves open, and ask for a key therefore.',
   'security that is not a list': 'It counts as asking for a credential.',
+  'operations that ask for tokens':
+    'Their routes have the security of the API nevertheless; honourTokens: true makes them take tokens, and require the scopes.',
+  'alternatives with other scopes':
+    'A route has one list of scopes: those of the first alternative with a token are required of every credential.',
+  'tokens together with something else': 'A route takes one credential: the token.',
   'API keys in the document':
     'Keys are taken from there only if `credential` names it; the upstream sees them then only with `forward`.',
   'servers that cannot be used': 'They are not absolute http(s) URLs without credentials, query and fragment.',

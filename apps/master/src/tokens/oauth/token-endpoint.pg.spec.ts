@@ -185,7 +185,8 @@ describe('RFC 9068: an access token', () => {
     const keysOf = async (environment: string) => {
       const entry = (await onChain(app, TABLE.jwks, environment)).get(issuerKey(ISSUER).toString('hex'));
       const record = decodeIssuerRecord(entry ?? Buffer.alloc(0));
-      expect(record).toMatchObject({ issuer: ISSUER, audience: [`urn:heliograph:${environment}`], claim: 'client_id' });
+      const audience = [`urn:heliograph:${environment}`];
+      expect(record).toMatchObject({ issuer: ISSUER, audience, claim: 'client_id', typ: 'at+jwt' });
       return createLocalJWKSet({ keys: record.keys });
     };
     await jwtVerify(await tokenOf(app, client), await keysOf('prod'));

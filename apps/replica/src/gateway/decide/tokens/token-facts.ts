@@ -10,8 +10,8 @@ const MAX_JTI = 1024;
 export interface TokenFacts {
   /** the key of the client's entry, one character per byte */
   client: string;
-  /** the key of the entry that would revoke it; null: the issuer gave it no name */
-  revocation: Buffer | null;
+  /** the key of the entry that would revoke it, likewise; null: the issuer gave it no name */
+  revocation: string | null;
   expiresAt: number;
   notBefore: number;
   /** null: it does not say */
@@ -40,7 +40,7 @@ export function factsOf(
   if (scopes === null) return 'has a scope (or scp) that is no text and no list of texts';
   return {
     client: clientKey(issuer.issuer, client).toString('latin1'),
-    revocation: jti === undefined ? null : revokedTokenKey(issuer.issuer, jti),
+    revocation: jti === undefined ? null : revokedTokenKey(issuer.issuer, jti).toString('latin1'),
     expiresAt: milliseconds(exp),
     notBefore: milliseconds(nbf ?? 0),
     issuedAt: iat === undefined ? null : milliseconds(iat),
