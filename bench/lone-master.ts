@@ -113,13 +113,19 @@ export class MasterCalls {
     this.pool = new Pool(url, { connections });
   }
 
-  async call(method: 'GET' | 'POST' | 'PUT', path: string, body?: unknown): Promise<CallAnswer> {
+  async call(
+    method: 'GET' | 'POST' | 'PUT',
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+  ): Promise<CallAnswer> {
     const response = await this.pool.request({
       method,
       path,
       headers: {
         authorization: `Bearer ${this.token}`,
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
       },
       body: body === undefined ? undefined : JSON.stringify(body),
     });

@@ -5,6 +5,8 @@
 const SCRIPTS: Record<string, string> = {
   'start-up': 'npm start, first and second time',
   propagation: 'a write answered -> its key works at a replica: stream, store alone, etcd, PostgreSQL',
+  revocation:
+    'a key, a client, a token, all tokens of a client revoked -> refused in every region; with applied=all: proof',
   fleet: 'many replicas on one master: propagation, CPU, memory and bytes for each',
   'rest-writes': 'writes a second through the REST API',
   import: 'a million keys through POST /v1/import',

@@ -98,7 +98,10 @@ async function waitFor(url: string, child: ChildProcess): Promise<void> {
 }
 
 /** The environment `prod` with one API, behind which this process answers, and an application that may call it. */
-export async function prepareProd(calls: MasterCalls): Promise<{ application: string; close: () => void }> {
+export async function prepareProd(
+  calls: MasterCalls,
+  security: 'key' | 'key-or-jwt' = 'key',
+): Promise<{ application: string; close: () => void }> {
   const upstream = createServer((_, response) => response.end('ok')).listen(0, '127.0.0.1');
   await once(upstream, 'listening');
   const url = `http://127.0.0.1:${(upstream.address() as AddressInfo).port}`;
@@ -108,7 +111,7 @@ export async function prepareProd(calls: MasterCalls): Promise<{ application: st
   const definition = {
     routes: [{ method: '*', path: '/*' }],
     upstream: { targets: [{ url }] },
-    security: 'key',
+    security,
     plans: ['free'],
   };
   const { body: release } = await calls.call('POST', '/v1/apis/bench:v1/releases', { definition });

@@ -73,8 +73,9 @@ export class Rig {
   }
 
   /** What another master in its place is started with, beside its port, key and token. */
-  masterOptions(): { database: string; store: string } {
-    return { database: this.database.url, store: `file://${this.storeDirectory}` };
+  masterOptions(): { database: string; store: string; env: Record<string, string> } {
+    const env = { HELIO_ISSUER_NETWORKS: '127.0.0.0/8' }; // issuers of tests are here
+    return { database: this.database.url, store: `file://${this.storeDirectory}`, env };
   }
 
   /** Another replica on the disk of one that has gone. */

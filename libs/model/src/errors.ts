@@ -102,6 +102,12 @@ export const ERRORS = {
     'The document is not OpenAPI 3.0 or 3.1, or breaks a rule that routes depend on.',
     'Correct the named places; a validator for OpenAPI finds the rest.',
   ),
+  issuer_unavailable: entry(
+    502,
+    'The keys of the issuer cannot be had',
+    'The issuer of tokens, or its metadata, did not answer, or with something that cannot be used; the detail says what.',
+    'Correct the named field, or send again when the issuer answers; keys that were fetched before stay in force.',
+  ),
   key_hash_unsupported: entry(
     422,
     'The hash of the key is of a kind that cannot be used',

@@ -202,6 +202,13 @@ describe('path templates', () => {
 });
 
 describe('keys', () => {
+  it('have the checksums that docs/keys.md tells scanners', () => {
+    const bytes = Buffer.from('000102030405060708090a0b0c0d0e0f10111213', 'hex');
+    expect(newKeySecret(() => Buffer.alloc(20))).toBe('hg_live_000000000000000000000000000_H6bA7T');
+    expect(newKeySecret(() => Buffer.alloc(20, 0xff))).toBe('hg_live_aWgEPTl1tmebfsQzFP4bxwgy80V_YFHjln');
+    expect(newKeySecret(() => bytes)).toBe('hg_live_0029sS3yqsuDyR1vGFhTuuRAq1b_edGVXV');
+  });
+
   it('have a checksum that a scanner can check, and no other text passes for one', () => {
     const key = newKeySecret();
     expect(key).toMatch(/^hg_live_[0-9A-Za-z]{27}_[0-9A-Za-z]{6}$/);

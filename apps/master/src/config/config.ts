@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { ConfigError, type FieldFault, intSetting, LOG_LEVELS, loadConfig, portSetting, urlSetting } from '#platform';
 import { directoryFault, type Signer, signerFromPem } from '#artifacts';
+import { cidr } from '#model';
 import { z } from 'zod';
 
 const schema = z.strictObject({
@@ -37,6 +38,11 @@ const schema = z.strictObject({
     .optional(),
   HELIO_TOKEN_KEY_DAYS: intSetting(1, 365).default(30),
   HELIO_TOKEN_KEY_NOTICE_SECONDS: intSetting(60, 86_400).default(600),
+  HELIO_ISSUER_NETWORKS: z
+    .string()
+    .transform((text) => text.split(',').map((part) => part.trim()))
+    .pipe(z.array(cidr))
+    .default([]),
   HELIO_BIND: z.string().default('0.0.0.0'),
   PORT: portSetting.default(8080),
   HELIO_DATABASE_POOL: intSetting(2, 200).default(20),

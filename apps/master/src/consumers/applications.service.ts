@@ -91,7 +91,8 @@ export class ApplicationsService {
       );
       for (const key of keys) tx.mark([key.environment_id], keyMark(key.chain_id), applicationMark(id));
       const clients: { environment_id: string; chain_id: Buffer }[] = await tx.manager.query(
-        'SELECT environment_id, chain_id FROM oauth_client WHERE application_id = $1',
+        `SELECT environment_id, chain_id FROM oauth_client WHERE application_id = $1
+         UNION ALL SELECT environment_id, chain_id FROM outside_client WHERE application_id = $1 AND revoked_at IS NULL`,
         [id],
       );
       for (const client of clients) tx.mark([client.environment_id], clientMark(client.chain_id), applicationMark(id));

@@ -27,7 +27,9 @@ describe('a key', () => {
     }
     const { paths } = (await app.call('GET', '/openapi.json')).body;
     const bodyless = Object.keys(paths).filter((each) => paths[each].post?.requestBody?.required === false);
-    expect(new Set(bodyless.map((each) => each.split('/').at(-1)))).toEqual(new Set(['revoke', 'revoke-tokens', 'rotate']));
+    expect(new Set(bodyless.map((each) => each.split('/').at(-1)))).toEqual(
+      new Set(['revoke', 'revoke-tokens', 'rotate']),
+    );
   });
 
   it('ends at a whole second, rounded up, as gateways have it: issued, rotated and imported', async () => {

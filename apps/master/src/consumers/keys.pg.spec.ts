@@ -183,3 +183,32 @@ describe('a key that has ended', () => {
     }
   });
 });
+
+describe('a key that was found by a scanner', () => {
+  const report = (body: object) => app.call('POST', '/v1/leaked-keys', body);
+
+  it('is told whose it is and revoked, wherever it works, and its text is kept nowhere', async () => {
+    const key = await issue({ name: 'ci' });
+    expect(await good(report({ key: key.secret, revoke: false }))).toMatchObject({
+      wellFormed: true,
+      keys: [{ id: key.id, application, environment: 'prod', name: 'ci', status: 'active' }],
+    });
+    const answer = await report({ key: key.secret });
+    expect(answer.headers.get('heliograph-revision')).toMatch(/^prod@\d+$/);
+    expect(answer.body.keys).toMatchObject([{ id: key.id, status: 'revoked', revokedReason: 'leaked' }]);
+    expect(await onChain(key.id)).toMatchObject({ revoked: true });
+    expect((await good(report({ key: key.secret }))).keys).toEqual(answer.body.keys);
+    const rows = await app.source.query('SELECT before, after, target FROM audit');
+    expect(JSON.stringify(rows)).not.toContain(key.secret);
+  });
+
+  it('that nobody has is told from one that is none', async () => {
+    const { secret } = await issue();
+    const flipped = secret.replace(/.$/, (last: string) => (last === '0' ? '1' : '0'));
+    expect(await good(report({ key: flipped }))).toEqual({ wellFormed: false, keys: [] });
+    await good(app.call('DELETE', `/v1/applications/${application}`));
+    expect(await good(report({ key: secret }))).toEqual({ wellFormed: true, keys: [] });
+    const publisher = await as(app, 'publisher');
+    expect(await outcome(publisher('POST', '/v1/leaked-keys', { key: secret }))).toBe('403 forbidden');
+  });
+});

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
-import { fail } from '#model';
+import { fail, isWellFormedKey, KEY_ID_BYTES, secretHash } from '#model';
 import { DataSource, type EntityManager } from 'typeorm';
 import { ApiKeyRow, ApplicationRow } from '../database/entities.js';
 import { AGE_AND_ID, decodeCursor, type Page, type PageRequest, toPage } from '../http/paging.js';
@@ -11,7 +11,7 @@ import type { WriteTx } from '../writes/write-tx.js';
 import { Writes } from '../writes/writes.js';
 import { lockApplication, noSuchApplication } from './applications.service.js';
 import { answerOf, insertSecret, issueAlone, issueTogether, type KeyFields, scopesOf } from './issue-keys.js';
-import { endOf, type IssuedKeyView, type KeyView } from './keys.endpoints.js';
+import { endOf, type IssuedKeyView, type KeyView, type LeakedKeyView } from './keys.endpoints.js';
 import { keyViewOf } from './key-view.js';
 
 /** What is absent stays as it is. */
@@ -21,6 +21,12 @@ interface KeyChange {
   ips?: string[] | null;
   expiresAt?: string | null;
 }
+
+/** $1, $2: the name on the chain and the hash of a key. In the order in which applications are locked. */
+const SAME_KEY = `
+  SELECT k.* FROM environment e CROSS JOIN LATERAL (
+    SELECT id, application_id AS application FROM api_key WHERE environment_id = e.id AND chain_id = $1 AND hash = $2 OFFSET 0
+  ) AS k ORDER BY k.application, k.id`;
 
 @Injectable()
 export class KeysService {
@@ -113,16 +119,40 @@ export class KeysService {
 
   revoke(caller: Caller, application: string, id: string, reason?: string): Promise<Answer<KeyView>> {
     return this.writes.run(caller, async (tx) => {
-      await lockApplication(tx.manager, application);
-      const row = await one(tx.manager, application, id);
-      if (row.revokedAt) return ok(keyViewOf(row), String(row.version));
-      const before = keyViewOf(row);
-      row.revokedAt = new Date();
-      row.revokedReason = reason ?? null;
-      const saved = await this.save(tx, row);
-      tx.audit({ action: 'key.revoke', target: `key/${id}`, before, after: keyViewOf(saved) });
-      return ok(keyViewOf(saved), String(saved.version));
+      const row = await this.revokeIn(tx, application, id, reason);
+      return ok(keyViewOf(row), String(row.version));
     });
+  }
+
+  leaked(caller: Caller, found: { key: string; revoke: boolean; reason: string }): Promise<Answer<LeakedKeyView>> {
+    return this.writes.run(caller, async (tx) => {
+      const hash = secretHash(found.key);
+      const places: { id: string; application: string }[] = await tx.manager.query(SAME_KEY, [
+        hash.subarray(0, KEY_ID_BYTES),
+        hash,
+      ]);
+      const keys: KeyView[] = [];
+      for (const { id, application } of places) {
+        const row = found.revoke
+          ? await this.revokeIn(tx, application, id, found.reason)
+          : await one(tx.manager, application, id);
+        keys.push(keyViewOf(row));
+      }
+      return ok({ wellFormed: isWellFormedKey(found.key), keys });
+    });
+  }
+
+  /** A key that is revoked already is left as it is. */
+  private async revokeIn(tx: WriteTx, application: string, id: string, reason?: string): Promise<ApiKeyRow> {
+    await lockApplication(tx.manager, application);
+    const row = await one(tx.manager, application, id);
+    if (row.revokedAt) return row;
+    const before = keyViewOf(row);
+    row.revokedAt = new Date();
+    row.revokedReason = reason ?? null;
+    const saved = await this.save(tx, row);
+    tx.audit({ action: 'key.revoke', target: `key/${id}`, before, after: keyViewOf(saved) });
+    return saved;
   }
 
   private async save(tx: WriteTx, row: ApiKeyRow): Promise<ApiKeyRow> {

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { FastifyInstance } from 'fastify';
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { PublishingHealth } from '../publishing/index.js';
+import { IssuersService } from '../tokens/issuers/issuers.service.js';
 import { registerStreamMetrics } from '../stream/stream-metrics.js';
 import { StreamServer } from '../stream/stream-server.js';
 
@@ -21,6 +22,7 @@ export class MasterMetrics {
   constructor(
     private readonly publishing: PublishingHealth,
     stream: StreamServer,
+    issuers: IssuersService,
   ) {
     collectDefaultMetrics({ register: this.registry });
     registerStreamMetrics(this.registry, stream);
@@ -43,6 +45,17 @@ export class MasterMetrics {
       (e) => (e.waitsFor ? 1 : 0),
     );
     this.chainGauge('heliograph_outbox_markers', 'Markers that wait to be published.', (e) => e.outbox);
+    new Gauge({
+      name: 'heliograph_issuer_failures',
+      help: 'How often in a row the keys of a trusted issuer could not be fetched.',
+      labelNames: ['environment', 'issuer'],
+      registers: [this.registry],
+      async collect() {
+        this.reset();
+        const failures = await issuers.failures().catch(() => []);
+        for (const { environment, issuer, failures: count } of failures) this.set({ environment, issuer }, count);
+      },
+    });
   }
 
   /** Times every request, under its route's pattern (never its path: ids would make a series each). */

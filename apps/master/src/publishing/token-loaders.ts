@@ -12,7 +12,7 @@ import type { Statement } from './session.js';
 /** Whom the access tokens of an environment are meant for. */
 export const audienceOf = (environment: string): string => `urn:heliograph:${environment}`;
 
-/** Our own issuer, where the environment has keys to sign with. */
+/** Our own issuer, where the environment has keys to sign with, and those outside that it trusts. */
 const ISSUERS: Statement = {
   name: 'rows_jwks',
   text: `SELECT i.*, (SELECT 'at+jwt' FROM token_authority own WHERE own.issuer = i.issuer) AS typ
@@ -20,7 +20,10 @@ const ISSUERS: Statement = {
            SELECT a.issuer, ARRAY[$3::text] AS audience, ARRAY['ES256'] AS algorithms, 'client_id' AS claim, k.keys
            FROM token_authority a, LATERAL (
              SELECT json_agg(public_jwk ORDER BY kid) AS keys FROM token_key WHERE environment_id = $1
-           ) AS k WHERE a.issuer = e.issuer AND k.keys IS NOT NULL OFFSET 0
+           ) AS k WHERE a.issuer = e.issuer AND k.keys IS NOT NULL
+           UNION ALL
+           SELECT t.issuer, t.audiences, t.algorithms, t.claim, t.keys::json FROM token_issuer t
+           WHERE t.environment_id = $1 AND t.issuer = e.issuer AND NOT EXISTS (SELECT FROM token_authority o WHERE o.issuer = t.issuer) OFFSET 0
          ) AS i`,
 };
 const loadIssuers: Loader = async (session, environment, keys) => {
@@ -40,6 +43,9 @@ const CLIENTS: Statement = {
   name: 'rows_client',
   text: `SELECT c.* FROM unnest($2::bytea[]) AS e (key) CROSS JOIN LATERAL (
            SELECT chain_id AS key, application_id AS application, scopes, ips, not_before FROM oauth_client
+           WHERE environment_id = $1 AND chain_id = e.key AND revoked_at IS NULL
+           UNION ALL
+           SELECT chain_id, application_id, scopes, ips, not_before FROM outside_client
            WHERE environment_id = $1 AND chain_id = e.key AND revoked_at IS NULL OFFSET 0
          ) AS c`,
 };

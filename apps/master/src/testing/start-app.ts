@@ -34,8 +34,8 @@ export interface StartedApp {
   stop(): Promise<void>;
 }
 
-/** The real master on a free port, a database of its own, and a directory as the store. */
-export async function startApp(): Promise<StartedApp> {
+/** The real master on a free port, a database of its own, and a directory as the store. @param more settings beside these */
+export async function startApp(more: Record<string, string> = {}): Promise<StartedApp> {
   const database = await freshDatabase();
   const directory = mkdtempSync(join(tmpdir(), 'helio-master-'));
   const keyFile = join(directory, 'signing.pem');
@@ -50,6 +50,7 @@ export async function startApp(): Promise<StartedApp> {
     HELIO_BIND: '127.0.0.1',
     PORT: '0',
     HELIO_LOG_LEVEL: 'silent',
+    ...more,
   });
   return start(config, admin, storeDirectory, async () => {
     await database.drop();

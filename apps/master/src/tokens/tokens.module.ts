@@ -3,6 +3,11 @@ import { AccessModule } from '../access/access.module.js';
 import { WritesModule } from '../writes/writes.module.js';
 import { ClientsController } from './clients/clients.controller.js';
 import { ClientsService } from './clients/clients.service.js';
+import { IssuersController } from './issuers/issuers.controller.js';
+import { IssuersService } from './issuers/issuers.service.js';
+import { KeyRefresher } from './issuers/key-refresher.js';
+import { OutsideClientsController } from './issuers/outside-clients.controller.js';
+import { OutsideClientsService } from './issuers/outside-clients.service.js';
 import { TokenKeys } from './keys/token-keys.js';
 import { TokenKeysController } from './keys/token-keys.controller.js';
 import { TokenKeysService } from './keys/token-keys.service.js';
@@ -21,7 +26,15 @@ import { TokenKeeper } from './token-keeper.js';
 /** OAuth 2.0 client credentials: clients, the tokens that they obtain, and the keys by which those are signed. */
 @Module({
   imports: [AccessModule, WritesModule],
-  controllers: [ClientsController, TokenKeysController, RevokedTokensController, OAuthController, WellKnownController],
+  controllers: [
+    ClientsController,
+    TokenKeysController,
+    RevokedTokensController,
+    OAuthController,
+    WellKnownController,
+    IssuersController,
+    OutsideClientsController,
+  ],
   providers: [
     OwnIssuer,
     TokenKeys,
@@ -34,7 +47,10 @@ import { TokenKeeper } from './token-keeper.js';
     OwnTokens,
     TokenIntrospection,
     TokenRevocation,
+    IssuersService,
+    KeyRefresher,
+    OutsideClientsService,
   ],
-  exports: [OwnIssuer],
+  exports: [OwnIssuer, IssuersService],
 })
 export class TokensModule {}

@@ -27,6 +27,8 @@ const ONLY_ROWS: Statement = {
            SELECT ${TABLE.plan} AS table_id, convert_to(id, 'UTF8') AS key FROM plan
            UNION ALL SELECT ${TABLE.placement}, convert_to(api_id || '@' || region, 'UTF8') FROM placement WHERE environment_id = $1
            UNION ALL SELECT ${TABLE.client}, chain_id FROM oauth_client WHERE environment_id = $1 AND revoked_at IS NULL
+           UNION ALL SELECT ${TABLE.client}, chain_id FROM outside_client WHERE environment_id = $1 AND revoked_at IS NULL
+           UNION ALL SELECT ${TABLE.jwks}, convert_to(issuer, 'UTF8') FROM token_issuer WHERE environment_id = $1
            UNION ALL SELECT ${TABLE.revoked_token}, chain_id FROM revoked_token WHERE environment_id = $1
            UNION ALL SELECT ${TABLE.jwks}, convert_to(issuer, 'UTF8') FROM token_authority
              WHERE EXISTS (SELECT FROM token_key WHERE environment_id = $1)

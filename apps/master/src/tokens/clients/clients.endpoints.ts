@@ -34,12 +34,9 @@ export const clientView = z
     notBefore: z.iso.datetime().nullable().meta({ description: 'Tokens that were issued before it are refused.' }),
     revokedAt: z.iso.datetime().nullable(),
     revokedReason: z.string().nullable(),
-    lastUsedAt: z.iso
-      .datetime()
-      .nullable()
-      .meta({
-        description: 'The hour in which a token of it was used last, as far as replicas have told; null: in none.',
-      }),
+    lastUsedAt: z.iso.datetime().nullable().meta({
+      description: 'The hour in which a token of it was used last, as far as replicas have told; null: in none.',
+    }),
     secrets: z
       .array(z.object({ hint: z.string(), expiresAt: z.iso.datetime().nullable(), createdAt: z.iso.datetime() }))
       .meta({ description: 'Those that are taken now, oldest first, by their beginnings.' }),

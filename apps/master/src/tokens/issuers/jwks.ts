@@ -77,11 +77,9 @@ function problemOf(jwk: Record<string, unknown>, algorithms: readonly TokenAlgor
   const { alg } = jwk;
   if (alg === undefined)
     return algorithmsOf(jwk, algorithms).length > 0 ? null : 'fits none of the algorithms that are allowed';
-  if (!TOKEN_ALGORITHMS.some((known) => known === alg))
-    return `is for the algorithm ${JSON.stringify(alg).slice(0, 40)}, which is not known`;
-  return algorithms.some((allowed) => allowed === alg)
-    ? null
-    : `is for ${JSON.stringify(alg)}, which is not among the allowed algorithms`;
+  const known = TOKEN_ALGORITHMS.find((one) => one === alg);
+  if (known === undefined) return `is for the algorithm ${JSON.stringify(alg).slice(0, 40)}, which is not known`;
+  return algorithms.includes(known) ? null : `is for ${known}, which is not among the allowed algorithms`;
 }
 
 function algorithmsOf(
