@@ -10,7 +10,6 @@ import { Usage1760000000010 } from './migrations/0010-usage.js';
 import { OAuth1760000000011 } from './migrations/0011-oauth.js';
 import { Credentials1760000000012 } from './migrations/0012-credentials.js';
 import { PlanScopes1760000000013 } from './migrations/0013-plan-scopes.js';
-import { Credentials1760000000012 } from './migrations/0012-credentials.js';
 
 const MIGRATIONS = [
   First1760000000001,
@@ -23,7 +22,6 @@ const MIGRATIONS = [
   OAuth1760000000011,
   Credentials1760000000012,
   PlanScopes1760000000013,
-  Credentials1760000000012,
 ];
 /** Any number that nobody else takes: masters that start together migrate one after the other. */
 const MIGRATION_LOCK = 4_711_001;
