@@ -16,8 +16,6 @@ export * from './lease/lease-book.js';
 export type { Gauge } from './lease/lease.js';
 export * from './lease/limits.js';
 export * from './store/bucket-state.js';
-export type { Gauge } from './lease/lease.js';
-export * from './lease/limits.js';
 export * from './store/clock.js';
 export * from './store/counter-store.js';
 export * from './store/local-counter-store.js';
