@@ -7,6 +7,7 @@ import { PortCertificates } from './gateway/tls/port-certificates.js';
 import { WorkerPool } from './gateway/worker-pool.js';
 import { onReload, type Reading } from './reload.js';
 import type { Replica } from './replica.js';
+import { RegionCounters } from './throttle/region-counters.js';
 
 const GRACE_MS = 10_000;
 
@@ -23,7 +24,8 @@ async function start(given: Readonly<ReplicaConfig>): Promise<void> {
   const log = createLog('replica', given.logLevel);
   const certificates = new PortCertificates(given.tls?.certificates ?? null, given.adminCertificates, log);
   const tls = given.tls && certificates.gateway && { port: given.tls.port, certificates: certificates.gateway };
-  const workers = new WorkerPool({ ...given, port: given.gatewayPort, host: given.bind, tls, log });
+  const counters: RegionCounters = new RegionCounters({ ...given, workers: () => workers.size, log });
+  const workers = new WorkerPool({ ...given, port: given.gatewayPort, host: given.bind, tls, log }, counters);
   let replica: Replica | null = null;
   let stopping = false;
   const stop = (): Promise<void> => {
@@ -37,7 +39,7 @@ async function start(given: Readonly<ReplicaConfig>): Promise<void> {
   try {
     const { Replica } = await import('./replica.js');
     if (stopping) return;
-    replica = new Replica(given, workers, certificates, log);
+    replica = new Replica(given, workers, counters, certificates, log);
     await replica.start();
   } catch (error) {
     if (stopping) return; // that it did not start is no fault then

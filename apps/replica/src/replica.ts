@@ -12,6 +12,8 @@ import { ServedPosition } from './state/served-position.js';
 import { StateStore } from './state/state-store.js';
 import { type NodeFacts, statusOf } from './status-view.js';
 import { ChainShelf } from './sync/chain-shelf.js';
+import { KeptCounts } from './throttle/kept-counts.js';
+import type { RegionCounters } from './throttle/region-counters.js';
 import type { ReplicaMetrics } from './telemetry/replica-metrics.js';
 import { UsageKeeper } from './usage/usage-keeper.js';
 
@@ -32,6 +34,7 @@ export class Replica {
   constructor(
     private readonly config: Readonly<ReplicaConfig>,
     workers: WorkerPool,
+    private readonly counters: RegionCounters,
     private readonly certificates: PortCertificates,
     log: Logger,
   ) {
@@ -58,6 +61,7 @@ export class Replica {
     this.#usage = usage;
     this.#workers.onUsage = (taken) => usage.add(taken);
     usage.start();
+    this.counters.start(() => KeptCounts.open(stateDir));
     const gateway = this.#workers.start();
     gateway.catch(() => undefined); // waited for below
     // Loaded while the workers start: the framework takes longer than everything else here together.
@@ -66,15 +70,23 @@ export class Replica {
       import('./admin/ask.service.js'),
       import('./telemetry/replica-metrics.js'),
     ]);
-    const ask = new Ask(region, state.reader(), this.#workers.counters, this.#log);
+    const ask = new Ask(region, state.reader(), this.counters, this.#log);
     this.#ask = ask;
     usage.collect(ask.usage);
     const served = new ServedPosition(state.position);
     const status = (): ReplicaStatus => {
       const { nacks } = state;
-      return statusOf({ ...following.facts, region, position: served.position, nacks }, Date.now());
+      const { status: throttle } = this.counters;
+      return statusOf({ ...following.facts, region, position: served.position, nacks, throttle }, Date.now());
     };
-    const metrics = new ReplicaMetrics(region, status, () => state.diskBytes(), this.certificates, ask.decisions);
+    const metrics = new ReplicaMetrics(
+      region,
+      status,
+      () => state.diskBytes(),
+      this.certificates,
+      ask.decisions,
+      this.counters,
+    );
     const following = this.#newFollowing(state, served, ask, metrics, usage, status);
     const shelf = new ChainShelf(state, () => following.servedHead);
     const node: Node = {
@@ -108,6 +120,7 @@ export class Replica {
     await this.#admin?.close();
     this.#ask?.close();
     await this.#usage?.stop();
+    await this.counters.stop();
     await this.#state?.close();
   }
 

@@ -18,6 +18,7 @@ export interface ReplicaFacts {
   /** null before it is known where the chain comes from */
   sync: Readonly<Sync> | null;
   source: ReplicaStatus['source'];
+  throttle: ReplicaStatus['throttle'];
   /** why it could not join yet */
   joinFault: { code: string; detail: string; at: number } | null;
 }
@@ -41,7 +42,7 @@ const MAX_DETAIL = 2000;
 
 /** @param now milliseconds since 1970 */
 export function statusOf(
-  { head, joinFault, nacks, position, region, replica, source, sync }: ReplicaFacts,
+  { head, joinFault, nacks, position, region, replica, source, sync, throttle }: ReplicaFacts,
   now: number,
 ): ReplicaStatus {
   const { environment, epoch, revision, hash, root, issuedAt, appliedAt } = position;
@@ -61,7 +62,7 @@ export function statusOf(
     root: revision > 0 ? root : null,
     head: Math.max(revision, head?.revision ?? 0),
     lagMs: revision > 0 ? appliedAt - issuedAt : null,
-    throttle: 'local',
+    throttle,
     nacks: [...nacks],
     lastError: fault && {
       code: fault.code,

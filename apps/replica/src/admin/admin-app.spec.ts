@@ -36,6 +36,7 @@ const FACTS: ReplicaFacts = {
   sync: { ...BEGINNING, state: 'polling', revision: 184, head: 184 },
   source: 'store',
   joinFault: null,
+  throttle: 'local' as const,
 };
 let facts: ReplicaFacts;
 const artifacts = new Map([['prod/head.json', { bytes: Buffer.from('{}\n'), etag: 'ab12' }]]);

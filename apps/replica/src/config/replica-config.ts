@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openStore, type S3Settings, StoreError, TrustedKeys } from '#artifacts';
 import { ConfigError, type FieldFault, type LogLevel, loadConfig } from '#platform';
+import { parseRedisUrl, type RedisAddress } from '#throttle';
 import type { Limits } from '../gateway/engine/limits.js';
 import { type Identity, readIdentity } from '../identity/identity.js';
 import { inheritedFaults, inheritedFd } from './inherited-port.js';
@@ -32,6 +33,8 @@ export interface ReplicaConfig {
   s3: S3Settings | undefined;
   /** beside those that the chain names; null: what the master answers to the join, until the chain names some */
   trustedKeys: string[] | null;
+  /** that counts for the whole region; null: this node counts alone */
+  redis: RedisAddress | null;
   workers: number;
   /** answers of upstreams that one worker may keep */
   cacheBytes: number;
@@ -109,6 +112,7 @@ function configOf(given: Settings, identity: Identity | null): Omit<ReplicaConfi
     storeUrl: given.ARTIFACT_STORE ?? identity?.joined?.store ?? null,
     s3: s3Of(given),
     trustedKeys: trustedKeysOf(given.HELIO_TRUSTED_KEYS),
+    redis: given.REDIS_URL === undefined ? null : parseRedisUrl(given.REDIS_URL),
     workers: given.HELIO_WORKERS,
     cacheBytes: given.HELIO_CACHE_MB * 1024 * 1024,
     limits: limitsOf(given),

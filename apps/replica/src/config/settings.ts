@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { environmentId, regionId, replicaId } from '#model';
 import { intSetting, LOG_LEVELS, portSetting, urlSetting } from '#platform';
+import { parseRedisUrl } from '#throttle';
 import { traceSettings } from './trace-settings.js';
 import { limitSettings } from './limit-settings.js';
 import { tlsSettings } from './tls-settings.js';
@@ -29,6 +30,15 @@ const peerUrl = z
   )
   .transform((text) => text.replace(/\/+$/, ''));
 
+/** Checked here, and read where it is used: the text may hold a password. */
+const redisUrl = z.string().superRefine((text, context) => {
+  try {
+    parseRedisUrl(text);
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: (error as Error).message });
+  }
+});
+
 /** How many of all: none, each, or one of so many. */
 const shareSetting = z
   .string()
@@ -50,6 +60,7 @@ export const settings = z.strictObject({
   S3_SECRET_KEY: z.string().optional(),
   S3_REGION: z.string().optional(),
   HELIO_TRUSTED_KEYS: z.string().optional(),
+  REDIS_URL: redisUrl.optional(),
   HELIO_WORKERS: intSetting(1, 256).default(availableParallelism()),
   HELIO_UPSTREAM_CERTIFICATES: z.string().min(1, 'must be a directory').optional(),
   HELIO_CACHE_MB: intSetting(0, 65_536).default(64),

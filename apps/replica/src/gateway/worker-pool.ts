@@ -1,5 +1,5 @@
 import { deferred, type Deferred } from '#platform';
-import { LocalCounterStore, systemClock } from '#throttle';
+import { type CounterStore, LocalCounterStore, systemClock } from '#throttle';
 import type { UsageTaken } from '../usage/usage-tally.js';
 import { CheckDuty } from './check-duty.js';
 import { BOUNDS } from './engine/bounds.js';
@@ -11,12 +11,8 @@ import { Restarts } from './restarts.js';
 import { hasEnded, newSlot, type Slot, tell } from './slot.js';
 import { WorkerNumbers } from './worker-numbers.js';
 
-const SWEEP_MS = 10_000;
-
 /** The gateway's processes, and what they share: the port, the counters, and the news of revisions. One per process. */
 export class WorkerPool {
-  /** counts the tokens of this node */
-  readonly counters = new LocalCounterStore(systemClock, () => Math.max(1, this.slots.size));
   /** the revision that all workers serve may have become newer */
   onServed: () => void = () => undefined;
   /** told of what the workers have counted; before it is set, they serve nothing */
@@ -25,7 +21,6 @@ export class WorkerPool {
   private readonly slots = new Map<string, Slot>();
   private readonly checks = new CheckDuty();
   private readonly restarts = new Restarts(() => this.fillUp());
-  private readonly sweeper: NodeJS.Timeout;
   private ports: GatewayPorts | null = null;
   private booting: Promise<void> | null = null;
   private started: Deferred<number> | null = null;
@@ -36,11 +31,14 @@ export class WorkerPool {
   private nextName = 1;
   private stopping = false;
 
-  constructor(private options: Readonly<WorkerPoolOptions>) {
+  /** @param counters of the tokens that workers spend; default: this pool's own */
+  constructor(
+    private options: Readonly<WorkerPoolOptions>,
+    readonly counters: CounterStore = new LocalCounterStore(systemClock),
+  ) {
     this.numbers = new WorkerNumbers(options.region);
     const watch = options.tls?.certificates;
     if (watch) watch.onChange = () => this.tellAll({ type: 'certificates', certificates: watch.certificates });
-    this.sweeper = setInterval(() => this.counters.sweep(), SWEEP_MS).unref();
   }
 
   /** Opens the port and starts the processes, which then load their modules while the caller opens the state. */
@@ -112,6 +110,11 @@ export class WorkerPool {
     return Math.min(...[...this.slots.values()].map(({ revision }) => revision ?? Number.POSITIVE_INFINITY));
   }
 
+  /** How many there are to be. */
+  get size(): number {
+    return this.options.workers;
+  }
+
   status(): WorkerStatus[] {
     return [...this.slots.values()].map(({ name, process, listening, revision }) => ({
       name,
@@ -162,7 +165,6 @@ export class WorkerPool {
     this.stopping = true;
     this.renewal?.stop();
     this.started?.reject(new Error('the gateway was stopped while it started'));
-    clearInterval(this.sweeper);
     await this.booting?.catch(() => undefined); // told by `start`
     const { ports } = this;
     this.ports = null;
@@ -238,12 +240,7 @@ export class WorkerPool {
         this.tellNews(slot);
         return this.onServed();
       case 'take':
-        tell(slot, {
-          type: 'granted',
-          id: message.id,
-          grant: this.counters.takeNow(message.bucket, message.wish),
-        });
-        return;
+        return this.take(slot, message);
       case 'give':
         this.counters.give(message.bucket, message.unused, message.lease);
         return;
@@ -259,6 +256,13 @@ export class WorkerPool {
         slot.revision = null;
         this.onServed();
     }
+  }
+
+  private take(slot: Slot, { id, bucket, wish }: Extract<FromWorker, { type: 'take' }>): void {
+    this.counters.take(bucket, wish).then(
+      (grant) => tell(slot, { type: 'granted', id, grant }),
+      (error: unknown) => this.options.log.error({ err: error }, 'the counters have a fault'),
+    );
   }
 
   private tellNews(slot: Slot): void {

@@ -1,6 +1,7 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { type ReplicaStatus, SYNC_STATES } from '#model';
 import type { PortCertificate } from '../gateway/tls/port-certificates.js';
+import type { RegionCounters } from '../throttle/region-counters.js';
 import type { DoorDecisions } from './door-decisions.js';
 
 /** What process 1 measures; the gateway workers' numbers stand beside it. */
@@ -32,6 +33,7 @@ export class ReplicaMetrics {
     stateBytes: () => number,
     certificates: { readonly status: readonly PortCertificate[] },
     decisions: DoorDecisions,
+    counters: Pick<RegionCounters, 'counts' | 'onAnswer' | 'status'>,
   ) {
     this.registry.setDefaultLabels({ region });
     new Gauge({
@@ -70,6 +72,26 @@ export class ReplicaMetrics {
         decisions.each((labels, count) => this.inc(labels, count));
       },
     });
+    new Counter({
+      name: 'heliograph_throttle_takes_total',
+      help: 'Questions for tokens by who answered: Redis (shared) or this node (local); late and failed are those that Redis did not answer.',
+      labelNames: ['result'],
+      registers: this.#registers,
+      collect() {
+        this.reset();
+        for (const [result, count] of Object.entries(counters.counts)) this.inc({ result }, count);
+      },
+    });
+    const answered = new Histogram({
+      name: 'heliograph_throttle_redis_seconds',
+      help: 'Time in which Redis answered for tokens, of those answers that came in time.',
+      buckets: [0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.003, 0.004],
+      registers: this.#registers,
+    });
+    counters.onAnswer = (seconds) => answered.observe(seconds);
+    this.#gauge('heliograph_throttle_shared', '1 while limits are counted for the whole region, in its Redis.', () =>
+      counters.status === 'shared' ? 1 : 0,
+    );
     this.#gauge('heliograph_replica_state_bytes', 'Size of the state on the disk.', stateBytes);
     new Gauge({
       name: 'heliograph_certificate_expiry_timestamp_seconds',

@@ -54,6 +54,30 @@ export class LocalCounterStore implements CounterStore {
     }
   }
 
+  /** What a bucket is by now; null: as good as new. */
+  rate(name: string): RateState | null {
+    const held = this.rates.get(name);
+    return held ? this.settled(held) : null;
+  }
+
+  quota(name: string): QuotaState | null {
+    return this.quotas.get(name)?.state ?? null;
+  }
+
+  /** Begins with what somebody else has counted. */
+  putRate(bucket: Bucket & { kind: 'rate' }, state: RateState): void {
+    this.rates.set(bucket.name, { bucket, state });
+  }
+
+  putQuota(bucket: Bucket & { kind: 'quota' }, state: QuotaState): void {
+    this.quotas.set(bucket.name, { bucket, state });
+  }
+
+  /** Somebody else counts on. */
+  drop({ kind, name }: Bucket): void {
+    (kind === 'rate' ? this.rates : this.quotas).delete(name);
+  }
+
   /** Drops what is as good as new: full buckets, and windows that have ended. To be called now and then. */
   sweep(): void {
     for (const [name, held] of this.rates) {

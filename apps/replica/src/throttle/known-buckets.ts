@@ -1,0 +1,180 @@
+import type { Logger } from '#platform';
+import type { Bucket, Clock } from '#throttle';
+import type { KeptCount, KeptCounts, Membership } from './kept-counts.js';
+import { isSpent, type KnownBucket } from './known-bucket.js';
+
+const WRITE_MS = 1000;
+/** In one second, so that process 1 does not stand still for long; the others wait for the next one. */
+const MAX_WRITTEN = 10_000;
+const MAX_LOOKED_AT = 1000;
+/** Quotas that nobody asked for that long are read from the disk again when somebody does. */
+const IDLE_MS = 600_000;
+/** Bytes that LMDB takes for a key, with room for three of them in a character. */
+const MAX_NAME = 600;
+
+/** What this node knows of all buckets: in memory, and of quotas, once a second, on the disk. */
+export class KnownBuckets {
+  private readonly rates = new Map<string, KnownBucket>();
+  private readonly quotas = new Map<string, KnownBucket>();
+  private changes = new Map<string, KnownBucket>();
+  private readonly debtors = new Set<KnownBucket>();
+  private kept: KeptCounts | null = null;
+  private met = '';
+  private toMeet: Membership | null = null;
+  private pruned = '';
+  private looked: Iterator<[string, KnownBucket], undefined> | null = null;
+  private writing: Promise<void> = Promise.resolve();
+  private busy = false;
+  private fails = false;
+  private timer: NodeJS.Timeout | null = null;
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly log: Logger,
+  ) {}
+
+  /** Without what is on the disk when that cannot be read: no request may depend on it. */
+  open(open: () => KeptCounts): void {
+    try {
+      this.kept = open();
+      const { setAside } = this.kept;
+      if (setAside !== null)
+        this.log.warn(
+          { movedTo: setAside },
+          'the kept counts of quotas were damaged, and are put away; others are begun',
+        );
+    } catch (error) {
+      this.log.error({ err: error }, 'counts of quotas cannot be kept on the disk; they begin anew with a restart');
+    }
+    this.timer = setInterval(() => this.tick(), WRITE_MS).unref();
+  }
+
+  get membership(): Membership | null {
+    return this.kept?.membership ?? null;
+  }
+
+  meet(membership: Membership): void {
+    const text = JSON.stringify(membership);
+    if (text !== this.met) this.toMeet = membership;
+    this.met = text;
+  }
+
+  of(bucket: Bucket): KnownBucket {
+    const { kind, name } = bucket;
+    const buckets = kind === 'rate' ? this.rates : this.quotas;
+    let known = buckets.get(name);
+    if (!known) {
+      const count = kind === 'quota' ? this.read(name) : null;
+      known = { bucket, seen: '', era: -1, spent: 0, spentIn: 0, usedAt: 0, ...count };
+      buckets.set(name, known);
+    }
+    known.bucket = bucket;
+    known.usedAt = this.clock.monotonicMs();
+    return known;
+  }
+
+  /** It is to be kept. */
+  changed(known: KnownBucket): void {
+    const { kind, name } = known.bucket;
+    if (kind === 'quota' && this.kept && name.length <= MAX_NAME) this.changes.set(name, known);
+  }
+
+  /** Some of those of which Redis is owed something. */
+  owing(count: number): KnownBucket[] {
+    const owing: KnownBucket[] = [];
+    for (const known of this.debtors) {
+      if (owing.length === count) break;
+      this.debtors.delete(known);
+      if (known.spent !== 0) owing.push(known);
+    }
+    return owing;
+  }
+
+  /** Redis is owed something. */
+  owes(known: KnownBucket): void {
+    this.debtors.add(known);
+    this.changed(known);
+  }
+
+  async close(): Promise<void> {
+    if (this.timer) clearInterval(this.timer);
+    await this.writing;
+    while (this.kept && this.changes.size > 0 && !this.fails) await this.write(this.kept);
+    await this.kept?.close();
+    this.kept = null;
+  }
+
+  private read(name: string): KeptCount | null {
+    try {
+      return name.length <= MAX_NAME ? (this.kept?.get(name) ?? null) : null;
+    } catch (error) {
+      if (!this.fails) this.log.error({ err: error }, 'counts of quotas cannot be read from the disk; they begin anew');
+      this.fails = true;
+      return null;
+    }
+  }
+
+  private tick(): void {
+    this.sweep();
+    const { kept } = this;
+    if (kept && !this.busy) this.writing = this.write(kept);
+  }
+
+  private async write(kept: KeptCounts): Promise<void> {
+    this.busy = true;
+    const { toMeet } = this;
+    const batch = new Map<string, KnownBucket>();
+    for (const [name, known] of this.changes) {
+      if (batch.size === MAX_WRITTEN) break;
+      batch.set(name, known);
+      this.changes.delete(name);
+    }
+    this.toMeet = null;
+    try {
+      if (batch.size > 0 || toMeet) await kept.write(entriesOf(batch), toMeet);
+      const now = this.clock.monotonicMs() * 1000;
+      this.pruned = await kept.prune(this.pruned, MAX_LOOKED_AT, (count) => isSpent('quota', count, now));
+      if (this.fails) this.log.info('counts of quotas are kept on the disk again');
+      this.fails = false;
+    } catch (error) {
+      for (const [name, known] of batch) if (!this.changes.has(name)) this.changes.set(name, known);
+      this.toMeet ??= toMeet;
+      if (!this.fails)
+        this.log.error(
+          { err: error },
+          'counts of quotas cannot be written to the disk; it is tried again every second',
+        );
+      this.fails = true;
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  /** Forgets what counts no more, some at a time. */
+  private sweep(): void {
+    const now = this.clock.monotonicMs();
+    this.looked ??= chained(this.rates, this.quotas);
+    for (let i = 0; i < MAX_LOOKED_AT; i++) {
+      const next = this.looked.next();
+      if (next.done === true) {
+        this.looked = null;
+        return;
+      }
+      const [name, known] = next.value;
+      const { kind } = known.bucket;
+      const idle = kind === 'quota' && now - known.usedAt > IDLE_MS && this.kept !== null && !this.changes.has(name);
+      // what was asked for this second may be on its way
+      if (idle || (now - known.usedAt > WRITE_MS && isSpent(kind, known, now * 1000)))
+        (kind === 'rate' ? this.rates : this.quotas).delete(name);
+    }
+  }
+}
+
+function* entriesOf(batch: Map<string, KnownBucket>): Generator<[string, KeptCount]> {
+  for (const [name, { seen, spent, spentIn }] of batch) yield [name, { seen, spent, spentIn }];
+}
+
+function* chained<T>(...maps: Map<string, T>[]): Generator<[string, T], undefined> {
+  for (const map of maps) yield* map;
+  return undefined;
+}

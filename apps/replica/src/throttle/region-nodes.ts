@@ -1,0 +1,51 @@
+import { randomBytes } from 'node:crypto';
+import type { RedisCounterStore } from '#throttle';
+import { type Share, shareOf } from './fair-share.js';
+import { inTime } from './in-time.js';
+import type { KnownBuckets } from './known-buckets.js';
+
+/** How long a node is believed to be there after it said so. */
+const BELIEVED_MS = 5000;
+
+/** Who is in the region, as Redis told it last, here or before a restart. */
+export class RegionNodes {
+  /** the same for as long as this node's disk is */
+  private node = randomBytes(9).toString('base64url');
+  private nodes: ReadonlyMap<string, number> = new Map();
+
+  constructor(
+    private readonly known: KnownBuckets,
+    private readonly workers: () => number,
+  ) {}
+
+  load(): void {
+    const met = this.known.membership;
+    if (met) {
+      this.node = met.node;
+      this.nodes = new Map(Object.entries(met.nodes));
+    }
+    this.keep();
+  }
+
+  share(): Share {
+    return shareOf(this.nodes, this.node, this.workers());
+  }
+
+  /** Says that this node is there, and learns who else is. @returns false: no answer in time @throws (rejects) as Redis does */
+  async meet(store: RedisCounterStore, ms: number): Promise<boolean> {
+    const nodes = await inTime(store.meet(this.node, this.workers(), BELIEVED_MS), ms);
+    if (nodes === null) return false;
+    this.nodes = nodes;
+    this.keep();
+    return true;
+  }
+
+  /** Says that it is gone; who cannot be told finds out by itself. */
+  async leave(store: RedisCounterStore, ms: number): Promise<void> {
+    await inTime(store.meet(this.node, 0, 0), ms).catch(() => null);
+  }
+
+  private keep(): void {
+    this.known.meet({ node: this.node, nodes: Object.fromEntries(this.nodes) });
+  }
+}
