@@ -72,3 +72,11 @@ export function isSpent(
   const last = readRateState(seen);
   return last === null || settleRate(last.state, last.limit, now).debt === 0;
 }
+
+/**
+ * What is owed after a question that failed. A server that refuses has charged nothing. One that broke off may have: then tokens
+ * are charged twice rather than not at all, and what was to come back does not come back twice.
+ */
+export function stillOwed(spent: number, error: unknown): number {
+  return error instanceof Error && error.name === 'ReplyError' ? spent : Math.max(0, spent);
+}

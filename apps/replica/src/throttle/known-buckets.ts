@@ -7,6 +7,8 @@ const WRITE_MS = 1000;
 /** In one second, so that process 1 does not stand still for long; the others wait for the next one. */
 const MAX_WRITTEN = 10_000;
 const MAX_LOOKED_AT = 1000;
+/** Of what is in memory, so much is looked at in a second: else who comes with ever new addresses would fill it. */
+const LOOKED_AT_SHARE = 1 / 30;
 /** Quotas that nobody asked for that long are read from the disk again when somebody does. */
 const IDLE_MS = 600_000;
 /** Bytes that LMDB takes for a key, with room for three of them in a character. */
@@ -150,11 +152,17 @@ export class KnownBuckets {
     }
   }
 
-  /** Forgets what counts no more, some at a time. */
-  private sweep(): void {
+  /** Buckets in memory. */
+  get size(): number {
+    return this.rates.size + this.quotas.size;
+  }
+
+  /** Forgets what counts no more, some at a time. To be called every second. */
+  sweep(): void {
     const now = this.clock.monotonicMs();
     this.looked ??= chained(this.rates, this.quotas);
-    for (let i = 0; i < MAX_LOOKED_AT; i++) {
+    const count = Math.max(MAX_LOOKED_AT, LOOKED_AT_SHARE * this.size);
+    for (let i = 0; i < count; i++) {
       const next = this.looked.next();
       if (next.done === true) {
         this.looked = null;

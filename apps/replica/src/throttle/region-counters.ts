@@ -3,6 +3,7 @@ import {
   type Bucket,
   type CounterStore,
   type Grant,
+  NOTHING_KNOWN,
   type RedisAddress,
   type RedisCounterStore,
   type SharedGrant,
@@ -11,7 +12,7 @@ import {
 } from '#throttle';
 import type { KeptCounts } from './kept-counts.js';
 import { KnownBuckets } from './known-buckets.js';
-import type { KnownBucket } from './known-bucket.js';
+import { type KnownBucket, stillOwed } from './known-bucket.js';
 import { NodeCounters } from './node-counters.js';
 import { inTime } from './in-time.js';
 import { RegionNodes } from './region-nodes.js';
@@ -94,9 +95,8 @@ export class RegionCounters implements CounterStore {
     const every = (ms: number, what: () => void): void => void this.timers.push(setInterval(what, ms).unref());
     every(SWEEP_MS, () => this.own.sweep());
     if (this.link)
-      every(MEET_MS.every, () => {
-        if (this.shared) void this.meet();
-      });
+      // also while Redis is too slow for this node: the others have their limits from it, and would forget this one
+      every(MEET_MS.every, () => void this.meet());
   }
 
   /** `shared`: limits are those of the region; `local`: this node counts alone, or its fair share. */
@@ -117,7 +117,14 @@ export class RegionCounters implements CounterStore {
 
   give(bucket: Bucket, unused: number, lease: number): void {
     if (lease < 0 || !this.shared || !this.link) return this.own.give(bucket, unused, lease);
-    this.link.store.give(bucket, unused, lease).catch((error: unknown) => this.failed(error as Error));
+    const known = this.known.of(bucket);
+    const { era } = this;
+    // with what is known of it: a Redis that was emptied did not count these tokens, and would take them for others'
+    const memory = { ...NOTHING_KNOWN, seen: known.seen, force: known.era !== era };
+    this.link.store.give(bucket, unused, lease, memory).then(
+      (answer) => this.learn(known, answer, era),
+      (error: unknown) => this.failed(error as Error),
+    );
   }
 
   async stop(): Promise<void> {
@@ -161,7 +168,7 @@ export class RegionCounters implements CounterStore {
       );
       this.goLocal(`it did not answer within ${this.answerMs} ms`);
     } catch (error) {
-      known.spent += spent; // a server that refuses has charged nothing; one that broke off most likely neither
+      known.spent += stillOwed(spent, error);
       this.failed(error as Error);
     }
     // what was held came with the question, and may have come back
@@ -264,7 +271,7 @@ export class RegionCounters implements CounterStore {
         era,
       );
     } catch (error) {
-      known.spent += spent;
+      known.spent += stillOwed(spent, error);
       throw error;
     }
   }

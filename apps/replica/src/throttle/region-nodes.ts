@@ -12,6 +12,8 @@ export class RegionNodes {
   /** the same for as long as this node's disk is */
   private node = randomBytes(9).toString('base64url');
   private nodes: ReadonlyMap<string, number> = new Map();
+  /** monotonic milliseconds: when Redis told of it last */
+  private heard: ReadonlyMap<string, number> = new Map();
 
   constructor(
     private readonly known: KnownBuckets,
@@ -35,9 +37,24 @@ export class RegionNodes {
   async meet(store: RedisCounterStore, ms: number): Promise<boolean> {
     const nodes = await inTime(store.meet(this.node, this.workers(), BELIEVED_MS), ms);
     if (nodes === null) return false;
-    this.nodes = nodes;
+    this.hear(nodes);
     this.keep();
     return true;
+  }
+
+  /** A Redis that was emptied knows nobody at first: who was there is believed to be, as long as Redis would have believed it. */
+  private hear(told: ReadonlyMap<string, number>): void {
+    const now = performance.now();
+    const nodes = new Map(told);
+    const heard = new Map([...told.keys()].map((name) => [name, now]));
+    for (const [name, workers] of this.nodes) {
+      const at = this.heard.get(name) ?? now;
+      if (nodes.has(name) || now - at >= BELIEVED_MS) continue;
+      nodes.set(name, workers);
+      heard.set(name, at);
+    }
+    this.nodes = nodes;
+    this.heard = heard;
   }
 
   /** Says that it is gone; who cannot be told finds out by itself. */

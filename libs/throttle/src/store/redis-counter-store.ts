@@ -88,8 +88,8 @@ export class RedisCounterStore {
   }
 
   /** Ends a lease: it is a question for nothing. */
-  give(bucket: Bucket, unused: number, lease: number): Promise<SharedGrant> {
-    return this.take(bucket, { ...NO_WISH, held: unused, lease });
+  give(bucket: Bucket, unused: number, lease: number, memory: Readonly<Memory> = NOTHING_KNOWN): Promise<SharedGrant> {
+    return this.take(bucket, { ...NO_WISH, held: unused, lease }, memory);
   }
 
   /**
