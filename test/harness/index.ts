@@ -3,8 +3,10 @@ export {
   type RedisService,
   type S3Service,
   s3Client,
+  startCluster,
   startMinio,
   startRedis,
+  startSentinel,
   startVersityGw,
 } from './services.js';
 export { type AppOptions, type AppProcess, build, startApp } from './app-process.js';

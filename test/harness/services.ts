@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -92,6 +92,61 @@ export async function startRedis(): Promise<RedisService> {
     answers: (port) => ping(urlOn(port)),
   });
   return { url: urlOn(daemon.port), ...stoppable(daemon) };
+}
+
+/** A sentinel that knows a Redis of ours as `main`. @returns `redis+sentinel://` for it */
+export async function startSentinel(redis: RedisService): Promise<RedisService> {
+  const { hostname, port: redisPort, password } = new URL(redis.url);
+  const daemon = await startDaemon({
+    binary: requireBinary('redis'),
+    command: (port, dir) => {
+      const file = join(dir, 'sentinel.conf');
+      const lines = [`port ${port}`, `dir ${dir}`, `sentinel monitor main ${hostname} ${redisPort} 1`];
+      writeFileSync(file, [...lines, `sentinel auth-pass main ${password}`, ''].join('\n'));
+      return { args: [file, '--sentinel'], env: {} };
+    },
+    answers: (port) => ping(`redis://127.0.0.1:${port}`),
+  });
+  return { url: `redis+sentinel://:${password}@127.0.0.1:${daemon.port}/main`, ...stoppable(daemon) };
+}
+
+/** A cluster of one server, which has all slots. @returns `redis+cluster://` for it */
+export async function startCluster(): Promise<RedisService> {
+  const daemon = await startDaemon({
+    binary: requireBinary('redis'),
+    command: (port, dir) => ({
+      args: [
+        '--bind',
+        '127.0.0.1',
+        '--port',
+        `${port}`,
+        '--dir',
+        dir,
+        '--save',
+        '',
+        '--cluster-enabled',
+        'yes',
+        '--cluster-announce-ip',
+        '127.0.0.1',
+      ],
+      env: {},
+    }),
+    answers: (port) => ping(`redis://127.0.0.1:${port}`),
+  });
+  await say(daemon.port, 'CLUSTER ADDSLOTSRANGE 0 16383');
+  return { url: `redis+cluster://127.0.0.1:${daemon.port}`, ...stoppable(daemon) };
+}
+
+function say(port: number, command: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1', () => socket.write(`${command}\r\n`));
+    socket.once('data', (reply) => {
+      socket.destroy();
+      if (reply[0] === 0x2b) resolve();
+      else reject(new Error(`redis answers ${reply.toString().trim()} to ${command}`));
+    });
+    socket.on('error', reject);
+  });
 }
 
 type Credentials = Omit<S3Address, 'endpoint'>;

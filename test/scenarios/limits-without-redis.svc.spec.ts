@@ -156,15 +156,15 @@ describeWith('redis', 'limits of a region whose Redis is at fault', () => {
     return length;
   };
 
-  /** Whoever is asked says that no more than this is left, and lets what there is be used. */
+  /** No more than is left gets through, and half of it again should one node count its share alone for a moment. */
   const expectLeft = async (consumer: Consumer, most: number): Promise<void> => {
-    const before = consumer.answered.length;
+    const before = consumer.passed().length;
     consumer.begin(CLIENTS);
     await consumer.served(10, 429);
     await consumer.end();
     expect(consumer.wrong).toEqual([]);
-    const answered = consumer.answered.slice(before);
-    expect(answered.filter(({ status }) => status === 200).length).toBeGreaterThan(0);
-    for (const { left } of answered) expect(left).toBeLessThanOrEqual(most);
+    const more = consumer.passed().length - before;
+    expect(more).toBeGreaterThan(0);
+    expect(more).toBeLessThanOrEqual(1.5 * most);
   };
 });
