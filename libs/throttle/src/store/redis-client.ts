@@ -55,6 +55,7 @@ export async function redisClient(address: RedisAddress, onError: (error: Error)
                 name: master ?? '',
                 sentinelRetryStrategy: again,
                 failoverDetector: true,
+                ...(tls ? { sentinelTLS: {}, enableTLSForSentinelMode: true } : {}),
               }
             : { ...common, db: database, ...hosts[0] },
         );
