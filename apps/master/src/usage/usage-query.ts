@@ -122,22 +122,26 @@ class UsageQuery {
     });
     const columns = [...keys.map(({ sql }, i) => `${sql} AS k${i}`), ...this.labelColumns(), ...arrays];
     const from = this.parameter(timestamp(this.part.from));
-    const to = this.parameter(timestamp(this.part.to));
     const start = `date_trunc('${unit === 'day' ? 'month' : 'day'}', ${from}::timestamp)::date`;
     const conditions = [
       // a part of what is large is one bucket: said so that, the rest of the key gives the order
-      this.deep ? `${bucket} = ${start}` : `${bucket} >= ${start} AND ${bucket} < ${to}::timestamp`,
+      this.deep
+        ? `${bucket} = ${start}`
+        : `${bucket} >= ${start} AND ${bucket} < ${this.parameter(timestamp(this.part.to))}::timestamp`,
       ...this.conditions(),
       ...(after ? [`(${keys.map(({ sql }) => sql).join()}) >= (${this.typed(keys, after)})`] : []),
     ];
     const order = keys.map((_, i) => `k${i}`).slice(this.deep ? 1 : 0);
     const first =
       limit !== null && this.isWhole() && order.length > 0 ? `ORDER BY ${order.join()} LIMIT ${limit + 1}` : '';
-    const at = `${EPOCH} + p.k0 + (n.i - 1) * interval '1 ${unit}'`;
+    // in hours, or days, since 1970: whole numbers, for there may be millions of rows
+    const unitMs = unit === 'day' ? DAY_MS : DAY_MS / 24;
+    const at = `(p.k0 * ${DAY_MS / unitMs} + n.i - 1)`;
+    const since = (time: Date): string => this.parameter(time.getTime() / unitMs);
     const shown = [
       ...keys.map((_, i) => `p.k${i}`),
       `n.i::integer AS k${keys.length}`,
-      `(extract(epoch FROM ${at}) * 1000)::float8 AS at`,
+      `${at}::float8 * ${unitMs} AS at`,
       ...this.labels().map(([name]) => `p.${name}`),
       ...COUNTS.map((count) => `coalesce(n.${count}, 0)::float8 AS ${count}`),
     ];
@@ -147,7 +151,7 @@ class UsageQuery {
         GROUP BY ${[bucket, ...this.grouped()].join()} ${first}) p
         CROSS JOIN LATERAL unnest(p.admitted, p.rate_limited, p.quota_exhausted) WITH ORDINALITY AS n (${COUNTS.join()}, i)
       WHERE (n.admitted > 0 OR n.rate_limited > 0 OR n.quota_exhausted > 0)
-        AND ${at} >= ${from}::timestamp AND ${at} < ${to}::timestamp`;
+        AND ${at} >= ${since(this.part.from)}::integer AND ${at} < ${since(this.part.to)}::integer`;
     return { body, keys: [...keys, { sql: '', type: 'integer' }] };
   }
 
