@@ -51,7 +51,7 @@ export const restoreItemView = z
     }),
     what: z.string().meta({
       description:
-        'key, expiry, subscription, suspension, signing-key, client, tokens, token, token-key; or added, changed, removed.',
+        'key, expiry, key-bounds, subscription, suspension, signing-key, client, client-bounds, tokens, token, token-key, issuer, issuer-rules; or added, changed, removed.',
     }),
     target: z.string(),
     before: z.unknown().nullable().meta({ description: 'Of the row.' }),

@@ -2,7 +2,7 @@ import { TABLE, TRUSTED_KEYS_SETTING } from '#model';
 import type { Session, Statement } from '../session.js';
 import type { Restore } from './restore.js';
 import { KEEP_TOKENS } from './keep-token-revocations.js';
-import { KEPT_REASON, recorded } from './kept.js';
+import { BOUNDS, KEPT_REASON, recorded, wider } from './kept.js';
 import type { Revocation } from './revocation.js';
 
 /*
@@ -40,6 +40,18 @@ const KEEP: Record<Revocation['what'], Statement> = {
         RETURNING 'key/' || k.id AS target, jsonb_build_object('expiresAt', w.was) AS before, jsonb_build_object('expiresAt', k.expires_at) AS after,
           k.chain_id AS entry, k.chain_id AS mark, ${TABLE.key} AS marks, k.application_id AS application
       ), ${recorded('expiry', 'key.expire')}`,
+  },
+  // without scopes a key has none
+  'key-bounds': {
+    name: 'keep_key_bounds',
+    text: `WITH bounds AS (${BOUNDS}), hit AS (
+        UPDATE api_key k SET scopes = b.scopes, ips = b.ips, version = k.version + 1 FROM bounds b, api_key was
+        WHERE k.environment_id = $2 AND k.chain_id = b.key AND k.revoked_at IS NULL AND was.id = k.id
+          AND (NOT coalesce(was.scopes, '{}') <@ coalesce(b.scopes, '{}') OR ${wider('was.ips', 'b.ips')})
+        RETURNING 'key/' || k.id AS target, jsonb_build_object('scopes', was.scopes, 'ips', was.ips) AS before,
+          jsonb_build_object('scopes', k.scopes, 'ips', k.ips) AS after, k.chain_id AS entry, k.chain_id AS mark, ${TABLE.key} AS marks,
+          k.application_id AS application
+      ), ${recorded('key-bounds', 'key.update')}`,
   },
   subscription: {
     name: 'keep_subscription',

@@ -3,6 +3,19 @@ import type { Revocation } from './revocation.js';
 
 export const KEPT_REASON = 'revoked before the restore';
 
+const listOf = (name: string): string =>
+  `CASE WHEN jsonb_typeof(e.detail -> '${name}') = 'array' THEN ARRAY(SELECT jsonb_array_elements_text(e.detail -> '${name}')) END AS ${name}`;
+
+/** Items of `boundsOf` as rows: key, scopes, ips; null for a list that is not there. */
+export const BOUNDS = `SELECT e.key, ${listOf('scopes')}, ${listOf('ips')} FROM unnest($3::bytea[], $4::jsonb[]) AS e (key, detail)`;
+
+/**
+ * Whether a list allows what the other one does not, where no list allows everything. Addresses are compared as they are written:
+ * of a row with a smaller block than the chain's it says that it is wider, and then that is given what the chain had.
+ */
+export const wider = (list: string, than: string): string =>
+  `(${than} IS NOT NULL AND (${list} IS NULL OR NOT ${list} <@ ${than}))`;
+
 /** What each statement that keeps revocations ends with. `hit`: target, before, after, and the entry to be marked. */
 export const recorded = (what: Revocation['what'], action: string): string => `
   marked AS (

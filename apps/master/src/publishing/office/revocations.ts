@@ -12,7 +12,7 @@ import {
   TRUSTED_KEYS_SETTING,
 } from '#model';
 import { entryName } from '../entries.js';
-import type { Revocation, Revocations } from './revocation.js';
+import { boundsOf, type Revocation, type Revocations } from './revocation.js';
 import { tokenRevocationsIn } from './token-revocations.js';
 
 /**
@@ -37,12 +37,17 @@ function ofKey(key: Buffer, before: KeyRecord | null, after: KeyRecord | null): 
   const target = entryName({ table: TABLE.key, key });
   if (!after || after.revoked)
     return { made: before?.revoked ? [] : [{ what: 'key', key, target, detail: null }], undone: [] };
-  const undone = [{ what: 'key', key }] as const;
+  const undone: Revocations['undone'] = [{ what: 'key', key }];
+  if (!before) return { made: [], undone };
   const { expiresAt } = after;
-  const sooner = before !== null && expiresAt !== null && expiresAt < (before.expiresAt ?? Number.POSITIVE_INFINITY);
-  if (sooner) return { made: [{ what: 'expiry', key, target, detail: { expiresAt } }], undone: [...undone] };
-  const later = before !== null && expiresAt !== before.expiresAt;
-  return { made: [], undone: later ? [...undone, { what: 'expiry', key }] : [...undone] };
+  const made: Revocation[] = [];
+  if (expiresAt !== null && expiresAt < (before.expiresAt ?? Number.POSITIVE_INFINITY))
+    made.push({ what: 'expiry', key, target, detail: { expiresAt } });
+  else if (expiresAt !== before.expiresAt) undone.push({ what: 'expiry', key });
+  // wider ones, too: what was narrowed before them is then to be as wide as this
+  const [was, bounds] = [boundsOf(before), boundsOf(after)];
+  if (JSON.stringify(was) !== JSON.stringify(bounds)) made.push({ what: 'key-bounds', key, target, detail: bounds });
+  return { made, undone };
 }
 
 function ofApplication(key: Buffer, before: ApplicationRecord | null, after: ApplicationRecord | null): Revocations {
