@@ -10,6 +10,8 @@ import { freePort } from './free-ports.js';
 export interface Daemon {
   port: number;
   pid: number;
+  /** its own, where it keeps its data */
+  dir: string;
   /** Ends the process (SIGTERM, after half a minute SIGKILL) and removes its directory. */
   stop: () => Promise<void>;
   /** SIGKILL; the directory stays until `stop` or the end of the test process. */
@@ -22,6 +24,8 @@ export interface DaemonOptions {
   command: (port: number, dir: string) => { args: string[]; env: NodeJS.ProcessEnv };
   /** Rejects until the server on `port` is up, and when it is not the one that was started. */
   answers: (port: number) => Promise<void>;
+  /** Default: a free one. */
+  port?: number;
 }
 
 const START_DEADLINE_MS = 90_000;
@@ -40,8 +44,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
 }
 
 /** The daemon, or what it wrote when the process ended before it answered. */
-async function attempt({ binary, command, answers }: DaemonOptions): Promise<Daemon | string> {
-  const port = await freePort();
+async function attempt({ binary, command, answers, port: wanted }: DaemonOptions): Promise<Daemon | string> {
+  const port = wanted ?? (await freePort());
   const dir = mkdtempSync(join(tmpdir(), `heliograph-${basename(binary)}-`));
   const data = join(dir, 'data');
   mkdirSync(data);
@@ -71,6 +75,7 @@ async function attempt({ binary, command, answers }: DaemonOptions): Promise<Dae
       return {
         port,
         pid: child.pid,
+        dir: data,
         kill: () => end(child, 'SIGKILL', ended),
         stop: () => end(child, 'SIGTERM', ended).then(remove),
       };

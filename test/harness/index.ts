@@ -20,5 +20,6 @@ export { type Nginx, type NginxConfig, startNginx } from './nginx.js';
 export { pauseProcess } from './pause-process.js';
 export { copyDatabase, type FreshDatabase, freshDatabase, postgres } from './postgres.js';
 export { type Fault, type RecordedRequest, type RecordingUpstream, recordingUpstream } from './recording-upstream.js';
+export { RedisCluster, RedisServer, WatchedRedis } from './redis-server.js';
 export { type Replica, type ReplicaOptions, startReplica } from './replica.js';
 export { until } from './until.js';

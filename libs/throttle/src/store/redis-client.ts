@@ -28,6 +28,10 @@ export async function redisClient(address: RedisAddress, onError: (error: Error)
     connectTimeout: CONNECT_MS,
     socketTimeout: SILENT_MS,
     disableClientInfo: true,
+    // One that is loading says so to any question, and is asked again soon. Of what a sentinel names it is read whether it is
+    // a master still.
+    enableReadyCheck: kind === 'sentinel',
+    maxLoadingRetryTime: RETRY_MS,
     // it was a master, and is none any more: there is another one
     reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
     retryStrategy: again,
