@@ -4,7 +4,8 @@ import { faultsOf } from '#platform';
 
 const MAX_ITEMS = 1000;
 
-const credential = z.string().min(1, 'must not be empty').max(4096, 'has at most 4096 characters').optional();
+/** As the longest token that is read. */
+const credential = z.string().min(1, 'must not be empty').max(8192, 'has at most 8192 characters').optional();
 const question = {
   method: z
     .string('must be an HTTP method, like GET')

@@ -1,5 +1,5 @@
 import { decodeJwt, decodeProtectedHeader, generateKeyPair, SignJWT } from 'jose';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { decodeRevokedToken, newToken, revokedTokenKey, TABLE } from '#model';
 import { basic, type MadeClient, newClient, oauth, onChain, tokenOf } from '../../testing/oauth.js';
 import { type CallAnswer, type StartedApp, startApp } from '../../testing/start-app.js';
@@ -153,6 +153,18 @@ describe('RFC 7009: revocation by the client', () => {
     }
     expect((await revoke({ token })).status).toBe(200);
     expect((await revoke({ token })).status).toBe(200);
+  });
+
+  it('takes a token that has just expired, for gateways whose clocks are behind take it yet', async () => {
+    const own = await newClient(app);
+    await app.source.query(`UPDATE oauth_client SET expires_at = now() + interval '1 second' WHERE id = $1`, [own.id]);
+    const its = await tokenOf(app, own);
+    const asAdmin = { authorization: `Bearer ${app.admin}` };
+    await vi.waitFor(async () => expect((await introspect({ token: its }, asAdmin)).body).toEqual(INACTIVE), 5_000);
+    await app.source.query('UPDATE oauth_client SET expires_at = NULL WHERE id = $1', [own.id]);
+    expect((await revoke({ token: its }, as(own))).status).toBe(200);
+    const { jti, exp = 0 } = decodeJwt(its);
+    expect(await revokedOnChain(jti)).toBe(exp * 1000);
   });
 
   it('refuses the token of another client, which stays good', async () => {

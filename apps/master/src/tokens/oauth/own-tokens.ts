@@ -34,8 +34,11 @@ const IN_FORCE = `
 export class OwnTokens {
   constructor(@InjectDataSource() private readonly source: DataSource) {}
 
-  /** @returns null for whatever is no access token of ours that has not expired */
-  async read(token: string): Promise<OwnToken | null> {
+  /**
+   * @param skewSeconds how long ago it may have expired
+   * @returns null for whatever is no access token of ours that has not expired
+   */
+  async read(token: string, skewSeconds = 0): Promise<OwnToken | null> {
     const kid = kidOf(token);
     if (kid === null) return null;
     const [found]: { jwk: JWK; environment: string; issuer: string }[] = await this.source.query(KEY, [kid]);
@@ -48,6 +51,7 @@ export class OwnTokens {
         typ: 'at+jwt',
         issuer,
         audience,
+        clockTolerance: skewSeconds,
         requiredClaims: ['exp', 'iat', 'jti', 'client_id'],
       });
       const { client_id: client, scope, jti = '', iat: issuedAt = 0, exp: expiresAt = 0 } = payload;

@@ -73,6 +73,12 @@ describe('tokens at the doors', () => {
     expect((await auth(`${token}x`, 'today')).headers.get('x-heliograph-code')).toBe('credential_invalid');
   });
 
+  it('are validated as long as the gateway reads them', async () => {
+    const long = (characters: number): string => issuer.token({ pad: 'x'.repeat(characters) });
+    expect(await validate(long(5600), 'today')).toMatchObject({ valid: true });
+    expect(await validate(long(6100), 'today')).toMatchObject({ status: 400, code: 'invalid_request' });
+  });
+
   it('are validated, and what was revoked is not valid from the next revision on', async () => {
     const token = issuer.token({ jti: 'one' });
     expect(await validate(token, 'today')).toMatchObject({ valid: true, application: APPLICATION, plan: 'gold' });
