@@ -118,6 +118,7 @@ export class LocalSystem {
       HELIO_SIGNING_KEY: this.home.signingKey,
       HELIO_BOOTSTRAP_ADMIN_TOKEN: secrets.adminToken,
       HELIO_ISSUER: this.masterUrl, // another HELIO_PORT_BASE than before is another one
+      HELIO_ISSUER_NETWORKS: '127.0.0.0/8,::1', // issuers on this machine can be tried
       HELIO_BIND: '127.0.0.1',
       PORT: `${this.ports.master}`,
     });

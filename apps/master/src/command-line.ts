@@ -1,6 +1,6 @@
 import { VERSION } from './version.js';
 
-const HELP = `helio-master ${VERSION}: takes every write and publishes it to the regions
+export const HELP = `helio-master ${VERSION}: takes every write and publishes it to the regions
 
   helio-master            start
   helio-master --check    only check the configuration
@@ -13,6 +13,9 @@ Settings are environment variables, or lines NAME: value of the YAML file that H
   S3_ENDPOINT S3_ACCESS_KEY S3_SECRET_KEY S3_REGION    for an s3:// store
   HELIO_SIGNING_KEY             path of an Ed25519 private key in PEM
   HELIO_BOOTSTRAP_ADMIN_TOKEN   access token of the admin "bootstrap", at least 20 characters [none]
+  HELIO_ISSUER                  URL of the masters as clients reach it, and the name that access tokens bear [http://localhost:PORT]
+  HELIO_TOKEN_KEY_DAYS [30]  HELIO_TOKEN_KEY_NOTICE_SECONDS [600]    how long a key of tokens signs; is announced before
+  HELIO_ISSUER_NETWORKS         CIDR blocks of private addresses from which keys of outside issuers may be fetched [none]
   HELIO_BIND [0.0.0.0]  PORT [8080]  HELIO_DATABASE_POOL [20]  HELIO_LOG_LEVEL [info]
 `;
 

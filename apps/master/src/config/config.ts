@@ -5,7 +5,7 @@ import { directoryFault, type Signer, signerFromPem } from '#artifacts';
 import { cidr } from '#model';
 import { z } from 'zod';
 
-const schema = z.strictObject({
+export const schema = z.strictObject({
   DATABASE_URL: z
     .string('must be given: a PostgreSQL URL like postgres://user:password@host:5432/database')
     .refine(

@@ -1,6 +1,6 @@
 import { VERSION } from '../version.js';
 
-const HELP = `helio-replica ${VERSION}: serves the APIs of one region, from its own disk
+export const HELP = `helio-replica ${VERSION}: serves the APIs of one region, from its own disk
 
   helio-replica            start
   helio-replica --check    only check the configuration
@@ -16,6 +16,8 @@ Settings are environment variables, or lines NAME: value of the YAML file that H
   ARTIFACT_STORE                    s3://bucket/prefix or file:///directory [what the master tells]
   S3_ENDPOINT S3_ACCESS_KEY S3_SECRET_KEY S3_REGION    for an s3:// store
   HELIO_TRUSTED_KEYS                public keys in base64 with commas between them, or file:///path [what the master tells]
+  REDIS_URL                         the region's Redis, which counts limits for all of its replicas: redis://user:password@host:6379/0, rediss://,
+                                    redis+sentinel://host,host/name, redis+cluster://host,host [none: each replica counts for itself]
   HELIO_TLS_CERTIFICATES            directories with <name>.crt and <name>.key, or cert.pem:key.pem, with commas [none: no port in TLS]
   GATEWAY_TLS_PORT [9443]  HELIO_ADMIN_CERTIFICATES [none: the admin port is in plain HTTP]
   GATEWAY_PORT [9080]  ADMIN_PORT [9180]  HELIO_BIND [0.0.0.0]  HELIO_ADMIN_BIND [HELIO_BIND]

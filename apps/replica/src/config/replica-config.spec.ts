@@ -117,6 +117,20 @@ describe('replicaConfig', () => {
     });
   });
 
+  it('may be started in the environment of a master', () => {
+    const own = { HELIO_MASTER_URL: 'http://master:8080', HELIO_JOIN_TOKEN: 'hg_join_1' };
+    const masters = {
+      HELIO_SIGNING_KEY: '/etc/heliograph/signing.pem',
+      HELIO_BOOTSTRAP_ADMIN_TOKEN: 'a'.repeat(40),
+      HELIO_DATABASE_POOL: '5',
+      HELIO_ISSUER: 'https://master.example.com',
+      HELIO_ISSUER_NETWORKS: '10.0.0.0/8',
+      HELIO_TOKEN_KEY_DAYS: '7',
+      HELIO_TOKEN_KEY_NOTICE_SECONDS: '60',
+    };
+    expect(faults(given({ ...own, ...masters }))).toEqual([]);
+  });
+
   it('takes several instances of the master, and peers, which can be all there is to follow', () => {
     const config = replicaConfig(
       given({
