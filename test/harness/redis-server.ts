@@ -190,8 +190,8 @@ function launch(args: string[], former?: Daemon): Promise<Daemon> {
     },
     // one that is still loading, or lets not everybody in, is there, too
     answers: async (port) =>
-      void (await command(port, ['PING']).catch((error: Error) => {
-        if (!/^(LOADING|NOAUTH|NOPERM)/.test(error.message)) throw error;
+      void (await command(port, ['PING']).catch((error: unknown) => {
+        if (!/^(LOADING|NOAUTH|NOPERM)/.test((error as Error).message)) throw error;
       })),
     ...(former ? { port: former.port } : {}),
   });
