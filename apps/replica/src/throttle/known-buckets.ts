@@ -11,6 +11,9 @@ const MAX_LOOKED_AT = 1000;
 const LOOKED_AT_SHARE = 1 / 30;
 /** Quotas that nobody asked for that long are read from the disk again when somebody does. */
 const IDLE_MS = 600_000;
+/** ... and sooner where there are more than so many: on open routes each address of a client has one. */
+const MANY = 100_000;
+const SOON_IDLE_MS = 10_000;
 /** Bytes that LMDB takes for a key, with room for three of them in a character. */
 const MAX_NAME = 600;
 
@@ -170,7 +173,10 @@ export class KnownBuckets {
       }
       const [name, known] = next.value;
       const { kind } = known.bucket;
-      const idle = kind === 'quota' && now - known.usedAt > IDLE_MS && this.kept !== null && !this.changes.has(name);
+      const idleMs = this.quotas.size > MANY ? SOON_IDLE_MS : IDLE_MS;
+      // a debtor that were forgotten, and read again, would be charged twice
+      const isKept = this.kept !== null && !this.changes.has(name) && !this.debtors.has(known);
+      const idle = kind === 'quota' && now - known.usedAt > idleMs && isKept;
       // what was asked for this second may be on its way
       if (idle || (now - known.usedAt > WRITE_MS && isSpent(kind, known, now * 1000)))
         (kind === 'rate' ? this.rates : this.quotas).delete(name);
