@@ -41,6 +41,13 @@ describe('quotas, which are on the disk', () => {
     await rm(directory, { recursive: true });
   });
 
+  it('are forgotten where there is no Redis, which is owed nothing', () => {
+    const alone = new KnownBuckets({ wallMs: () => ms, monotonicMs: () => ms }, createLog('test', 'silent'), true);
+    const one = alone.of({ kind: 'rate', name: 'one', limit: { limit: 10, per: 'second' } });
+    alone.owes(one);
+    expect(alone.owing(10)).toEqual([]);
+  });
+
   it('do not fill the memory, however many new consumers come each second', () => {
     for (let second = 0; second < 100; second++) {
       for (let i = 0; i < 3000; i++)

@@ -33,9 +33,11 @@ export class KnownBuckets {
   private fails = false;
   private timer: NodeJS.Timeout | null = null;
 
+  /** @param alone there is no Redis, which could be owed anything */
   constructor(
     private readonly clock: Clock,
     private readonly log: Logger,
+    private readonly alone = false,
   ) {}
 
   /** Without what is on the disk when that cannot be read: no request may depend on it. */
@@ -97,7 +99,7 @@ export class KnownBuckets {
 
   /** Redis is owed something. */
   owes(known: KnownBucket): void {
-    this.debtors.add(known);
+    if (!this.alone) this.debtors.add(known);
     this.changed(known);
   }
 

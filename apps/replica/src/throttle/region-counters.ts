@@ -74,7 +74,7 @@ export class RegionCounters implements CounterStore {
 
   constructor(private readonly options: RegionCountersOptions) {
     this.answerMs = options.answerMs ?? ANSWER_MS;
-    this.known = new KnownBuckets(this.clock, options.log);
+    this.known = new KnownBuckets(this.clock, options.log, options.redis === null);
     this.nodes = new RegionNodes(this.known, options.workers);
     this.own = new NodeCounters(this.clock, this.known, () => this.nodes.share());
     const { redis, environment, region, log } = options;
