@@ -39,6 +39,7 @@ it('leaves no token in force that was issued before all of its client were revok
     expect(before.iat).toBeLessThan(notBefore);
     expect(decodeJwt((await next).body.access_token).iat).toBeGreaterThanOrEqual(notBefore);
   } finally {
+    if (hold.isTransactionActive) await hold.rollbackTransaction();
     await hold.release();
   }
 });
