@@ -15,5 +15,6 @@ import { SubscriptionsService } from './subscriptions.service.js';
   imports: [WritesModule],
   controllers: [PlansController, ApplicationsController, SubscriptionsController, KeysController, ImportController],
   providers: [PlansService, ApplicationsService, SubscriptionsService, KeysService, KeySweep],
+  exports: [KeysService],
 })
 export class ConsumersModule {}

@@ -8,9 +8,7 @@ import {
   type IssuedKeyView,
   issueKey,
   type KeyView,
-  type LeakedKeyView,
   listKeys,
-  reportLeakedKey,
   revokeKey,
   rotateKey,
   updateKey,
@@ -61,13 +59,5 @@ export class KeysController {
     @CurrentCaller() caller: Caller,
   ): Promise<Answer<KeyView>> {
     return this.keys.revoke(caller, params.application, params.key, body?.reason);
-  }
-
-  @Route(reportLeakedKey)
-  leaked(
-    @Input() { body }: InputOf<typeof reportLeakedKey>,
-    @CurrentCaller() caller: Caller,
-  ): Promise<Answer<LeakedKeyView>> {
-    return this.keys.leaked(caller, body);
   }
 }

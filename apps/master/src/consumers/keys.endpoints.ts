@@ -1,6 +1,6 @@
 import { environmentId, ipList, lineOfText, scopeList } from '#model';
 import { z } from 'zod';
-import { endpoint, OPERATORS, VIEWERS, WRITERS } from '../http/endpoint.js';
+import { endpoint, VIEWERS, WRITERS } from '../http/endpoint.js';
 import { pageOf, pageQuery } from '../http/paging.js';
 
 const tag = 'keys';
@@ -16,7 +16,7 @@ export const expiresAt = z.iso
     abort: true,
   });
 const futureExpiry = expiresAt.refine((text) => Date.parse(text) > Date.now(), 'must be in the future');
-const reason = lineOfText(500);
+export const reason = lineOfText(500);
 
 /** When a key ends: at a whole second, rounded up, as the chain has it, so that answers and gateways say the same. */
 export function endOf(at: string | number): Date {
@@ -163,34 +163,4 @@ export const revokeKey = endpoint({
   body: z.strictObject({ reason: reason.optional() }).optional(),
   answers: { 200: keyView },
   errors: ['not_found'],
-});
-
-export const leakedKeyView = z
-  .object({
-    wellFormed: z
-      .boolean()
-      .meta({ description: 'Whether it has the form and the checksum of a key that was issued here.' }),
-    keys: z.array(keyView).meta({ description: 'One for each environment that has it; none: nobody has such a key.' }),
-  })
-  .meta({ id: 'LeakedKey' });
-export type LeakedKeyView = z.infer<typeof leakedKeyView>;
-
-export const reportLeakedKey = endpoint({
-  method: 'POST',
-  path: '/leaked-keys',
-  tag,
-  summary: 'Say whose a key is that was found where it should not be, and revoke it',
-  description:
-    'For who follows a secret scanner: keys match `hg_live_[0-9A-Za-z]{27}_[0-9A-Za-z]{6}`. The text that was found is neither kept nor logged.',
-  access: OPERATORS,
-  body: z.strictObject({
-    key: z
-      .string()
-      .min(1)
-      .max(512, 'must have at most 512 characters')
-      .meta({ description: 'The whole key, as it was found.' }),
-    revoke: z.boolean().default(true).meta({ description: 'false: only look.' }),
-    reason: reason.default('leaked'),
-  }),
-  answers: { 200: leakedKeyView },
 });

@@ -205,9 +205,9 @@ describe('a key that was found by a scanner', () => {
   it('that nobody has is told from one that is none', async () => {
     const { secret } = await issue();
     const flipped = secret.replace(/.$/, (last: string) => (last === '0' ? '1' : '0'));
-    expect(await good(report({ key: flipped }))).toEqual({ wellFormed: false, keys: [] });
+    expect(await good(report({ key: flipped }))).toEqual({ wellFormed: false, keys: [], clients: [] });
     await good(app.call('DELETE', `/v1/applications/${application}`));
-    expect(await good(report({ key: secret }))).toEqual({ wellFormed: true, keys: [] });
+    expect(await good(report({ key: secret }))).toEqual({ wellFormed: true, keys: [], clients: [] });
     const publisher = await as(app, 'publisher');
     expect(await outcome(publisher('POST', '/v1/leaked-keys', { key: secret }))).toBe('403 forbidden');
   });

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
-import { fail, isWellFormedKey, KEY_ID_BYTES, secretHash } from '#model';
+import { fail, KEY_ID_BYTES, secretHash } from '#model';
 import { DataSource, type EntityManager } from 'typeorm';
 import { ApiKeyRow, ApplicationRow } from '../database/entities.js';
 import { AGE_AND_ID, decodeCursor, type Page, type PageRequest, toPage } from '../http/paging.js';
@@ -11,7 +11,7 @@ import type { WriteTx } from '../writes/write-tx.js';
 import { Writes } from '../writes/writes.js';
 import { lockApplication, noSuchApplication } from './applications.service.js';
 import { answerOf, insertSecret, issueAlone, issueTogether, type KeyFields, scopesOf } from './issue-keys.js';
-import { endOf, type IssuedKeyView, type KeyView, type LeakedKeyView } from './keys.endpoints.js';
+import { endOf, type IssuedKeyView, type KeyView } from './keys.endpoints.js';
 import { keyViewOf } from './key-view.js';
 
 /** What is absent stays as it is. */
@@ -20,6 +20,14 @@ interface KeyChange {
   scopes?: string[];
   ips?: string[] | null;
   expiresAt?: string | null;
+}
+
+/** What was found where it should not be. */
+export interface LeakedText {
+  secret: string;
+  /** false: it is only looked for */
+  revoke: boolean;
+  reason: string;
 }
 
 /** $1, $2: the name on the chain and the hash of a key. In the order in which applications are locked. */
@@ -124,22 +132,19 @@ export class KeysService {
     });
   }
 
-  leaked(caller: Caller, found: { key: string; revoke: boolean; reason: string }): Promise<Answer<LeakedKeyView>> {
-    return this.writes.run(caller, async (tx) => {
-      const hash = secretHash(found.key);
-      const places: { id: string; application: string }[] = await tx.manager.query(SAME_KEY, [
-        hash.subarray(0, KEY_ID_BYTES),
-        hash,
-      ]);
-      const keys: KeyView[] = [];
-      for (const { id, application } of places) {
-        const row = found.revoke
-          ? await this.revokeIn(tx, application, id, found.reason)
-          : await one(tx.manager, application, id);
-        keys.push(keyViewOf(row));
-      }
-      return ok({ wellFormed: isWellFormedKey(found.key), keys });
-    });
+  /** @returns the keys that a text is; they are revoked, if it says so */
+  async leakedIn(tx: WriteTx, { secret, revoke, reason }: LeakedText): Promise<KeyView[]> {
+    const hash = secretHash(secret);
+    const places: { id: string; application: string }[] = await tx.manager.query(SAME_KEY, [
+      hash.subarray(0, KEY_ID_BYTES),
+      hash,
+    ]);
+    const keys: KeyView[] = [];
+    for (const { id, application } of places) {
+      const row = revoke ? await this.revokeIn(tx, application, id, reason) : await one(tx.manager, application, id);
+      keys.push(keyViewOf(row));
+    }
+    return keys;
   }
 
   /** A key that is revoked already is left as it is. */

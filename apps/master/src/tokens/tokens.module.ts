@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { AccessModule } from '../access/access.module.js';
+import { ConsumersModule } from '../consumers/consumers.module.js';
 import { WritesModule } from '../writes/writes.module.js';
 import { ClientsController } from './clients/clients.controller.js';
 import { ClientsService } from './clients/clients.service.js';
@@ -11,6 +12,8 @@ import { OutsideClientsService } from './issuers/outside-clients.service.js';
 import { TokenKeys } from './keys/token-keys.js';
 import { TokenKeysController } from './keys/token-keys.controller.js';
 import { TokenKeysService } from './keys/token-keys.service.js';
+import { LeakedController } from './leaked/leaked.controller.js';
+import { LeakedService } from './leaked/leaked.service.js';
 import { ClientAuthentication } from './oauth/client-authentication.js';
 import { TokenIntrospection } from './oauth/introspection.js';
 import { OAuthController } from './oauth/oauth.controller.js';
@@ -25,7 +28,7 @@ import { TokenKeeper } from './token-keeper.js';
 
 /** OAuth 2.0 client credentials: clients, the tokens that they obtain, and the keys by which those are signed. */
 @Module({
-  imports: [AccessModule, WritesModule],
+  imports: [AccessModule, ConsumersModule, WritesModule],
   controllers: [
     ClientsController,
     TokenKeysController,
@@ -34,6 +37,7 @@ import { TokenKeeper } from './token-keeper.js';
     WellKnownController,
     IssuersController,
     OutsideClientsController,
+    LeakedController,
   ],
   providers: [
     OwnIssuer,
@@ -50,6 +54,7 @@ import { TokenKeeper } from './token-keeper.js';
     IssuersService,
     KeyRefresher,
     OutsideClientsService,
+    LeakedService,
   ],
   exports: [OwnIssuer, IssuersService],
 })

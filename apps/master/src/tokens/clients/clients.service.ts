@@ -10,6 +10,7 @@ import { type Answer, type Caller, created, ok } from '../../http/request.js';
 import { clientMark } from '../../publishing/index.js';
 import type { WriteTx } from '../../writes/write-tx.js';
 import { Writes } from '../../writes/writes.js';
+import { soonestSecond } from '../issuing-lock.js';
 import { TokenKeys } from '../keys/token-keys.js';
 import { OwnIssuer } from '../own-issuer.js';
 import { addSecret, type ClientRow, CLIENTS, oneClient, saveClient, viewOf } from './client-rows.js';
@@ -149,7 +150,7 @@ export class ClientsService {
   revokeTokens(caller: Caller, application: string, id: string, before?: string): Promise<Answer<ClientView>> {
     return this.change(caller, application, id, 'revoke-tokens', async ({ manager }, row) => {
       requireInForce(row);
-      const time = before === undefined ? await soonestSecond(manager) : new Date(before);
+      const time = before === undefined ? await soonestSecond(manager, id) : new Date(before);
       if (row.notBefore && row.notBefore >= time) return false;
       row.notBefore = time;
       return true;
@@ -174,18 +175,6 @@ export class ClientsService {
       return found(saved);
     });
   }
-}
-
-/**
- * The first whole second at which no token can be issued by who has read the client before this transaction commits: `iat` has
- * whole seconds, and the commit may be a moment away. Whoever asks for a token waits until then.
- */
-async function soonestSecond(manager: WriteTx['manager']): Promise<Date> {
-  const [row]: { at: Date }[] = await manager.query(
-    `SELECT to_timestamp(floor(extract(epoch FROM clock_timestamp())) + 2) AS at`,
-  );
-  if (!row) throw new Error('PostgreSQL does not say what time it is');
-  return row.at;
 }
 
 /** Shared, as for keys: those of an application need not wait for each other, but no change of it may miss one. */

@@ -1,4 +1,4 @@
-import { lookup as resolve } from 'node:dns';
+import { lookup, type LookupAddress, type LookupOptions } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
 import { Agent, request } from 'undici';
 import type { Reachable } from './reachable.js';
@@ -16,6 +16,13 @@ export interface Fetched {
   maxAge: number | null;
 }
 
+/** What a name stands for, all of it. */
+type Resolve = (
+  hostname: string,
+  options: LookupOptions & { all: true },
+  callback: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
+) => void;
+
 const TIMEOUT_MS = 10_000;
 const CONNECT_MS = 5_000;
 const MOST_BYTES = 256 * 1024;
@@ -27,14 +34,20 @@ const MOST_ETAG = 256;
  * from no address that `reachable` forbids. Names are resolved once, and what is connected to is the address that was checked.
  * Redirects are followed within their origin only.
  *
+ * @param resolve as `lookup` of node:dns
  * @throws Unavailable
  */
-export async function guardedFetch(url: string, etag: string | null, reachable: Reachable): Promise<Fetched> {
+export async function guardedFetch(
+  url: string,
+  etag: string | null,
+  reachable: Reachable,
+  resolve: Resolve = lookup,
+): Promise<Fetched> {
   const signal = AbortSignal.timeout(TIMEOUT_MS);
   let target = parsed(url);
   const tls = target.protocol === 'https:';
   const agent = new Agent({
-    connect: { lookup: checkedLookup(reachable, tls), timeout: CONNECT_MS },
+    connect: { lookup: checkedLookup(reachable, tls, resolve), timeout: CONNECT_MS },
     headersTimeout: TIMEOUT_MS,
     bodyTimeout: TIMEOUT_MS,
     connections: 1,
@@ -92,7 +105,7 @@ function requireReachable({ hostname }: URL, reachable: Reachable, tls: boolean)
   if (problem !== null) throw new Unavailable(problem);
 }
 
-function checkedLookup(reachable: Reachable, tls: boolean): LookupFunction {
+function checkedLookup(reachable: Reachable, tls: boolean, resolve: Resolve): LookupFunction {
   return (hostname, options, callback) => {
     resolve(hostname, { ...options, all: true }, (error, addresses) => {
       if (error) return callback(error, '');

@@ -1,10 +1,11 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { isWellFormedClientSecret, secretHash } from '#model';
-import type { Logger } from '#platform';
+import { type Logger, sleep } from '#platform';
 import { DataSource } from 'typeorm';
 import { LOG } from '../../config/tokens.js';
 import type { MasterRequest } from '../../http/request.js';
+import { moment } from '../issuing-lock.js';
 import type { StoredKey } from '../keys/token-keys.js';
 import { clientCredentials } from './client-credentials.js';
 import { FailureBook } from './failure-book.js';
@@ -20,17 +21,20 @@ export interface AuthenticClient {
   expiresAt: number | null;
   notBefore: number | null;
   issuer: string;
+  /** before it was read: a later change of the client is not in it */
   now: number;
   /** of its environment */
   keys: StoredKey[];
 }
 
+const BUSY_MS = 50;
+const MOST_BUSY_MS = 3_000;
 const CLIENT_ID = /^hgc_[0-9A-Za-z]{22}$/;
 
-/** One read by primary keys; nothing is written for a token. */
+/** One read by primary keys, after that of the time; nothing is written for a token. */
 const AUTHENTICATE = `
   SELECT c.environment_id AS environment, c.scopes, c.token_seconds AS "tokenSeconds", c.expires_at AS "expiresAt",
-    c.not_before AS "notBefore", t.issuer, clock_timestamp() AS now,
+    c.not_before AS "notBefore", t.issuer,
     (SELECT coalesce(json_agg(json_build_object('kid', k.kid, 'sealed', encode(k.sealed, 'base64'), 'sealedBy', k.sealed_by,
         'signsFrom', k.signs_from, 'leavesAt', k.leaves_at)), '[]') FROM token_key k WHERE k.environment_id = c.environment_id) AS keys
   FROM oauth_client c JOIN application a ON a.id = c.application_id CROSS JOIN token_authority t
@@ -44,7 +48,6 @@ interface Row {
   expiresAt: Date | null;
   notBefore: Date | null;
   issuer: string;
-  now: Date;
   keys: { kid: string; sealed: string; sealedBy: string; signsFrom: string; leavesAt: string | null }[];
 }
 
@@ -78,7 +81,20 @@ export class ClientAuthentication {
     return client;
   }
 
+  /** @throws OAuthFault while all tokens of the client are being revoked, and PostgreSQL takes its time */
+  private async momentFor(id: string): Promise<number> {
+    for (let waited = 0; waited < MOST_BUSY_MS; waited += BUSY_MS) {
+      const now = await moment(this.source, id);
+      if (now !== null) return now;
+      await sleep(BUSY_MS);
+    }
+    throw new OAuthFault('temporarily_unavailable', 'the tokens of the client are being revoked', 503, {
+      'retry-after': '1',
+    });
+  }
+
   private async read(id: string, hash: Buffer): Promise<AuthenticClient | null> {
+    const now = await this.momentFor(id);
     const [row]: Row[] = await this.source.query(AUTHENTICATE, [id, hash]);
     if (!row) return null;
     return {
@@ -89,7 +105,7 @@ export class ClientAuthentication {
       expiresAt: row.expiresAt?.getTime() ?? null,
       notBefore: row.notBefore?.getTime() ?? null,
       issuer: row.issuer,
-      now: row.now.getTime(),
+      now,
       keys: row.keys.map(({ sealed, signsFrom, leavesAt, ...key }) => ({
         ...key,
         sealed: Buffer.from(sealed, 'base64'),

@@ -18,7 +18,7 @@ export interface IssuedToken {
 }
 
 const SCOPES = /^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$/;
-/** Longer than it takes until the second in which tokens were revoked is over; see `revoke-tokens`. */
+/** Longer than it takes until the second in which tokens were revoked is over; see `issuing-lock.ts`. */
 const MOST_WAIT_MS = 3_000;
 
 @Injectable()

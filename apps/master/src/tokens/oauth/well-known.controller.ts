@@ -27,8 +27,7 @@ export class WellKnownController {
       token_endpoint: `${issuer}/oauth/token`,
       token_endpoint_auth_methods_supported: AUTHENTICATION,
       grant_types_supported: ['client_credentials'],
-      // required, though there is no endpoint that a response type is asked of
-      response_types_supported: [],
+      // no response_types_supported: there is no endpoint that one is asked of. Section 2 requires it, 3.2 forbids an empty list
       jwks_uri: `${issuer}/.well-known/jwks.json`,
       introspection_endpoint: `${issuer}/oauth/introspect`,
       introspection_endpoint_auth_methods_supported: [...AUTHENTICATION, 'Bearer'],

@@ -37,7 +37,6 @@ describe('RFC 8414: the metadata', () => {
       jwks_uri: `${issuer}/.well-known/jwks.json`,
       grant_types_supported: ['client_credentials'],
       token_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
-      response_types_supported: [],
     });
     for (const [name, value] of Object.entries(body)) {
       if (!name.endsWith('_endpoint')) continue;
