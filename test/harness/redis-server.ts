@@ -188,13 +188,18 @@ function launch(args: string[], former?: Daemon): Promise<Daemon> {
       writeFileSync(file, '');
       return { args: [file, ...args, ...place], env: {} };
     },
-    // one that is still loading, or lets not everybody in, is there, too
-    answers: async (port) =>
-      void (await command(port, ['PING']).catch((error: unknown) => {
-        if (!/^(LOADING|NOAUTH|NOPERM)/.test((error as Error).message)) throw error;
-      })),
+    answers,
     ...(former ? { port: former.port } : {}),
   });
+}
+
+/** One that is still loading, or does not let everybody in, is there, too. */
+async function answers(port: number): Promise<void> {
+  try {
+    await command(port, ['PING']);
+  } catch (error) {
+    if (!/^(LOADING|NOAUTH|NOPERM)/.test((error as Error).message)) throw error;
+  }
 }
 
 async function command(port: number, [name, ...rest]: [string, ...(string | number)[]]): Promise<unknown> {

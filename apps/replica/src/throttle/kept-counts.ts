@@ -26,7 +26,7 @@ export class KeptCounts {
   static open(directory: string): KeptCounts {
     const path = join(directory, 'counters');
     const aside = setAsideIfNoDatabase(directory, 'counters');
-    return new KeptCounts(open({ path, mapSize: MAP_BYTES, encoding: 'string' }), aside);
+    return new KeptCounts(open({ path, mapSize: MAP_BYTES, encoding: 'string', overlappingSync: false }), aside);
   }
 
   get(name: string): KeptCount | null {
@@ -37,9 +37,14 @@ export class KeptCounts {
     return parsed(membership, this.root.get(MEMBERSHIP));
   }
 
-  /** In one transaction, which a thread of its own commits. @throws (rejects) when the disk does not take it */
-  async write(counts: Iterable<[string, KeptCount]>, nodes: Membership | null): Promise<void> {
-    await this.root.transaction(() => {
+  /**
+   * In one transaction. Not by lmdb's thread: where a disk does not take it, that one rejects promises of its own, too, which
+   * nobody can catch, and which would end this process.
+   *
+   * @throws Error when the disk does not take it
+   */
+  write(counts: Iterable<[string, KeptCount]>, nodes: Membership | null): void {
+    this.root.transactionSync(() => {
       for (const [name, count] of counts) this.root.putSync(name, JSON.stringify(count));
       if (nodes) this.root.putSync(MEMBERSHIP, JSON.stringify(nodes));
     });
@@ -51,7 +56,7 @@ export class KeptCounts {
    * @param after the name to go on after; '' from the beginning
    * @returns that for the next time
    */
-  async prune(after: string, count: number, ended: (kept: KeptCount) => boolean): Promise<string> {
+  prune(after: string, count: number, ended: (kept: KeptCount) => boolean): string {
     const gone: string[] = [];
     let last = '';
     for (const { key, value } of this.root.getRange({ start: after === '' ? ' ' : after, limit: count })) {
@@ -60,7 +65,7 @@ export class KeptCounts {
       if (one === null || ended(one)) gone.push(key);
     }
     if (gone.length > 0)
-      await this.root.transaction(() => {
+      this.root.transactionSync(() => {
         for (const name of gone) this.root.removeSync(name);
       });
     return last;

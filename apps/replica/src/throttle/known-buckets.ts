@@ -138,9 +138,9 @@ export class KnownBuckets {
     }
     this.toMeet = null;
     try {
-      if (batch.size > 0 || toMeet) await kept.write(entriesOf(batch), toMeet);
+      if (batch.size > 0 || toMeet) kept.write(entriesOf(batch), toMeet);
       const now = this.clock.monotonicMs() * 1000;
-      this.pruned = await kept.prune(this.pruned, MAX_LOOKED_AT, (count) => isSpent('quota', count, now));
+      this.pruned = kept.prune(this.pruned, MAX_LOOKED_AT, (count) => isSpent('quota', count, now));
       if (this.fails) this.log.info('counts of quotas are kept on the disk again');
       this.fails = false;
     } catch (error) {

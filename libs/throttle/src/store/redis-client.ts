@@ -63,6 +63,17 @@ export async function redisClient(address: RedisAddress, onError: (error: Error)
               }
             : { ...common, db: database, ...hosts[0] },
         );
-  client.on('error', onError);
+  // of a cluster none of whose members answers, what one of them said: the error itself says only that
+  client.on('error', (error: Error & { lastNodeError?: Error | null }) => onError(error.lastNodeError ?? error));
+  // It asks a member of a cluster for a slot that is on its way there by a command of its own, whose failure nobody takes;
+  // the question that follows it fails as well.
+  client.on('+node', (node: Redis) => {
+    const asking = node.asking.bind(node);
+    node.asking = () => {
+      const asked = asking();
+      asked.catch(() => undefined);
+      return asked;
+    };
+  });
   return client;
 }
