@@ -72,6 +72,7 @@ describe('the credential', () => {
     decider.load({}, past, future, keyOp('revoked', { revoked: true }));
     const ask = (key: string): Decision => decider.run('GET', '/weather/v1/today', { 'x-api-key': key });
     expect(refusal(ask('nobody'))).toBe('401 credential_unknown: no such key exists in the environment prod');
+    expect(refusal(ask('a.b.c'))).toMatch(/ in the environment prod; access tokens are not taken here$/);
     expect(refusal(ask('old'))).toBe('401 credential_expired: the key expired at 2026-05-02T12:00:00.000Z');
     expect(refusal(ask('revoked'))).toMatch(/^401 credential_revoked/);
     expect(refusal(ask(' '))).toMatch(/^401 credential_missing/);

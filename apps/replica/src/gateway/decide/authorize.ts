@@ -74,7 +74,10 @@ function holderOf(
 ): CompiledKey | TokenHolder | TokenRefusal {
   if (tokens && (!keys || looksLikeToken(secret))) return state.tokens.holderOf(secret, address ?? '', now);
   const key = state.keyOf(secret);
-  if (!key) return { code: 'credential_unknown', detail: `no such key exists in the environment ${state.environment}` };
+  if (!key) {
+    const hint = looksLikeToken(secret) ? '; access tokens are not taken here' : '';
+    return { code: 'credential_unknown', detail: `no such key exists in the environment ${state.environment}${hint}` };
+  }
   if (key.revoked) return { code: 'credential_revoked', detail: 'the key was revoked' };
   if (key.expiresAt !== null && key.expiresAt <= now)
     return { code: 'credential_expired', detail: `the key expired at ${new Date(key.expiresAt).toISOString()}` };

@@ -41,7 +41,8 @@ export function limitHeader(gauges: readonly Gauge[], now: number): string {
 export function limitText(plan: string, { scope, bucket }: Gauge): string {
   const { kind, limit } = bucket;
   const burst = kind === 'rate' && limit.burst !== undefined ? `, ${limit.burst} at once` : '';
-  return `the ${kind} of the plan ${plan}${PLACES[scope]}, ${limit.limit} requests per ${limit.per}${burst}`;
+  const requests = limit.limit === 1 ? '1 request' : `${limit.limit} requests`;
+  return `the ${kind} of the plan ${plan}${PLACES[scope]}, ${requests} per ${limit.per}${burst}`;
 }
 
 /** The same for programs, as members of the problem document: JSON that begins with a comma. */

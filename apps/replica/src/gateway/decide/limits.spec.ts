@@ -58,7 +58,7 @@ describe('all limits of a request', () => {
     await run('/a/2', withKey()); // the same route
     const refused = await run('/a/3', withKey());
     expect(refusal(refused)).toBe(
-      '429 rate_limited: the rate of the plan gold for this route, 1 requests per second, 2 at once, is used up; the next request is admitted in 1 s',
+      '429 rate_limited: the rate of the plan gold for this route, 1 request per second, 2 at once, is used up; the next request is admitted in 1 s',
     );
     expect(refused.kind === 'respond' && JSON.parse(refused.body)).toMatchObject({
       'violated-policies': ['route-rate'],

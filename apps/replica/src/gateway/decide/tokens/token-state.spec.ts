@@ -270,6 +270,8 @@ describe('which credential a route takes', () => {
         ['forward', 'forward'],
       ],
     );
+    const key = decider.run('GET', '/jwt/today', { 'x-api-key': 'hg_live_test' });
+    expect(refusal(key)).toMatch(/three parts .*; keys are not taken here$/);
     // a key of another gateway may have the form of a token
     expect([at('key', 'a.b.c'), at('key-or-jwt', 'a.b.c')]).toEqual(['forward', 'credential_invalid']);
     const missing = decider.run('GET', '/key-or-jwt/today', {});

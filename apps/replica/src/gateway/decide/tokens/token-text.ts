@@ -32,7 +32,8 @@ export function looksLikeToken(text: string): boolean {
  * @returns a sentence that follows "the token", for what is none
  */
 export function readToken(text: string): TokenText | string {
-  if (!FORM.test(text)) return 'is not three parts in base64url with dots between, as access tokens are (RFC 7515)';
+  if (!FORM.test(text))
+    return 'is not three parts in base64url with dots between, as access tokens are (RFC 7515); keys are not taken here';
   const [head, payload, last] = text.split('.') as [string, string, string];
   const header = objectIn(head);
   if (header === null) return 'has a header that is no JSON object in base64url';
