@@ -5,11 +5,9 @@ import { clientView } from '../clients/clients.endpoints.js';
 
 export const leakedKeyView = z
   .object({
-    wellFormed: z
-      .boolean()
-      .meta({
-        description: 'Whether it has the form and the checksum of a key or client secret that was issued here.',
-      }),
+    wellFormed: z.boolean().meta({
+      description: 'Whether it has the form and the checksum of a key or client secret that was issued here.',
+    }),
     keys: z.array(keyView).meta({ description: 'One for each environment that has it; none: nobody has such a key.' }),
     clients: z.array(clientView).meta({ description: 'Those of which it is, or was, a secret.' }),
   })
