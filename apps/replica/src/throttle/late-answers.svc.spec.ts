@@ -94,12 +94,14 @@ describeWith('redis', 'answers of Redis that come late', () => {
     await until(async () => (await left(larger)) === 70, { what: '130 to be counted' });
   });
 
-  it.each([quota, rate])(
+  it.for([quota, rate])(
     'T1 Redis is gone before it answers: what was granted counts in the share ($kind)',
-    async (bucket) => {
+    async (bucket, context) => {
+      if (service.pid === undefined) return context.skip('REDIS_URL is set');
       await take(a, bucket, 0);
       line.hold();
       expect((await take(a, bucket, 40)).granted).toBe(40);
+      await service.kill(); // so that no probe finds a way back
       line.fail();
       await until(() => a.status === 'local', { what: 'this node to count alone' });
       expect((await take(a, bucket, 40)).granted).toBe(10); // of its half
