@@ -7,11 +7,14 @@ import { BURSTY, type Consumer, LimitsRig, type Passed, QUOTA, RATE, statusOf } 
 
 type Limit = typeof RATE;
 const SHARE: Limit = { perSecond: RATE.perSecond / 2, burst: RATE.burst / 2 };
+/** A request that waited for its token is served that much later than it was counted: see docs/limits.md. */
+const LATE_MS = 250;
+const withLate = ({ perSecond, burst }: Limit): Limit => ({ perSecond, burst: burst + (perSecond * LATE_MS) / 1000 });
 /**
- * What a region admits at the most while nodes come and go: on a machine that is busy enough an answer takes too long now and
- * then, and some nodes count their share while others have Redis.
+ * While some nodes have noticed that Redis is gone, or is back, and others have not yet, the shares of the former come on top,
+ * once each time: see docs/limits.md.
  */
-const atMost = ({ perSecond, burst }: Limit): Limit => ({ perSecond: 2 * perSecond, burst: 2 * burst });
+const apart = ({ perSecond, burst }: Limit): Limit => ({ perSecond, burst: 2 * burst + perSecond / 2 });
 /** At each node: together they ask for far more than the limit. */
 const CLIENTS = 6;
 
@@ -69,11 +72,24 @@ describeWith('redis', 'limits of a region whose Redis is at fault', () => {
       for (const index of rig.nodes.keys()) {
         const own = consumer.passed(alone.from, alone.to).filter(({ node }) => node === index);
         expect(own.length).toBeGreaterThan(0);
-        expect(overshoot(times(own), SHARE)).toBe(0);
+        expect(overshoot(times(own), withLate(SHARE))).toBe(0);
       }
-      expect(overshoot(times(consumer.passed()), atMost(RATE))).toBe(0);
+      expect(overshoot(times(consumer.passed()), apart(RATE))).toBe(0);
     },
   );
+
+  it('T4 T1 when it takes 10 to 30 ms every request is answered, and no window admits more than limit and shares', async () => {
+    rig.link.slow(() => 10 + 20 * Math.random());
+    const consumer = await rig.consumer('steady');
+    consumer.begin(CLIENTS);
+    await consumer.served(200);
+    await consumer.end();
+    rig.link.slow(null);
+    expect(consumer.wrong).toEqual([]);
+    // that link is in this very process: on a machine that is busy enough it is silent for 250 ms now and then
+    expect(overshoot(times(consumer.passed()), apart(RATE))).toBe(0);
+    await rig.counting('shared');
+  });
 
   it('T4 T1 when it is emptied again and again nobody has the burst again', async () => {
     const consumer = await rig.consumer('bursty');
@@ -85,7 +101,7 @@ describeWith('redis', 'limits of a region whose Redis is at fault', () => {
     await consumer.served(20, 429);
     await consumer.end();
     expect(consumer.wrong).toEqual([]);
-    expect(overshoot(times(consumer.passed()), atMost(BURSTY))).toBe(0);
+    expect(overshoot(times(consumer.passed()), apart(BURSTY))).toBe(0);
   });
 
   it('T4 a quota that is partly used is not whole again when Redis is emptied', async () => {
@@ -156,7 +172,7 @@ describeWith('redis', 'limits of a region whose Redis is at fault', () => {
     return length;
   };
 
-  /** No more than is left gets through, and half of it again should one node count its share alone for a moment. */
+  /** No more than is left gets through. */
   const expectLeft = async (consumer: Consumer, most: number): Promise<void> => {
     const before = consumer.passed().length;
     consumer.begin(CLIENTS);
@@ -165,6 +181,6 @@ describeWith('redis', 'limits of a region whose Redis is at fault', () => {
     expect(consumer.wrong).toEqual([]);
     const more = consumer.passed().length - before;
     expect(more).toBeGreaterThan(0);
-    expect(more).toBeLessThanOrEqual(1.5 * most);
+    expect(more).toBeLessThanOrEqual(most);
   };
 });

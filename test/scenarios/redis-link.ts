@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
  * The network between replicas and their Redis. Cut, it passes nothing and refuses nothing, as when a cable is out; what was
@@ -9,6 +10,7 @@ export class RedisLink {
   /** bytes that came from replicas */
   asked = 0;
   private isCut = false;
+  private delayMs: (() => number) | null = null;
   private readonly sockets = new Set<Socket>();
   private readonly server = createServer((from) => this.join(from));
 
@@ -41,6 +43,11 @@ export class RedisLink {
     for (const socket of this.sockets) socket.resume();
   }
 
+  /** Whatever passes, either way, takes so long from now on, in its order; null: as long as it takes. */
+  slow(delayMs: (() => number) | null): void {
+    this.delayMs = delayMs;
+  }
+
   async close(): Promise<void> {
     this.server.close();
     for (const socket of this.sockets) socket.destroy();
@@ -56,7 +63,11 @@ export class RedisLink {
 
   private pass(from: Socket, to: Socket): void {
     this.sockets.add(from);
-    from.on('data', (chunk) => to.write(chunk));
+    let before: Promise<unknown> = Promise.resolve();
+    from.on('data', (chunk) => {
+      const passed = this.delayMs === null ? null : sleep(this.delayMs());
+      before = before.then(() => passed).then(() => to.write(chunk));
+    });
     if (this.isCut) from.pause();
     // whatever ends one side ends the other: a Redis that is killed closes its connections
     from.on('error', () => undefined);

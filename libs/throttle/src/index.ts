@@ -4,6 +4,7 @@ export {
   settleQuota,
 } from './algorithm/quota.js';
 export {
+  availableTokens,
   burstOf,
   newRateState,
   type RateState,

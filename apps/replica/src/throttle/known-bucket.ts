@@ -24,6 +24,10 @@ export interface KnownBucket {
   spent: number;
   /** the first millisecond of the quota window in which they were */
   spentIn: number;
+  /** tokens that were admitted while questions are not answered yet, and are set off against the answers */
+  uncounted: number;
+  /** monotonic milliseconds: when `seen` was told */
+  toldAt: number;
   /** monotonic milliseconds */
   usedAt: number;
 }

@@ -72,7 +72,17 @@ export class KnownBuckets {
     let known = buckets.get(name);
     if (!known) {
       const count = kind === 'quota' ? this.read(name) : null;
-      known = { bucket, seen: '', era: -1, spent: 0, spentIn: 0, usedAt: 0, ...count };
+      known = {
+        bucket,
+        seen: '',
+        era: -1,
+        spent: 0,
+        spentIn: 0,
+        uncounted: 0,
+        toldAt: Number.NEGATIVE_INFINITY,
+        usedAt: 0,
+        ...count,
+      };
       buckets.set(name, known);
     }
     known.bucket = bucket;

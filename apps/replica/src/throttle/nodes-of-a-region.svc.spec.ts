@@ -43,6 +43,7 @@ describeWith('redis', 'nodes of one region', () => {
       workers: () => 4,
       log: createLog('test', 'silent'),
       answerMs: 500,
+      silentMs: 500,
     });
     counters.start(() => KeptCounts.open(join(directory, name)));
     return counters;

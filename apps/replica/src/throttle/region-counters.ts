@@ -3,21 +3,21 @@ import {
   type Bucket,
   type CounterStore,
   type Grant,
-  NOTHING_KNOWN,
   type RedisAddress,
   type RedisCounterStore,
-  type SharedGrant,
   type Wish,
-  withSpent,
 } from '#throttle';
 import type { KeptCounts } from './kept-counts.js';
 import { KnownBuckets } from './known-buckets.js';
 import { type KnownBucket, stillOwed } from './known-bucket.js';
 import { NodeCounters } from './node-counters.js';
 import { inTime } from './in-time.js';
+import { LateQuestions } from './late-questions.js';
 import { RegionNodes } from './region-nodes.js';
 import { RegionClock } from './region-clock.js';
+import { SharedBuckets } from './shared-buckets.js';
 import { SharedLink } from './shared-link.js';
+import { Silence } from './silence.js';
 
 export interface RegionCountersOptions {
   environment: string;
@@ -27,17 +27,20 @@ export interface RegionCountersOptions {
   /** gateway workers of this node */
   workers: () => number;
   log: Logger;
-  /** milliseconds that Redis has to answer; default: 4. Tests on a busy machine give it longer */
+  /** milliseconds that a request waits for Redis, default: 4; and after which a silent one is gone, default: 250. Tests on a busy machine give it longer */
   answerMs?: number;
+  silentMs?: number;
 }
 
-/** Redis has this long. One that takes longer is not asked again until a probe was answered in time. */
+/** A request waits for Redis this long. */
 const ANSWER_MS = 4;
+/** Redis is late until then, and after that it is gone. */
+const SILENT_MS = 250;
 const PROBE_MS = { first: 50, most: 1000 };
 /** After so long without a fault, the next one is the first one again. */
 const STEADY_MS = 10_000;
-/** How often a node says that it is there, and how long Redis has for that. */
-const MEET_MS = { every: 1000, answer: 100 };
+/** How often a node says that it is there. */
+const MEET_MS = 1000;
 const SWEEP_MS = 10_000;
 /** How long what is owed is charged before all else, and how many buckets at once. */
 const SETTLE_MS = 2000;
@@ -46,14 +49,16 @@ const NO_WISH: Wish = { need: 0, ahead: 0, held: 0, lease: 0 };
 
 /**
  * The tokens of a region, as one node takes them: from Redis, and at once from this node's fair share of each limit while
- * Redis does not answer. Both go on from what the other has counted, as far as it was seen here.
+ * Redis is gone. Both go on from what the other has counted, as far as it was seen here.
  *
- *   take ─▶ shared? ─yes▶ Redis ─ in 4 ms ─▶ grant, and what the bucket is now
- *             │no           └ late, failed ─▶ local from now on; what comes late goes back
+ *   take ─▶ shared? ─yes▶ Redis ─ in 4 ms ───▶ grant, and what the bucket is now
+ *             │no           ├ late ──────────▶ a share of a bucket that was half full just now, or nothing;
+ *             │             │                  set off against the answer when it comes
+ *             │             └ failed, silent ▶ local from now on
  *             └─▶ own part of the limit, begun with own part of what remained; counted to be charged later
  */
 export class RegionCounters implements CounterStore {
-  /** told how long Redis took, of each answer that came in time */
+  /** told how long Redis took, of each answer */
   onAnswer: (seconds: number) => void = () => undefined;
   readonly counts = { shared: 0, local: 0, late: 0, failed: 0 };
   private readonly clock = new RegionClock();
@@ -61,7 +66,9 @@ export class RegionCounters implements CounterStore {
   private readonly own: NodeCounters;
   private readonly link: SharedLink | null;
   private readonly nodes: RegionNodes;
-  private era = 0;
+  private readonly silence: Silence;
+  private readonly buckets: SharedBuckets;
+  private readonly late: LateQuestions;
   private attempt = 0;
   private shared = false;
   private sharedSince = 0;
@@ -71,12 +78,18 @@ export class RegionCounters implements CounterStore {
   private probing: NodeJS.Timeout | null = null;
   private closed = false;
   private readonly answerMs: number;
+  private readonly silentMs: number;
 
   constructor(private readonly options: RegionCountersOptions) {
     this.answerMs = options.answerMs ?? ANSWER_MS;
+    this.silentMs = options.silentMs ?? SILENT_MS;
+    this.silence = new Silence(this.silentMs, () => this.goLocal(`it has not answered for ${this.silentMs} ms`));
     this.known = new KnownBuckets(this.clock, options.log, options.redis === null);
     this.nodes = new RegionNodes(this.known, options.workers);
     this.own = new NodeCounters(this.clock, this.known, () => this.nodes.share());
+    const failed = (error: Error): void => this.failed(error);
+    this.buckets = new SharedBuckets(this.known, this.clock, this.silence, failed);
+    this.late = new LateQuestions(this.clock, this.own, this.buckets, () => this.nodes.share(), failed);
     const { redis, environment, region, log } = options;
     this.link =
       redis &&
@@ -96,7 +109,7 @@ export class RegionCounters implements CounterStore {
     every(SWEEP_MS, () => this.own.sweep());
     if (this.link)
       // also while Redis is too slow for this node: the others have their limits from it, and would forget this one
-      every(MEET_MS.every, () => void this.meet());
+      every(MEET_MS, () => void this.meet());
   }
 
   /** `shared`: limits are those of the region; `local`: this node counts alone, or its fair share. */
@@ -117,21 +130,16 @@ export class RegionCounters implements CounterStore {
 
   give(bucket: Bucket, unused: number, lease: number): void {
     if (lease < 0 || !this.shared || !this.link) return this.own.give(bucket, unused, lease);
-    const known = this.known.of(bucket);
-    const { era } = this;
-    // with what is known of it: a Redis that was emptied did not count these tokens, and would take them for others'
-    const memory = { ...NOTHING_KNOWN, seen: known.seen, force: known.era !== era };
-    this.link.store.give(bucket, unused, lease, memory).then(
-      (answer) => this.learn(known, answer, era),
-      (error: unknown) => this.failed(error as Error),
-    );
+    // those that were granted while Redis was late have none: rather too few are spent than too many
+    if (lease !== 0) this.buckets.give(this.link.store, bucket, unused, lease);
   }
 
   async stop(): Promise<void> {
     this.closed = true;
     for (const timer of this.timers) clearInterval(timer);
     if (this.probing) clearTimeout(this.probing);
-    if (this.shared && this.link) await this.nodes.leave(this.link.store, MEET_MS.answer);
+    this.silence.stop();
+    if (this.shared && this.link) await this.nodes.leave(this.link.store, this.silentMs);
     this.link?.close();
     await this.known.close();
   }
@@ -143,47 +151,33 @@ export class RegionCounters implements CounterStore {
       this.own.give(bucket, wish.held, wish.lease);
       own = { ...wish, held: 0, lease: 0 };
     }
-    const { seen, spentIn } = known;
-    const { era } = this;
+    const { era } = this.buckets;
+    const { spentIn } = known;
     // charged once: whoever asks meanwhile does not owe it, too
     const spent = this.own.handOver(known);
     const began = performance.now();
-    const question = store.take(bucket, own, { seen, force: known.era !== era, spent, spentIn });
+    const question = this.buckets.take(store, known, own, spent, spentIn);
     this.lastAsked = bucket;
     try {
       const grant = await inTime(question, this.answerMs);
       if (grant !== null) {
         this.onAnswer((performance.now() - began) / 1000);
         this.counts.shared += 1;
-        this.learn(known, grant, era);
+        this.buckets.learn(known, grant, era);
         return grant;
       }
-      this.counts.late += 1;
-      // It may have been charged, or not: by the worse of both it is, once.
-      if (known.seen === '') known.spent += spent;
-      else known.seen = withSpent(known.seen, spent);
-      question.then(
-        (late) => this.giveLate(store, bucket, late),
-        () => undefined, // it was counted as late
-      );
-      this.goLocal(`it did not answer within ${this.answerMs} ms`);
     } catch (error) {
       known.spent += stillOwed(spent, error);
       this.failed(error as Error);
+      // what was held came with the question, and may have come back
+      return this.takeHere(bucket, { ...own, held: 0, lease: 0 });
     }
-    // what was held came with the question, and may have come back
+    this.counts.late += 1;
+    const late = this.late.open({ store, known, spent, era }, question);
+    void question.then(() => this.onAnswer((performance.now() - began) / 1000)).catch(() => undefined); // told by `late`
+    if (era === this.buckets.era) return this.late.answer(late, wish.need);
+    this.late.leave(late);
     return this.takeHere(bucket, { ...own, held: 0, lease: 0 });
-  }
-
-  private learn(known: KnownBucket, grant: SharedGrant, era: number): void {
-    known.seen = grant.seen;
-    known.era = era;
-    this.clock.follow(grant.at);
-    this.known.changed(known);
-  }
-
-  private giveLate(store: RedisCounterStore, bucket: Bucket, { granted, lent, lease }: SharedGrant): void {
-    store.give(bucket, granted + lent, lease).catch((error: unknown) => this.failed(error as Error));
   }
 
   private takeHere(bucket: Bucket, wish: Wish): Grant {
@@ -201,7 +195,8 @@ export class RegionCounters implements CounterStore {
     if (this.closed || this.link === null) return;
     if (this.shared && performance.now() - this.sharedSince > STEADY_MS) this.attempt = 0;
     this.shared = false;
-    this.era += 1;
+    this.buckets.era += 1;
+    this.late.leaveAll();
     if (this.told !== 'local')
       this.options.log.warn(
         { why, share: this.nodes.share() },
@@ -220,7 +215,7 @@ export class RegionCounters implements CounterStore {
   }
 
   private onReady(): void {
-    this.era += 1; // it may be another server, or a copy
+    this.buckets.era += 1; // it may be another server, or a copy
     this.attempt = 0;
     if (this.probing) clearTimeout(this.probing);
     this.probing = setTimeout(() => void this.probe(), 0);
@@ -233,7 +228,7 @@ export class RegionCounters implements CounterStore {
     const question = link.store.take(this.lastAsked, NO_WISH);
     let why = 'it answers too late';
     try {
-      const answer = await inTime(question, this.answerMs);
+      const answer = await inTime(question, this.silentMs);
       if (answer !== null) {
         this.clock.follow(answer.at);
         if ((await this.meet()) && (await this.settle(link.store))) return this.goShared();
@@ -256,20 +251,16 @@ export class RegionCounters implements CounterStore {
       const owing = this.known.owing(SETTLED_AT_ONCE);
       if (owing.length === 0 || performance.now() > deadline) return true;
       const charged = Promise.all(owing.map((known) => this.charge(store, known)));
-      if ((await inTime(charged, MEET_MS.answer)) === null) return false;
+      if ((await inTime(charged, this.silentMs)) === null) return false;
     }
   }
 
   private async charge(store: RedisCounterStore, known: KnownBucket): Promise<void> {
-    const { seen, spentIn } = known;
-    const { era } = this;
+    const { era } = this.buckets;
+    const { spentIn } = known;
     const spent = this.own.handOver(known);
     try {
-      this.learn(
-        known,
-        await store.take(known.bucket, NO_WISH, { seen, force: known.era !== era, spent, spentIn }),
-        era,
-      );
+      this.buckets.learn(known, await this.buckets.charge(store, known, spent, spentIn), era);
     } catch (error) {
       known.spent += stillOwed(spent, error);
       throw error;
@@ -291,9 +282,7 @@ export class RegionCounters implements CounterStore {
     const { link } = this;
     if (link === null || this.closed || !link.isReady) return false;
     try {
-      const met = await this.nodes.meet(link.store, MEET_MS.answer);
-      if (!met) this.goLocal('it is silent');
-      return met;
+      return (await inTime(this.silence.listen(this.nodes.meet(link.store)), this.silentMs)) !== null;
     } catch (error) {
       this.failed(error as Error);
       return false;

@@ -33,11 +33,9 @@ export class RegionNodes {
     return shareOf(this.nodes, this.node, this.workers());
   }
 
-  /** Says that this node is there, and learns who else is. @returns false: no answer in time @throws (rejects) as Redis does */
-  async meet(store: RedisCounterStore, ms: number): Promise<boolean> {
-    const nodes = await inTime(store.meet(this.node, this.workers(), BELIEVED_MS), ms);
-    if (nodes === null) return false;
-    this.hear(nodes);
+  /** Says that this node is there, and learns who else is. @throws (rejects) as Redis does */
+  async meet(store: RedisCounterStore): Promise<true> {
+    this.hear(await store.meet(this.node, this.workers(), BELIEVED_MS));
     this.keep();
     return true;
   }

@@ -35,7 +35,15 @@ describeWith('redis', 'the counters of a region', () => {
   function begin(url: string | null): RegionCounters {
     const redis = url === null ? null : parseRedisUrl(url);
     const log = createLog('test', 'silent');
-    counters = new RegionCounters({ environment: 'test', region: 'eu', redis, workers: () => 1, log, answerMs: 500 });
+    counters = new RegionCounters({
+      environment: 'test',
+      region: 'eu',
+      redis,
+      workers: () => 1,
+      log,
+      answerMs: 500,
+      silentMs: 500,
+    });
     counters.start(() => KeptCounts.open(directory));
     return counters;
   }

@@ -193,8 +193,9 @@ export class Lease implements Gauge {
     this.resetAt = askedAt + grant.resetMs;
     this.unknown = false;
     this.late = now - askedAt > FRESH_MS ? this.late + 1 : 0;
-    this.learn(grant, need, now);
     if (this.late >= LATE_ANSWERS) this.fail(now);
+    else if (grant.uncounted) this.missCount(grant, need, now);
+    else this.learn(grant, need, now);
   }
 
   /** The store could not be asked. What was handed over is lost: rather too few are spent than too many. */
@@ -214,6 +215,13 @@ export class Lease implements Gauge {
     this.lent = none();
     this.loose = 0;
     this.low = -1;
+  }
+
+  /** The store was too slow. Those that it could not be asked for are refused, and for a moment all others; then it is asked again. */
+  private missCount({ granted, retryMs }: Grant, need: number, now: number): void {
+    if (granted >= need) return;
+    this.unknown = true;
+    this.retryAt = this.emptyUntil = now + retryMs;
   }
 
   private learn({ granted, retryMs }: Grant, need: number, now: number): void {

@@ -29,6 +29,8 @@ export interface Grant {
   retryMs: number;
   /** names the new lease; nothing can be read from it */
   lease: number;
+  /** the counters were too slow to be waited for: what is not granted may be there, and is worth another question after `retryMs` */
+  uncounted?: true;
 }
 
 /** A token that was lent must not be spent later than this after the holder asked for it. */
