@@ -47,7 +47,7 @@ describeWith('redis', 'answers of Redis that come late', () => {
   }
 
   const quota: Bucket = { kind: 'quota', name: 'q', limit: { limit: 100, per: 'month' } };
-  const rate: Bucket = { kind: 'rate', name: 'r', limit: { limit: 1, per: 'hour', burst: 100 } };
+  const rate: Bucket = { kind: 'rate', name: 'r', limit: { limit: 10, per: 'hour', burst: 100 } };
   const take = (counters: RegionCounters, bucket: Bucket, need: number): Promise<Grant> =>
     counters.take(bucket, { need, ahead: 0, held: 0, lease: 0 });
   /** What Redis has left, told to the other node. */
