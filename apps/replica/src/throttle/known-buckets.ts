@@ -19,6 +19,8 @@ const MAX_NAME = 600;
 
 /** What this node knows of all buckets: in memory, and of quotas, once a second, on the disk. */
 export class KnownBuckets {
+  /** told of quotas that are on the disk only from now on */
+  onForgotten: (bucket: Bucket) => void = () => undefined;
   private readonly rates = new Map<string, KnownBucket>();
   private readonly quotas = new Map<string, KnownBucket>();
   private changes = new Map<string, KnownBucket>();
@@ -192,6 +194,7 @@ export class KnownBuckets {
       // what was asked for this second may be on its way
       if (idle || (now - known.usedAt > WRITE_MS && isSpent(kind, known, now * 1000)))
         (kind === 'rate' ? this.rates : this.quotas).delete(name);
+      if (idle) this.onForgotten(known.bucket);
     }
   }
 }

@@ -19,6 +19,8 @@ export class NodeCounters {
     private readonly share: () => Share,
   ) {
     this.local = new LocalCounterStore(clock, () => Math.max(1, share().own));
+    // else each address that ever called an open route would be counted in memory until its window ends
+    known.onForgotten = (bucket) => this.local.drop(bucket);
   }
 
   take(bucket: Bucket, wish: Wish): Grant {
@@ -58,6 +60,11 @@ export class NodeCounters {
     this.local.drop(bucket);
     known.spent = 0;
     return bucket.kind === 'quota' ? spent : Math.min(Math.max(0, spent), debt);
+  }
+
+  /** Buckets that are counted in memory. */
+  get size(): number {
+    return this.local.size;
   }
 
   sweep(): void {
