@@ -24,7 +24,7 @@ export const RATE = { perSecond: 100, burst: 100 };
 export const BURSTY = { perSecond: 1, burst: 100 };
 /** Of the plan `daily`. */
 export const QUOTA = 300;
-export const WORKERS = 2;
+const WORKERS = 2;
 
 /** A request that got through, and by which node. */
 export interface Passed {
@@ -52,8 +52,14 @@ export class LimitsRig {
   private database!: FreshDatabase;
   private upstream!: Server;
 
-  static async start(): Promise<LimitsRig> {
-    const rig = new LimitsRig();
+  /** @param straight whether nodes reach Redis without the link that can be cut */
+  constructor(
+    private readonly workers: number,
+    private readonly straight: boolean,
+  ) {}
+
+  static async start(workers = WORKERS, straight = false): Promise<LimitsRig> {
+    const rig = new LimitsRig(workers, straight);
     try {
       await rig.begin();
       return rig;
@@ -105,12 +111,12 @@ export class LimitsRig {
       environment: 'prod',
       region: 'eu-west',
       stateDir,
-      workers: WORKERS,
+      workers: this.workers,
       env: {
         HELIO_MASTER_URL: this.master.url,
         HELIO_JOIN_TOKEN: body.token,
         ARTIFACT_STORE: `file://${join(this.directory, 'store')}`,
-        REDIS_URL: this.redis.urlAt(this.link.port),
+        REDIS_URL: this.redis.urlAt(this.straight ? this.redis.port : this.link.port),
       },
     });
     this.nodes.push(node);
