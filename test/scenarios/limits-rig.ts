@@ -193,9 +193,7 @@ export class Consumer {
   /** @param each clients at each node; a client asks again a moment after it was answered */
   begin(each: number): void {
     this.asking = true;
-    const clients = this.rig.nodes.flatMap((node, index) =>
-      Array.from({ length: each }, () => this.client(node, index)),
-    );
+    const clients = this.rig.nodes.flatMap((_, index) => Array.from({ length: each }, () => this.client(index)));
     this.clients = clients;
   }
 
@@ -224,18 +222,23 @@ export class Consumer {
       );
   }
 
-  private async client(node: Replica, index: number): Promise<void> {
+  /** One request at a node. */
+  async ask(index: number): Promise<void> {
+    const at = monotonicMicros();
+    const headers = { 'x-api-key': this.secret, 'x-node': `${index}`, 'x-consumer': this.id, [SENT_FIELD]: `${at}` };
+    try {
+      const response = await fetch(`${this.rig.nodes[index]?.gateway}/weather/v1/today`, { headers });
+      const text = await response.text();
+      this.answered.push({ node: index, status: response.status, at });
+      if (response.status !== 200 && response.status !== 429) this.wrong.push(`${response.status} ${text}`);
+    } catch (error) {
+      this.wrong.push(String((error as Error).cause ?? error));
+    }
+  }
+
+  private async client(index: number): Promise<void> {
     while (this.asking) {
-      const at = monotonicMicros();
-      const headers = { 'x-api-key': this.secret, 'x-node': `${index}`, 'x-consumer': this.id, [SENT_FIELD]: `${at}` };
-      try {
-        const response = await fetch(`${node.gateway}/weather/v1/today`, { headers });
-        const text = await response.text();
-        this.answered.push({ node: index, status: response.status, at });
-        if (response.status !== 200 && response.status !== 429) this.wrong.push(`${response.status} ${text}`);
-      } catch (error) {
-        this.wrong.push(String((error as Error).cause ?? error));
-      }
+      await this.ask(index);
       await sleep(20);
     }
   }

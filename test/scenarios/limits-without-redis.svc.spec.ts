@@ -1,5 +1,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { LEASE_MS } from '#throttle';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { describeWith, until } from '#harness';
 import { monotonicMicros, overshoot } from '../../bench/throttle/admitted.js';
@@ -17,6 +19,9 @@ const withLate = ({ perSecond, burst }: Limit): Limit => ({ perSecond, burst: bu
 const apart = ({ perSecond, burst }: Limit): Limit => ({ perSecond, burst: 2 * burst + perSecond / 2 });
 /** At each node: together they ask for far more than the limit. */
 const CLIENTS = 6;
+
+/** What the first of two nodes does not know of when Redis forgets it: see docs/adr/0019-counters-of-a-region.md. */
+const UNSEEN = 1;
 
 const times = (passed: readonly Passed[]) => passed.map(({ admitted }) => admitted);
 
@@ -108,7 +113,7 @@ describeWith('redis', 'limits of a region whose Redis is at fault', () => {
     const consumer = await rig.consumer('daily');
     const used = await use(consumer, QUOTA / 2);
     await rig.redis.command('FLUSHALL');
-    await expectLeft(consumer, QUOTA - used);
+    await expectLeft(consumer, QUOTA - used + UNSEEN);
   });
 
   it('T4 tells its master that it counts alone', async () => {
@@ -159,14 +164,16 @@ describeWith('redis', 'limits of a region whose Redis is at fault', () => {
     rig.link.lead(rig.redis.port);
     await rig.restartNodes();
     await rig.counting('shared');
-    await expectLeft(consumer, QUOTA - used);
+    await expectLeft(consumer, QUOTA - used + UNSEEN);
   });
 
-  /** Has so many admitted, and a few more. @returns how many */
+  /** Has so many admitted, and a few more; of the last ones each node has seen all but those that the nodes after it were asked for. @returns how many */
   const use = async (consumer: Consumer, count: number): Promise<number> => {
     consumer.begin(2);
     await until(() => consumer.passed().length >= count, { what: `${count} requests to pass` });
     await consumer.end();
+    await sleep(LEASE_MS); // no lease is longer, used or not: what was not spent has gone back
+    for (const index of rig.nodes.keys()) await consumer.ask(index);
     const { length } = consumer.passed();
     expect(length).toBeLessThan(QUOTA);
     return length;
