@@ -2,7 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, onTestFinished, type TestContext } from 'vitest';
+import { afterAll, type TestContext } from 'vitest';
+import { smallDisk } from './small-disk.js';
 
 const isRoot = process.getuid?.() === 0;
 const scratches: string[] = [];
@@ -18,18 +19,6 @@ afterAll(() => {
 export function scratch(): string {
   const path = mkdtempSync(join(tmpdir(), 'heliograph-store-'));
   scratches.push(path);
-  return path;
-}
-
-/** A file system of its own, that can be filled and made read-only. */
-export function smallDisk(context: TestContext, size: string): string {
-  const path = scratch();
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'heliograph-test', path], { stdio: 'pipe' });
-  } catch (error) {
-    context.skip(`no file system can be mounted here: ${String((error as Error).message)}`);
-  }
-  onTestFinished(() => void execFileSync('umount', [path]));
   return path;
 }
 
