@@ -26,8 +26,6 @@ export interface KnownBucket {
   spentIn: number;
   /** tokens that were admitted while questions are not answered yet, and are set off against the answers */
   uncounted: number;
-  /** monotonic milliseconds: when `seen` was told */
-  toldAt: number;
   /** monotonic milliseconds */
   usedAt: number;
 }

@@ -81,7 +81,6 @@ export class KnownBuckets {
         spent: 0,
         spentIn: 0,
         uncounted: 0,
-        toldAt: Number.NEGATIVE_INFINITY,
         usedAt: 0,
         ...count,
       };

@@ -20,8 +20,6 @@ import type { KnownBucket } from './known-bucket.js';
 import type { NodeCounters } from './node-counters.js';
 import type { SharedBuckets } from './shared-buckets.js';
 
-/** What Redis told so long ago is too old to go by. Longer than a client waits that was refused (Retry-After: 1). */
-const KNOWN_MS = 2000;
 /** Of a large limit that is nearly used up: more than a worker admits while a question is out. */
 const PLENTY = 1000;
 /** Whoever is refused because nobody could count asks again after this. */
@@ -43,9 +41,10 @@ interface LateQuestion extends Asked {
 }
 
 /**
- * Answers in the place of a Redis that is late. Others may take from the bucket at this moment, so only of one that was known
- * to be at least half full a moment ago this node grants its share; all else is refused, and soon asked for again. When the
- * answer comes, what was granted is set off against it: the rest goes back, and what is missing is charged.
+ * Answers in the place of a Redis that is late. Others may take from the bucket at this moment, so only of one that is, as far as
+ * this node knows, at least half full it grants its share; all else is refused, and soon asked for again. One that it was never
+ * told of, or long ago, is as full as time has made it: else whoever calls now and then would be refused each time that Redis is
+ * a little late. When the answer comes, what was granted is set off against it: the rest goes back, and what is missing is charged.
  */
 export class LateQuestions {
   private readonly questions = new Set<LateQuestion>();
@@ -70,9 +69,8 @@ export class LateQuestions {
     const { known } = late;
     const { bucket, uncounted } = known;
     const share = this.share();
-    const now = this.clock.monotonicMs();
     const [left, most] = leftOf(known, this.clock);
-    const isGood = now - known.toldAt <= KNOWN_MS && left >= Math.min(most / 2, PLENTY * share.all);
+    const isGood = left >= Math.min(most / 2, PLENTY * share.all);
     const granted = isGood ? Math.max(0, Math.min(need, partOf(left, bucket.name, share) - uncounted)) : 0;
     late.admitted = granted;
     known.uncounted += granted;
@@ -124,15 +122,15 @@ export class LateQuestions {
   }
 }
 
-/** Tokens that are left by now, as far as it was told, and how many there are at the most. */
+/** Tokens that are left by now, as far as it was told (never: all of them), and how many there are at the most. */
 function leftOf({ bucket, seen }: KnownBucket, clock: Clock): [left: number, most: number] {
   if (bucket.kind === 'quota') {
     const { limit } = bucket.limit;
     const state = readQuotaState(seen);
-    return [state ? Math.max(0, limit - settleQuota(state, bucket.limit, clock.wallMs()).used) : 0, limit];
+    return [state ? Math.max(0, limit - settleQuota(state, bucket.limit, clock.wallMs()).used) : limit, limit];
   }
   const last = readRateState(seen);
-  if (!last) return [0, burstOf(bucket.limit)];
+  if (!last) return [burstOf(bucket.limit), burstOf(bucket.limit)];
   const settled = settleRate(last.state, last.limit, Math.floor(clock.monotonicMs() * 1000));
   return [availableTokens(settled, bucket.limit), burstOf(bucket.limit)];
 }

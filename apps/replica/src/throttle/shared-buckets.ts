@@ -45,7 +45,6 @@ export class SharedBuckets {
     known.seen = answer.seen;
     known.era = era;
     this.clock.follow(answer.at);
-    known.toldAt = this.clock.monotonicMs();
     this.known.changed(known);
   }
 }
