@@ -12,7 +12,7 @@ export default defineConfig({
     reporters: [new HouseReporter()],
     pool: 'forks',
     // most of a suite's time is waiting for processes that it started
-    maxWorkers: 2,
+    maxWorkers: 3,
     globalSetup: ['test/global-setup.ts'],
     testTimeout: 120_000,
     hookTimeout: 180_000,
