@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { environmentId, regionId, replicaId } from './ids.js';
+import { releaseNumbers } from './release-numbers.js';
 
 export const SYNC_STATES = ['booting', 'catching-up', 'live', 'polling', 'isolated', 'halted'] as const;
 export type SyncState = (typeof SYNC_STATES)[number];
@@ -39,7 +40,11 @@ export const replicaStatus = z.object({
   /** from the issue of the loaded revision to when it was loaded here, by the two machines' clocks */
   lagMs: z.number().nullable(),
   throttle: z.enum(['shared', 'local']),
+  /** answers of the last half minute, and of them those with 500 and above */
+  traffic: z.object({ requestsPerSecond: z.number().min(0), errorsPerSecond: z.number().min(0) }).optional(),
   nacks: z.array(nack).max(100),
+  /** to the master only, now and then; what an older master does not know it leaves out */
+  numbers: releaseNumbers.optional(),
   lastError: z
     .strictObject({ code: z.string().max(64), detail: z.string().max(2000), at: z.string().max(40) })
     .nullable(),

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { epoch, replicaStatus } from './fleet.js';
+import { tailLines, tailWish } from './tail.js';
 import { usageAnswer, usageReport } from './usage-report.js';
 
 /*
@@ -12,9 +13,12 @@ import { usageAnswer, usageReport } from './usage-report.js';
  *   replica  ──ack (after applying, coalesced) and status (on change, and every 5 s)──▶
  *   replica  ◀──want(from, to)── and answers with binary frames: what a master lacks after a restore
  *   replica  ──usage(number, report), one at a time──▶  and the master answers counted(number) when it is written
+ *   replica  ◀──tail(wish), again every 5 s──  and answers each with lines, and sends more as requests are answered
  */
 export const STREAM_PATH = '/v1/stream';
 export const STREAM_PROTOCOL = 'heliograph.1';
+/** A field of the replica's request that names, with commas, what it may be asked for: one from before that is parted with by what it does not know. */
+export const STREAM_ACCEPTS = 'heliograph-accepts';
 
 export const STREAM_LIMITS = {
   /** characters of a text message */
@@ -53,9 +57,10 @@ const ack = z.strictObject({ type: z.literal('ack'), revision: z.int().min(0), l
 const status = z.strictObject({ type: z.literal('status'), status: replicaStatus });
 /** Numbered so that an answer tells what it answers; one that comes before the answer to the one before is not heard. */
 const usage = z.strictObject({ type: z.literal('usage'), number: z.int().min(0), report: usageReport });
+const lines = tailLines.extend({ type: z.literal('lines') });
 
 /** What a replica says. */
-export const toMaster = z.discriminatedUnion('type', [follow, ack, status, usage]);
+export const toMaster = z.discriminatedUnion('type', [follow, ack, status, usage, lines]);
 export type ToMaster = z.infer<typeof toMaster>;
 
 /** Why a replica has to get its state from elsewhere, or cannot go on at all. */
@@ -81,7 +86,8 @@ const intent = z.discriminatedUnion('intent', [
 const head = z.strictObject({ type: z.literal('head'), head: z.string() });
 const want = z.strictObject({ type: z.literal('want'), from: z.int().min(1), to: z.int().min(1) });
 const counted = usageAnswer.extend({ type: z.literal('counted'), number: z.int().min(0) });
+const tail = tailWish.extend({ type: z.literal('tail') });
 
 /** What a master says. `head` is the text of a signed head (`verifyHead`). */
-export const toReplica = z.union([intent, head, want, counted]);
+export const toReplica = z.union([intent, head, want, counted, tail]);
 export type ToReplica = z.infer<typeof toReplica>;

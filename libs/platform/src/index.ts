@@ -1,3 +1,4 @@
+export * from './accept-queue.js';
 export * from './backoff.js';
 export * from './canonical-json.js';
 export * from './config.js';
@@ -8,3 +9,4 @@ export * from './problem.js';
 export * from './process-lock.js';
 export * from './routed-methods.js';
 export * from './shutdown.js';
+export * from './waiting-lines.js';
