@@ -1,4 +1,7 @@
+export * from './chain/digest-state.js';
 export * from './chain/head.js';
+export * from './chain/read-trusted-keys.js';
+export * from './chain/release-artifact.js';
 export * from './chain/revision.js';
 export * from './chain/signing.js';
 export * from './chain/state-root.js';

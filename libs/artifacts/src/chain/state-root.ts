@@ -6,16 +6,30 @@ const SUM_BYTES = 32;
 
 /** Which bucket an entry belongs to. */
 export function bucketOf(table: number, key: Buffer): number {
-  const digest = hash('sha256', named(table, key), 'binary');
-  return ((digest.charCodeAt(0) << 8) | digest.charCodeAt(1)) & (BUCKETS - 1);
+  return bucketOfName(nameDigest(table, key));
+}
+
+/** @param name its digest */
+export function bucketOfName(name: string): number {
+  return ((name.charCodeAt(0) << 8) | name.charCodeAt(1)) & (BUCKETS - 1);
+}
+
+/** What an entry is called: the SHA-256 of table and key, a character for each byte. */
+export function nameDigest(table: number, key: Buffer): string {
+  return hash('sha256', named(table, key), 'binary');
+}
+
+/** What one entry adds to its bucket: a hash of table, key and value, told apart by lengths; a character for each byte. */
+export function entryDigest(table: number, key: Buffer, value: Buffer): string {
+  return hash('sha256', Buffer.concat([named(table, key), value]), 'binary');
 }
 
 /** Of one entry at a time: millions are hashed, and Node takes four times as long to make a Buffer of each as a string. */
 const digestBytes = Buffer.alloc(SUM_BYTES);
 
-/** What one entry adds to its bucket: a hash of table, key and value, told apart by lengths. Valid until the next call. */
-function entryHash(table: number, key: Buffer, value: Buffer): Buffer {
-  digestBytes.write(hash('sha256', Buffer.concat([named(table, key), value]), 'binary'), 'latin1');
+/** Valid until the next call. */
+function bytesOf(digest: string): Buffer {
+  digestBytes.write(digest, 'latin1');
   return digestBytes;
 }
 
@@ -49,10 +63,15 @@ export class StateRoot {
    */
   change(table: number, key: Buffer, before: Buffer | null, after: Buffer | null): number {
     const bucket = bucketOf(table, key);
-    const at = bucket * SUM_BYTES;
-    if (before) addInto(this.sums, at, negated(entryHash(table, key, before)));
-    if (after) addInto(this.sums, at, entryHash(table, key, after));
+    this.exchange(bucket, before && entryDigest(table, key, before), after && entryDigest(table, key, after));
     return bucket;
+  }
+
+  /** As `change`, of an entry that is known by its digests alone. */
+  exchange(bucket: number, before: string | null, after: string | null): void {
+    const at = bucket * SUM_BYTES;
+    if (before) addInto(this.sums, at, negated(bytesOf(before)));
+    if (after) addInto(this.sums, at, bytesOf(after));
   }
 
   /** A copy of one bucket's sum, 32 bytes. */

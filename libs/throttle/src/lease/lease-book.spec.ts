@@ -110,7 +110,7 @@ describe('LeaseBook', () => {
     const book = new LeaseBook(gone, () => time.ms);
     const limits = limitsOf({ rate: perSecond(10) });
     expect(await request(book, limits)).toBe('rate');
-    expect(book.spend(limits, claimOf('s'))).toMatchObject({ kind: 'refused', unknown: true, retryMs: 1000 });
+    expect(book.spend(limits, claimOf('s'))).toMatchObject({ kind: 'refused', unknown: 'silent', retryMs: 1000 });
     expect(asked).toBe(1);
     time.ms = 1001;
     await request(book, limits);

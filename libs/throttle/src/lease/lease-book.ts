@@ -1,13 +1,13 @@
 import type { CounterStore } from '../store/counter-store.js';
-import type { Gauge, Lease } from './lease.js';
+import type { Gauge, Lease, Unknown } from './lease.js';
 import { LeaseIndex } from './lease-index.js';
 import type { Claim, Limits } from './limits.js';
 
 export type Spending =
   /** one token of each limit was spent; where they stand at `now`, milliseconds of the book's clock */
   | { kind: 'spent'; gauges: readonly Gauge[]; now: number }
-  /** nothing was spent, because of `by`; `unknown`: the store could not be asked */
-  | { kind: 'refused'; gauges: readonly Gauge[]; now: number; by: Gauge; retryMs: number; unknown: boolean }
+  /** nothing was spent, because of `by`; `unknown`: it may have tokens, and could not be asked */
+  | { kind: 'refused'; gauges: readonly Gauge[]; now: number; by: Gauge; retryMs: number; unknown: Unknown | null }
   /** nothing was spent; `fetch` the missing tokens, then spend again */
   | { kind: 'wait' };
 

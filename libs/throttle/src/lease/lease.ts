@@ -17,6 +17,9 @@ const LATE_ANSWERS = 3;
 /** How long a store that could not be asked is left alone. */
 const UNKNOWN_MS = 1000;
 
+/** Why it is not known whether there are tokens. `late`: the store did not count in time; `silent`: it did not answer */
+export type Unknown = 'late' | 'silent';
+
 /** Where one limit stands, as far as its holder knows. */
 export interface Gauge {
   readonly scope: Scope;
@@ -72,8 +75,7 @@ export class Lease implements Gauge {
   emptyUntil = 0;
   /** when there is said to be a token again */
   retryAt = 0;
-  /** the store could not be asked */
-  unknown = false;
+  unknown: Unknown | null = null;
   private late = 0;
   /** settles when the question that is under way does */
   asking: Deferred<void> | null = null;
@@ -191,7 +193,7 @@ export class Lease implements Gauge {
     this.low = grant.lent >= WORTH_LENDING ? later >> 1 : -1;
     this.left = grant.remaining;
     this.resetAt = askedAt + grant.resetMs;
-    this.unknown = false;
+    this.unknown = null;
     this.late = now - askedAt > FRESH_MS ? this.late + 1 : 0;
     if (this.late >= LATE_ANSWERS) this.fail(now);
     else if (grant.uncounted) this.missCount(grant, need, now);
@@ -201,7 +203,7 @@ export class Lease implements Gauge {
   /** The store could not be asked. What was handed over is lost: rather too few are spent than too many. */
   fail(now: number): void {
     this.late = 0;
-    this.unknown = true;
+    this.unknown = 'silent';
     this.retryAt = this.emptyUntil = now + UNKNOWN_MS;
   }
 
@@ -220,7 +222,7 @@ export class Lease implements Gauge {
   /** The store was too slow. Those that it could not be asked for are refused, and for a moment all others; then it is asked again. */
   private missCount({ granted, retryMs }: Grant, need: number, now: number): void {
     if (granted >= need) return;
-    this.unknown = true;
+    this.unknown = 'late';
     this.retryAt = this.emptyUntil = now + retryMs;
   }
 

@@ -78,11 +78,17 @@ export class LocalCounterStore implements CounterStore {
     (kind === 'rate' ? this.rates : this.quotas).delete(name);
   }
 
-  /** Drops what is as good as new: full buckets, and windows that have ended. To be called now and then. */
-  sweep(): void {
+  /**
+   * Drops what is as good as new: full buckets, and windows that have ended. To be called now and then.
+   *
+   * @param full told of each rate whose bucket was dropped
+   */
+  sweep(full: (name: string) => void = () => undefined): void {
     for (const [name, held] of this.rates) {
       held.state = this.settled(held);
-      if (held.state.debt === 0) this.rates.delete(name);
+      if (held.state.debt > 0) continue;
+      this.rates.delete(name);
+      full(name);
     }
     const today = quotaWindow({ limit: 1, per: 'day' }, this.clock.wallMs()).start;
     if (today === this.quotasSwept) return; // windows end with days, and there may be a bucket for every subscription
