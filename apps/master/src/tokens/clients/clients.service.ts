@@ -4,6 +4,7 @@ import { clientKey, fail, newClientId } from '#model';
 import { DataSource } from 'typeorm';
 import { lockApplication, noSuchApplication } from '../../consumers/applications.service.js';
 import { endOf } from '../../consumers/keys.endpoints.js';
+import { credentialEvent, type Withdrawal, withdrawnEvent } from '../../events/event-kinds.js';
 import { AGE_AND_ID, decodeCursor, type Page, type PageRequest, toPage } from '../../http/paging.js';
 import { requireMatch } from '../../http/preconditions.js';
 import { type Answer, type Caller, created, ok } from '../../http/request.js';
@@ -72,6 +73,7 @@ export class ClientsService {
       tx.mark([fields.environment], clientMark(chainId));
       const row = await oneClient(tx.manager, application, id);
       tx.audit({ action: 'client.create', target: `client/${id}`, after: viewOf(row) });
+      tx.event(credentialEvent('credential.issued', 'client', viewOf(row)));
       return issued(row, secret);
     });
   }
@@ -133,6 +135,7 @@ export class ClientsService {
       const secret = await addSecret(tx, id);
       const saved = await saveClient(tx, row);
       tx.audit({ action: 'client.rotate', target: `client/${id}`, before, after: viewOf(saved) });
+      tx.event(credentialEvent('credential.rotated', 'client', viewOf(saved)));
       return issued(saved, secret);
     });
   }
@@ -162,7 +165,7 @@ export class ClientsService {
     caller: Caller,
     application: string,
     id: string,
-    verb: string,
+    verb: 'update' | Withdrawal,
     work: (tx: WriteTx, row: ClientRow) => Promise<boolean | void>,
   ): Promise<Answer<ClientView>> {
     return this.writes.run(caller, async (tx) => {
@@ -172,6 +175,7 @@ export class ClientsService {
       if ((await work(tx, row)) === false) return found(row);
       const saved = await saveClient(tx, row);
       tx.audit({ action: `client.${verb}`, target: `client/${id}`, before, after: viewOf(saved) });
+      if (verb !== 'update') tx.event(withdrawnEvent('client', verb, viewOf(saved)));
       return found(saved);
     });
   }

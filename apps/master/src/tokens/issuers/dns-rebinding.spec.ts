@@ -2,11 +2,11 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { guardedFetch } from './guarded-fetch.js';
-import { Reachable } from './reachable.js';
+import { Reachable } from '../../outbound/reachable.js';
 
 /** One may be asked; the other one is the secret service inside. */
 const [OUTSIDE, INSIDE] = ['127.0.0.2', '127.0.0.1'];
-const outsideOnly = new Reachable([`${OUTSIDE}/32`]);
+const outsideOnly = new Reachable([`${OUTSIDE}/32`], 'HELIO_ISSUER_NETWORKS');
 
 const servers: Server[] = [];
 afterEach(() => {

@@ -4,9 +4,9 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { fetchKeys, freshForMs, type IssuerSource, metadataUrls, retryInMs } from './fetch-keys.js';
 import { guardedFetch } from './guarded-fetch.js';
-import { Reachable } from './reachable.js';
+import { Reachable } from '../../outbound/reachable.js';
 
-const here = new Reachable(['127.0.0.0/8', '::1']);
+const here = new Reachable(['127.0.0.0/8', '::1'], 'HELIO_ISSUER_NETWORKS');
 const servers: Server[] = [];
 afterEach(() => {
   for (const server of servers.splice(0)) server.close().closeAllConnections();
@@ -31,7 +31,7 @@ const source = (issuer: string, more: Partial<IssuerSource> = {}): IssuerSource 
 
 describe('an address that keys may be fetched from', () => {
   it('is public, or named by the setting; http is for those alone', () => {
-    const anywhere = new Reachable([]);
+    const anywhere = new Reachable([], 'HELIO_ISSUER_NETWORKS');
     const refused = [
       '127.0.0.1', '10.1.2.3', '172.16.0.1', '192.168.1.1', '169.254.169.254', '100.64.0.1', '0.0.0.0', '224.0.0.1', '255.255.255.255',
       '::1', '::', 'fe80::1', 'fc00::1', 'fd00:ec2::254', '::ffff:127.0.0.1', '::ffff:8.8.8.8', '64:ff9b::7f00:1', '2002:7f00:1::', '2001::1', '2001:db8::1', 'ff02::1',
@@ -41,7 +41,7 @@ describe('an address that keys may be fetched from', () => {
       expect(anywhere.problemOf(address, true)).toBeNull();
       expect(anywhere.problemOf(address, false)).toContain('http is for');
     }
-    const named = new Reachable(['10.0.0.0/8', 'fd00::/8', '192.168.7.7']);
+    const named = new Reachable(['10.0.0.0/8', 'fd00::/8', '192.168.7.7'], 'HELIO_ISSUER_NETWORKS');
     for (const address of ['10.1.2.3', 'fd00::1', '192.168.7.7']) expect(named.problemOf(address, false)).toBeNull();
     for (const address of ['192.168.7.8', '127.0.0.1', '::1']) expect(named.problemOf(address, true)).not.toBeNull();
   });
@@ -53,7 +53,7 @@ describe('an address that keys may be fetched from', () => {
       response.end('{}');
     });
     const { port } = new URL(url);
-    const anywhere = new Reachable([]);
+    const anywhere = new Reachable([], 'HELIO_ISSUER_NETWORKS');
     for (const host of [
       '127.0.0.1',
       'localhost',

@@ -1,9 +1,10 @@
 import type { PublicJwk, TokenAlgorithm } from '#model';
 import { backoffMs, jittered } from '#platform';
 import { z } from 'zod';
-import { guardedFetch, OtherStatus, Unavailable } from './guarded-fetch.js';
+import { Unavailable } from '../../outbound/guarded-agent.js';
+import { guardedFetch, OtherStatus } from './guarded-fetch.js';
 import { readJwks, type RefusedKey } from './jwks.js';
-import type { Reachable } from './reachable.js';
+import type { Reachable } from '../../outbound/reachable.js';
 
 export interface IssuerSource {
   issuer: string;

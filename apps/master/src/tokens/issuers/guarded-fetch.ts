@@ -1,10 +1,7 @@
-import { lookup, type LookupAddress, type LookupOptions } from 'node:dns';
-import { isIP, type LookupFunction } from 'node:net';
-import { Agent, request } from 'undici';
-import type { Reachable } from './reachable.js';
+import { request } from 'undici';
+import { guardedAgent, type Resolve, targetOf, Unavailable } from '../../outbound/guarded-agent.js';
+import type { Reachable } from '../../outbound/reachable.js';
 
-/** What could not be had from an issuer, and why, for people. */
-export class Unavailable extends Error {}
 /** It answered, with another status than 200. */
 export class OtherStatus extends Unavailable {}
 
@@ -16,15 +13,7 @@ export interface Fetched {
   maxAge: number | null;
 }
 
-/** What a name stands for, all of it. */
-type Resolve = (
-  hostname: string,
-  options: LookupOptions & { all: true },
-  callback: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
-) => void;
-
 const TIMEOUT_MS = 10_000;
-const CONNECT_MS = 5_000;
 const MOST_BYTES = 256 * 1024;
 const MOST_REDIRECTS = 3;
 const MOST_ETAG = 256;
@@ -41,20 +30,13 @@ export async function guardedFetch(
   url: string,
   etag: string | null,
   reachable: Reachable,
-  resolve: Resolve = lookup,
+  resolve?: Resolve,
 ): Promise<Fetched> {
   const signal = AbortSignal.timeout(TIMEOUT_MS);
-  let target = parsed(url);
-  const tls = target.protocol === 'https:';
-  const agent = new Agent({
-    connect: { lookup: checkedLookup(reachable, tls, resolve), timeout: CONNECT_MS },
-    headersTimeout: TIMEOUT_MS,
-    bodyTimeout: TIMEOUT_MS,
-    connections: 1,
-  });
+  let target = targetOf(url, reachable);
+  const agent = guardedAgent(target, reachable, resolve);
   try {
     for (let redirects = 0; ; redirects++) {
-      requireReachable(target, reachable, tls);
       const answer = await request(target, {
         dispatcher: agent,
         signal,
@@ -68,7 +50,7 @@ export async function guardedFetch(
         if (!next || redirects >= MOST_REDIRECTS || next.origin !== target.origin)
           throw new Unavailable(`${target.href} redirects where it is not followed: name that address itself`);
         await answer.body.dump({ limit: MOST_BYTES, signal });
-        target = next;
+        target = targetOf(next.href, reachable);
         continue;
       }
       const kept = { etag: etagOf(answer.headers['etag']), maxAge: maxAgeOf(answer.headers['cache-control']) };
@@ -87,36 +69,6 @@ export async function guardedFetch(
   } finally {
     await agent.destroy();
   }
-}
-
-function parsed(url: string): URL {
-  const target = URL.canParse(url) ? new URL(url) : null;
-  if (!target || (target.protocol !== 'https:' && target.protocol !== 'http:'))
-    throw new Unavailable(`"${url.slice(0, 200)}" is no http or https URL`);
-  if (target.username !== '' || target.password !== '')
-    throw new Unavailable('the URL must not have a user or a password');
-  return target;
-}
-
-/** A name is checked when it is resolved; an address is never resolved. */
-function requireReachable({ hostname }: URL, reachable: Reachable, tls: boolean): void {
-  const address = hostname.replace(/^\[|\]$/g, '');
-  const problem = isIP(address) === 0 ? null : reachable.problemOf(address, tls);
-  if (problem !== null) throw new Unavailable(problem);
-}
-
-function checkedLookup(reachable: Reachable, tls: boolean, resolve: Resolve): LookupFunction {
-  return (hostname, options, callback) => {
-    resolve(hostname, { ...options, all: true }, (error, addresses) => {
-      if (error) return callback(error, '');
-      const problem = addresses.map(({ address }) => reachable.problemOf(address, tls)).find((each) => each !== null);
-      const [first] = addresses;
-      if (problem !== undefined) callback(new Unavailable(`${hostname}: ${problem}`), '');
-      else if (!first) callback(new Unavailable(`${hostname} has no address`), '');
-      else if (options.all) callback(null, addresses);
-      else callback(null, first.address, first.family);
-    });
-  };
 }
 
 async function jsonOf(body: AsyncIterable<Buffer>, { href }: URL): Promise<unknown> {

@@ -11,14 +11,15 @@ import { decodeCursor, type Page, type PageRequest, toPage } from '../../http/pa
 import { matchIfGiven, requireMatch } from '../../http/preconditions.js';
 import { type Answer, type Caller, created, noContent, ok } from '../../http/request.js';
 import { clientMark, issuerMark } from '../../publishing/index.js';
+import type { Query } from '../../publishing/options.js';
 import { Writes } from '../../writes/writes.js';
 import { OwnIssuer } from '../own-issuer.js';
 import { type FetchedKeys, fetchKeys, freshForMs, type IssuerSource } from './fetch-keys.js';
-import { Unavailable } from './guarded-fetch.js';
+import { Unavailable } from '../../outbound/guarded-agent.js';
 import { auditOfIssuer, ISSUER_COLUMNS, type IssuerRow, issuerViewOf, oneIssuer } from './issuer-rows.js';
 import type { IssuerView } from './issuers.endpoints.js';
 import { KeyRefresher } from './key-refresher.js';
-import { Reachable } from './reachable.js';
+import { Reachable } from '../../outbound/reachable.js';
 
 interface IssuerFields {
   jwksUri: string | null;
@@ -39,7 +40,7 @@ export class IssuersService {
     private readonly own: OwnIssuer,
     private readonly refresher: KeyRefresher,
   ) {
-    this.reachable = new Reachable(config.HELIO_ISSUER_NETWORKS);
+    this.reachable = new Reachable(config.HELIO_ISSUER_NETWORKS, 'HELIO_ISSUER_NETWORKS');
   }
 
   async create(
@@ -107,8 +108,8 @@ export class IssuersService {
   }
 
   /** For metrics. */
-  failures(): Promise<{ environment: string; issuer: string; failures: number }[]> {
-    return this.source.query('SELECT environment_id AS environment, issuer, failures FROM token_issuer');
+  failures(query: Query): Promise<{ environment: string; issuer: string; failures: number }[]> {
+    return query('SELECT environment_id AS environment, issuer, failures FROM token_issuer');
   }
 
   async update(

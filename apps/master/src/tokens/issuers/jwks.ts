@@ -1,6 +1,6 @@
 import { type PublicJwk, publicJwk, TOKEN_ALGORITHMS, type TokenAlgorithm } from '#model';
 import { z } from 'zod';
-import { Unavailable } from './guarded-fetch.js';
+import { Unavailable } from '../../outbound/guarded-agent.js';
 
 /** As many as a record of the chain holds. */
 const MOST_KEYS = 64;

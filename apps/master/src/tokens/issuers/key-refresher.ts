@@ -11,9 +11,9 @@ import type { WriteTx } from '../../writes/write-tx.js';
 import { Writes } from '../../writes/writes.js';
 import { SYSTEM } from '../system-caller.js';
 import { type FetchedKeys, fetchKeys, freshForMs, retryInMs } from './fetch-keys.js';
-import { Unavailable } from './guarded-fetch.js';
+import { Unavailable } from '../../outbound/guarded-agent.js';
 import { ISSUER_COLUMNS, type IssuerRow } from './issuer-rows.js';
-import { Reachable } from './reachable.js';
+import { Reachable } from '../../outbound/reachable.js';
 
 const EVERY_MS = 10_000;
 /** Issuers that do not answer hold up as many others for ten seconds. */
@@ -47,7 +47,7 @@ export class KeyRefresher implements OnApplicationBootstrap, OnModuleDestroy {
     @Inject(LOG) private readonly log: Logger,
     private readonly writes: Writes,
   ) {
-    this.reachable = new Reachable(config.HELIO_ISSUER_NETWORKS);
+    this.reachable = new Reachable(config.HELIO_ISSUER_NETWORKS, 'HELIO_ISSUER_NETWORKS');
   }
 
   onApplicationBootstrap(): void {

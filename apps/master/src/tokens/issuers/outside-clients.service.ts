@@ -6,6 +6,7 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { lockApplication, noSuchApplication } from '../../consumers/applications.service.js';
 import { endOf } from '../../consumers/keys.endpoints.js';
 import { onViolation } from '../../database/constraints.js';
+import { credentialEvent, type Withdrawal, withdrawnEvent } from '../../events/event-kinds.js';
 import { AGE_AND_ID, decodeCursor, type Page, type PageRequest, toPage } from '../../http/paging.js';
 import { requireMatch } from '../../http/preconditions.js';
 import { type Answer, type Caller, created, ok } from '../../http/request.js';
@@ -88,6 +89,7 @@ export class OutsideClientsService {
       tx.mark([environment], clientMark(chainId));
       const row = await one(tx.manager, application, id);
       tx.audit({ action: 'outside-client.bind', target: `outside-client/${id}`, after: viewOf(row) });
+      tx.event(credentialEvent('credential.issued', 'outside-client', nameOf(viewOf(row))));
       return created(viewOf(row), `/v1/applications/${application}/outside-clients/${id}`, String(row.version));
     });
   }
@@ -153,7 +155,7 @@ export class OutsideClientsService {
     caller: Caller,
     application: string,
     id: string,
-    verb: string,
+    verb: 'update' | Withdrawal,
     work: (row: OutsideClientRow) => boolean,
   ): Promise<Answer<OutsideClientView>> {
     return this.writes.run(caller, async (tx) => {
@@ -163,6 +165,7 @@ export class OutsideClientsService {
       if (!work(row)) return found(row);
       const saved = await save(tx, row);
       tx.audit({ action: `outside-client.${verb}`, target: `outside-client/${id}`, before, after: viewOf(saved) });
+      if (verb !== 'update') tx.event(withdrawnEvent('outside-client', verb, nameOf(viewOf(saved))));
       return found(saved);
     });
   }
@@ -187,6 +190,9 @@ async function one(manager: EntityManager, application: string, id: string): Pro
 function requireInForce({ id, revokedAt }: OutsideClientRow): void {
   if (revokedAt) throw fail('conflict', `the outside client ${id} is revoked; bind it anew`);
 }
+
+/** Its issuer knows it by that. */
+const nameOf = (view: OutsideClientView): OutsideClientView & { name: string } => ({ ...view, name: view.clientId });
 
 const sorted = (scopes: string[] | null | undefined): string[] | null => scopes?.toSorted() ?? null;
 

@@ -1,7 +1,8 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { newSigningKeyPem, signerFromPem } from '#artifacts';
-import { openKey, sealerOf, sealKey } from './sealed-key.js';
+import { sealerOf } from '../../secrets/sealed.js';
+import { openKey, sealKey } from './sealed-key.js';
 
 const pem = newSigningKeyPem();
 const signer = signerFromPem(pem);

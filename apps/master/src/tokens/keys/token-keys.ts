@@ -10,11 +10,12 @@ import { noContent } from '../../http/request.js';
 import { issuerMark } from '../../publishing/index.js';
 import type { WriteTx } from '../../writes/write-tx.js';
 import { Writes } from '../../writes/writes.js';
+import { sealerOf } from '../../secrets/sealed.js';
 import { MOST_TOKEN_SECONDS } from '../clients/clients.endpoints.js';
 import { OwnIssuer } from '../own-issuer.js';
 import { SYSTEM } from '../system-caller.js';
 import { chooseKey, type KeyTimes, leavingAt } from './choose-key.js';
-import { openKey, sealerOf, sealKey } from './sealed-key.js';
+import { openKey, sealKey } from './sealed-key.js';
 
 export interface StoredKey extends KeyTimes {
   kid: string;

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { isWellFormedClientSecret, isWellFormedKey, secretHash } from '#model';
 import { lockApplication } from '../../consumers/applications.service.js';
 import { KeysService, type LeakedText } from '../../consumers/keys.service.js';
+import { credentialEvent } from '../../events/event-kinds.js';
 import { type Answer, type Caller, ok } from '../../http/request.js';
 import type { WriteTx } from '../../writes/write-tx.js';
 import { Writes } from '../../writes/writes.js';
@@ -55,6 +56,7 @@ async function clientsOf(tx: WriteTx, { secret, revoke, reason }: LeakedText): P
     if (row.notBefore === null || row.notBefore < since) row.notBefore = since;
     const after = viewOf(await saveClient(tx, row));
     tx.audit({ action: 'client.end-secret', target: `client/${id}`, before, after: { ...after, reason } });
+    tx.event(credentialEvent('credential.leaked', 'client', after, { reason }));
     views.push(after);
   }
   return views;

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { decodeJwt, errors, type JWTPayload } from 'jose';
 import { fail, type HelioError, lineOfText, revokedTokenKey } from '#model';
+import { credentialEvent } from '../../events/event-kinds.js';
 import { type Answer, type Caller, ok } from '../../http/request.js';
 import { revokedTokenMark } from '../../publishing/index.js';
 import type { WriteTx } from '../../writes/write-tx.js';
@@ -66,6 +67,8 @@ export async function addRevoked(tx: WriteTx, { environment, issuer, jti, expire
     target: `token/${key.toString('hex')}`,
     after: { environment, issuer, jti, expiresAt: expiresAt.toISOString() },
   });
+  const view = { id: key.toString('hex'), environment, name: jti, expiresAt: expiresAt.toISOString() };
+  tx.event(credentialEvent('credential.revoked', 'token', view));
 }
 
 type Token = Pick<Revoked, 'issuer' | 'jti' | 'expiresAt'>;

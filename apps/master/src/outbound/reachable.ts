@@ -35,12 +35,18 @@ const special4 = listOf(SPECIAL_4);
 const global6 = listOf([GLOBAL_6]);
 const special6 = listOf(SPECIAL_6);
 
-/** Which addresses a master may fetch keys from. */
+/** Which addresses a master may connect to when somebody outside has named them. */
 export class Reachable {
   private readonly allowed: BlockList;
 
-  /** @param networks CIDR blocks of addresses that are private, and yet may be asked, also without TLS */
-  constructor(networks: readonly string[]) {
+  /**
+   * @param networks CIDR blocks of addresses that are private, and yet may be asked, also without TLS
+   * @param setting that names them
+   */
+  constructor(
+    networks: readonly string[],
+    private readonly setting: string,
+  ) {
     this.allowed = listOf(networks);
   }
 
@@ -52,7 +58,7 @@ export class Reachable {
       family === 'ipv4'
         ? !special4.check(address, family)
         : global6.check(address, family) && !special6.check(address, family);
-    if (!isPublic) return `${address} is no public address, and not in HELIO_ISSUER_NETWORKS`;
-    return tls ? null : `http is for addresses in HELIO_ISSUER_NETWORKS only; ${address} is none`;
+    if (!isPublic) return `${address} is no public address, and not in ${this.setting}`;
+    return tls ? null : `http is for addresses in ${this.setting} only; ${address} is none`;
   }
 }
