@@ -18,6 +18,8 @@ export const apiView = z
   .meta({ id: 'Api' });
 export type ApiView = z.infer<typeof apiView>;
 
+export const apiFields = z.strictObject({ name: apiName, version: apiVersion, context: contextPath.optional() });
+
 export const createApi = endpoint({
   method: 'POST',
   path: '/apis',
@@ -26,9 +28,7 @@ export const createApi = endpoint({
   description:
     'The context is `/<name>/<version>` unless another is given, and never changes. No two APIs may have contexts that are equal or lie inside one another.',
   access: PUBLISHERS,
-  body: z
-    .strictObject({ name: apiName, version: apiVersion, context: contextPath.optional() })
-    .meta({ example: { name: 'weather', version: 'v1' } }),
+  body: apiFields.meta({ example: { name: 'weather', version: 'v1' } }),
   answers: { 201: apiView },
   errors: ['conflict', 'context_taken'],
 });

@@ -29,6 +29,11 @@ export function diffDefinitions(from: Definition, to: Definition): Omit<ReleaseD
   return { routes, fields, truncated: budget.exceeded };
 }
 
+/** What has to change in `from` to make `to` of it, each difference of bounded size. */
+export function differences(from: object, to: object): Change[] {
+  return changesOf(from, to, new Budget());
+}
+
 class Budget {
   exceeded = false;
   private left = MAX_DIFFERENCES;

@@ -11,28 +11,30 @@ export type ReleaseInput =
 const object = (error: string) => z.record(z.string(), z.unknown(), { error });
 const ONE_OF = 'must be an object with either definition or openapi';
 
-const json = z
-  .strictObject({
-    definition: object('must be the definition, an object').optional(),
-    openapi: z.union([z.string(), object('')], 'must be an OpenAPI document: an object, or its text').optional(),
-    overrides: importOverrides.optional(),
-  })
-  .superRefine((body, ctx) => {
-    const given = body.definition === undefined ? 'openapi' : 'definition';
-    if ((body.definition === undefined) === (body.openapi === undefined)) {
-      const message =
-        body.openapi === undefined
-          ? 'is missing; openapi may stand in its place'
-          : 'stands beside openapi; send one of the two';
-      ctx.addIssue({ code: 'custom', path: ['definition'], message });
-    } else if (given === 'definition' && body.overrides) {
-      ctx.addIssue({
-        code: 'custom',
-        path: ['overrides'],
-        message: 'go with openapi; write the fields into the definition',
-      });
-    }
-  });
+/** What a release is made of, in JSON. */
+export const releaseSource = z.strictObject({
+  definition: object('must be the definition, an object').optional(),
+  openapi: z.union([z.string(), object('')], 'must be an OpenAPI document: an object, or its text').optional(),
+  overrides: importOverrides.optional(),
+});
+type ReleaseSource = z.infer<typeof releaseSource>;
+
+/** A source has one of the two, and what goes with it. */
+export function checkSource(source: ReleaseSource, ctx: z.RefinementCtx): void {
+  if (source.definition !== undefined && source.openapi !== undefined)
+    ctx.addIssue({ code: 'custom', path: ['definition'], message: 'stands beside openapi; send one of the two' });
+  else if (source.openapi === undefined && source.overrides) {
+    const message = 'go with openapi; write the fields into the definition';
+    ctx.addIssue({ code: 'custom', path: ['overrides'], message });
+  }
+}
+
+const json = releaseSource.superRefine((body, ctx) => {
+  if (body.definition === undefined && body.openapi === undefined) {
+    const message = 'is missing; openapi may stand in its place';
+    ctx.addIssue({ code: 'custom', path: ['definition'], message });
+  } else checkSource(body, ctx);
+});
 
 /** A document that is the body although that is application/json: every OpenAPI document has an info object. */
 const bareDocument = z.looseObject({ openapi: z.string(), info: object('') });
@@ -88,8 +90,13 @@ export function releaseInputOf(body: Body, query: Query): ReleaseInput {
       })),
     });
   }
-  const { definition: given, openapi, overrides = {} } = body;
+  const input = inputOf(body);
+  if (input === null) throw new Error('the schema lets only one of the two be missing');
+  return input;
+}
+
+/** @returns null where there is neither */
+export function inputOf({ definition: given, openapi, overrides = {} }: ReleaseSource): ReleaseInput | null {
   if (given !== undefined) return { kind: 'definition', definition: given, at: 'definition.' };
-  if (openapi === undefined) throw new Error('the schema lets only one of the two be missing');
-  return { kind: 'openapi', document: openapi, overrides, at: 'overrides.' };
+  return openapi === undefined ? null : { kind: 'openapi', document: openapi, overrides, at: 'overrides.' };
 }

@@ -119,7 +119,7 @@ describe('a release of a definition', () => {
     ).toBe('422 definition_invalid definition.routes[0].id');
     expect(await outcome(post({ definition, comment: 'x' }))).toBe('400 invalid_request comment');
     expect(await outcome(post({}))).toBe('400 invalid_request definition');
-    expect(await outcome(post(undefined))).toBe('400 invalid_request (whole)');
+    expect(await outcome(post(undefined))).toBe('400 invalid_request definition');
     expect(await outcome(post('"text"'))).toBe('400 invalid_request (whole)');
     expect(await outcome(post('{'))).toBe('400 malformed_json');
     expect(await outcome(post('<x/>', 'weather:v1', { 'content-type': 'application/xml' }))).toBe(

@@ -4,12 +4,14 @@ import { type Definition, fail, type HelioError } from '#model';
 import type { FieldFault } from '#platform';
 import { DataSource, type EntityManager } from 'typeorm';
 import { ReleaseRow } from '../database/entities.js';
+import { prepared } from '../database/prepared.js';
 import { jsonbText } from '../database/jsonb.js';
 import { decodeCursor, type Page, type PageRequest, toPage } from '../http/paging.js';
 import { type Answer, type Caller, created, ok } from '../http/request.js';
+import type { WriteTx } from '../writes/write-tx.js';
 import { Writes } from '../writes/writes.js';
 import { findApi } from './apis.service.js';
-import { makeRelease } from './make-release.js';
+import { makeRelease, type NewRelease } from './make-release.js';
 import { diffDefinitions } from './release-diff.js';
 import type { ReleaseInput } from './release-input.js';
 import type { ReleaseDiff, ReleaseMade, ReleaseSummary, ReleaseView } from './releases.endpoints.js';
@@ -26,31 +28,14 @@ export class ReleasesService {
   async create(caller: Caller, api: string, input: ReleaseInput): Promise<Answer<ReleaseMade>> {
     const { context, ...found } = await findApi(this.source.manager, api);
     // before the transaction, which it would hold up
-    const { definition, bytes, digest, report } = makeRelease(input, { ...found, context });
-    const hex = digest.toString('hex');
+    const made = makeRelease(input, { ...found, context });
+    const hex = made.digest.toString('hex');
     return this.writes.run(caller, async (tx) => {
-      const { manager } = tx;
-      const values = [
-        digest,
-        api,
-        bytes,
-        definition.plans,
-        definition.routes.length,
-        report && jsonbText(report),
-        caller.actor,
-        definition.openPlan ?? null,
-      ];
-      await keepApi(manager, api, context);
-      if (definition.openPlan !== undefined) await keepOpenPlan(manager, definition.openPlan, input.at);
-      const inserted: unknown[] = await manager.query(INSERT, values);
-      if (inserted.length > 0) {
-        await refuseUnknownPlans(manager, definition.plans, input.at);
-        const after = { api, routes: definition.routes.length, plans: definition.plans, imported: report !== null };
-        tx.audit({ action: 'release.create', target: `release/${hex}`, after });
-      }
-      const row = await one(manager, api, hex);
+      await keepApi(tx.manager, api, context);
+      const inserted = await insertRelease(tx, api, made, input.at);
+      const row = await one(tx.manager, api, hex);
       const view = { ...summaryOf(row), report: row.report as ReleaseMade['report'] };
-      return inserted.length > 0 ? created(view, `/v1/apis/${api}/releases/${hex}`, hex) : ok(view, hex);
+      return inserted ? created(view, `/v1/apis/${api}/releases/${hex}`, hex) : ok(view, hex);
     });
   }
 
@@ -85,10 +70,44 @@ export class ReleasesService {
   }
 }
 
-const INSERT = `
-  INSERT INTO release (digest, api_id, definition, plans, routes, report, created_by, open_plan)
-  VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-  ON CONFLICT (digest) DO NOTHING RETURNING digest`;
+/**
+ * Makes a release that is not there yet. The caller keeps the API.
+ *
+ * @param at where the fields of the definition stand in the request
+ * @returns whether it was made
+ */
+export async function insertRelease(
+  tx: WriteTx,
+  api: string,
+  { definition, bytes, digest, report }: NewRelease,
+  at: string,
+): Promise<boolean> {
+  const { manager } = tx;
+  if (definition.openPlan !== undefined) await keepOpenPlan(manager, definition.openPlan, at);
+  const inserted = await prepared(manager, INSERT, [
+    digest,
+    api,
+    bytes,
+    definition.plans,
+    definition.routes.length,
+    report && jsonbText(report),
+    tx.caller.actor,
+    definition.openPlan ?? null,
+  ]);
+  if (inserted.length === 0) return false;
+  await refuseUnknownPlans(manager, definition.plans, at);
+  const after = { api, routes: definition.routes.length, plans: definition.plans, imported: report !== null };
+  tx.audit({ action: 'release.create', target: `release/${digest.toString('hex')}`, after });
+  return true;
+}
+
+const INSERT = {
+  name: 'release_insert',
+  text: `
+    INSERT INTO release (digest, api_id, definition, plans, routes, report, created_by, open_plan)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+    ON CONFLICT (digest) DO NOTHING RETURNING digest`,
+};
 
 /** It may have been deleted since, and made again with another context. From here on it stays. */
 async function keepApi(manager: EntityManager, api: string, context: string): Promise<void> {
@@ -106,11 +125,13 @@ async function keepOpenPlan(manager: EntityManager, plan: string, at: string): P
 }
 
 async function refuseUnknownPlans(manager: EntityManager, plans: readonly string[], at: string): Promise<void> {
-  const rows: { id: string }[] = await manager.query('SELECT id FROM plan WHERE id = ANY($1::text[])', [plans]);
+  const rows = await prepared<{ id: string }>(manager, PLANS, [plans]);
   const known = new Set(rows.map((row) => row.id));
   const fields = plans.flatMap((plan, index) => (known.has(plan) ? [] : [unknownPlan(`${at}plans[${index}]`, plan)]));
   if (fields.length > 0) throw unknownPlans(fields);
 }
+
+const PLANS = { name: 'release_plans', text: 'SELECT id FROM plan WHERE id = ANY($1::text[])' };
 
 function unknownPlan(field: string, plan: string): FieldFault {
   return { field, problem: `there is no plan "${plan}"`, expected: 'the id of a plan' };

@@ -9,14 +9,14 @@ const params = z.strictObject({ application: z.uuid('must be the id of an applic
 const name = lineOfText(200);
 const owner = lineOfText(200);
 export const applicationFields = z.strictObject({ name, owner: owner.nullable().optional() });
-const status = z.enum(['active', 'suspended'], 'must be active or suspended');
+export const applicationStatus = z.enum(['active', 'suspended'], 'must be active or suspended');
 
 export const applicationView = z
   .object({
     id: z.uuid(),
     name,
     owner: owner.nullable(),
-    status,
+    status: applicationStatus,
     createdAt: z.iso.datetime(),
     updatedAt: z.iso.datetime(),
   })
@@ -43,7 +43,7 @@ export const listApplications = endpoint({
     ...pageQuery,
     name: lineOfText(200).optional(),
     owner: lineOfText(200).optional(),
-    status: status.optional(),
+    status: applicationStatus.optional(),
   }),
   answers: { 200: pageOf(applicationView) },
 });
@@ -68,7 +68,11 @@ export const updateApplication = endpoint({
     'A suspended application keeps its keys and subscriptions; its requests are answered 403 `application_suspended`.',
   access: WRITERS,
   params,
-  body: z.strictObject({ name: name.optional(), owner: owner.nullable().optional(), status: status.optional() }),
+  body: z.strictObject({
+    name: name.optional(),
+    owner: owner.nullable().optional(),
+    status: applicationStatus.optional(),
+  }),
   answers: { 200: applicationView },
   errors: ['not_found', 'precondition_required', 'precondition_failed'],
 });

@@ -3,6 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
 import { fail } from '#model';
 import { DataSource, type EntityManager } from 'typeorm';
+import { plainArray } from '../database/arrays.js';
 import { ApplicationRow } from '../database/entities.js';
 import { AGE_AND_ID, decodeCursor, type Page, type PageRequest, toPage } from '../http/paging.js';
 import { matchIfGiven, requireMatch } from '../http/preconditions.js';
@@ -18,6 +19,14 @@ export interface ApplicationFilter {
   status?: 'active' | 'suspended';
 }
 
+interface ApplicationChange {
+  name?: string;
+  owner?: string | null;
+  status?: 'active' | 'suspended';
+}
+
+const COLUMNS = `a.id, a.name, a.owner, a.status, a.version, a.created_at AS "createdAt", a.updated_at AS "updatedAt"`;
+
 @Injectable()
 export class ApplicationsService {
   constructor(
@@ -27,7 +36,7 @@ export class ApplicationsService {
 
   create(caller: Caller, fields: { name: string; owner?: string | null }): Promise<Answer<ApplicationView>> {
     return this.writes.run(caller, async (tx) => {
-      const view = await insertApplication(tx, randomUUID(), fields);
+      const view = await insertApplication(tx, { id: randomUUID(), ...fields });
       return created(view, `/v1/applications/${view.id}`, '1');
     });
   }
@@ -61,63 +70,117 @@ export class ApplicationsService {
     return ok(viewOf(row), String(row.version));
   }
 
-  update(
-    caller: Caller,
-    id: string,
-    change: { name?: string; owner?: string | null; status?: 'active' | 'suspended' },
-  ): Promise<Answer<ApplicationView>> {
+  update(caller: Caller, id: string, change: ApplicationChange): Promise<Answer<ApplicationView>> {
     return this.writes.run(caller, async (tx) => {
       const row = await lockApplication(tx.manager, id);
       requireMatch(caller, String(row.version));
-      const before = viewOf(row);
-      if (change.name !== undefined) row.name = change.name;
-      if (change.owner !== undefined) row.owner = change.owner;
-      if (change.status !== undefined) row.status = change.status;
-      const saved = await tx.manager.save(row);
-      const view = viewOf(saved);
-      tx.mark(await environmentsOf(tx.manager, id), applicationMark(id));
-      tx.audit({ action: 'application.update', target: `application/${id}`, before, after: view });
-      return ok(view, String(saved.version));
+      const [saved] = await updateApplications(tx, [{ row, change }]);
+      if (!saved) throw noSuchApplication(id);
+      return ok(viewOf(saved), String(saved.version));
     });
   }
 
   delete(caller: Caller, id: string): Promise<Answer<undefined>> {
     return this.writes.run(caller, async (tx) => {
-      const row = await lockApplication(tx.manager, id);
-      matchIfGiven(caller, String(row.version));
-      const keys: { environment_id: string; chain_id: Buffer }[] = await tx.manager.query(
-        'SELECT environment_id, chain_id FROM api_key WHERE application_id = $1',
-        [id],
-      );
-      for (const key of keys) tx.mark([key.environment_id], keyMark(key.chain_id), applicationMark(id));
-      const clients: { environment_id: string; chain_id: Buffer }[] = await tx.manager.query(
-        `SELECT environment_id, chain_id FROM oauth_client WHERE application_id = $1
-         UNION ALL SELECT environment_id, chain_id FROM outside_client WHERE application_id = $1 AND revoked_at IS NULL`,
-        [id],
-      );
-      for (const client of clients) tx.mark([client.environment_id], clientMark(client.chain_id), applicationMark(id));
-      await tx.manager.delete(ApplicationRow, { id });
-      tx.audit({
-        action: 'application.delete',
-        target: `application/${id}`,
-        before: { ...viewOf(row), keys: keys.length, clients: clients.length },
-      });
+      await deleteApplication(tx, id);
       return noContent();
     });
   }
 }
 
-/** Also used by the bulk import, which brings its own ids. */
-export async function insertApplication(
+/** Thousands may come together. @param changes of rows that are locked @returns them as they are then, in no order */
+export async function updateApplications(
   tx: WriteTx,
-  id: string,
-  fields: { name: string; owner?: string | null },
-): Promise<ApplicationView> {
-  await tx.manager.insert(ApplicationRow, { id, name: fields.name, owner: fields.owner ?? null, status: 'active' });
-  const view = viewOf(await tx.manager.findOneByOrFail(ApplicationRow, { id }));
-  // nothing is marked: an application is published where it has a key, and it has none yet
-  tx.audit({ action: 'application.create', target: `application/${id}`, after: view });
+  changes: readonly { row: ApplicationRow; change: ApplicationChange }[],
+): Promise<ApplicationRow[]> {
+  const before = new Map(changes.map(({ row }) => [row.id, row]));
+  const after = changes.map(({ row, change: { name = row.name, owner = row.owner, status = row.status } }) => ({
+    id: row.id,
+    name,
+    owner,
+    status,
+  }));
+  // to say what it is already is no other version
+  const [rows]: [ApplicationRow[], number] = await tx.manager.query(
+    `UPDATE application a SET name = n.name, owner = n.owner, status = n.status, version = a.version + n.changed::integer,
+       updated_at = CASE WHEN n.changed THEN now() ELSE a.updated_at END
+     FROM (
+       SELECT n.*, (o.name, o.owner, o.status) IS DISTINCT FROM (n.name, n.owner, n.status) AS changed
+       FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS n(id, name, owner, status) JOIN application o USING (id)
+     ) n WHERE a.id = n.id RETURNING ${COLUMNS}`,
+    [
+      plainArray(after.map(({ id }) => id)),
+      after.map(({ name }) => name),
+      after.map(({ owner }) => owner),
+      after.map(({ status }) => status),
+    ],
+  );
+  const environments = await environmentsOfEach(tx.manager, [...before.keys()]);
+  for (const row of rows) {
+    const was = before.get(row.id);
+    tx.mark(environments.get(row.id) ?? [], applicationMark(row.id));
+    tx.audit({
+      action: 'application.update',
+      target: `application/${row.id}`,
+      before: was && viewOf(was),
+      after: viewOf(row),
+    });
+  }
+  return rows;
+}
+
+export async function deleteApplication(tx: WriteTx, id: string): Promise<void> {
+  const row = await lockApplication(tx.manager, id);
+  matchIfGiven(tx.caller, String(row.version));
+  const keys: { environment_id: string; chain_id: Buffer }[] = await tx.manager.query(
+    'SELECT environment_id, chain_id FROM api_key WHERE application_id = $1',
+    [id],
+  );
+  for (const key of keys) tx.mark([key.environment_id], keyMark(key.chain_id), applicationMark(id));
+  const clients: { environment_id: string; chain_id: Buffer }[] = await tx.manager.query(
+    `SELECT environment_id, chain_id FROM oauth_client WHERE application_id = $1
+     UNION ALL SELECT environment_id, chain_id FROM outside_client WHERE application_id = $1 AND revoked_at IS NULL`,
+    [id],
+  );
+  for (const client of clients) tx.mark([client.environment_id], clientMark(client.chain_id), applicationMark(id));
+  await tx.manager.delete(ApplicationRow, { id });
+  tx.audit({
+    action: 'application.delete',
+    target: `application/${id}`,
+    before: { ...viewOf(row), keys: keys.length, clients: clients.length },
+  });
+}
+
+export interface NewApplication {
+  id: string;
+  name: string;
+  owner?: string | null;
+}
+
+export async function insertApplication(tx: WriteTx, application: NewApplication): Promise<ApplicationView> {
+  const [view] = await insertApplications(tx, [application]);
+  if (!view) throw fail('conflict', `an application "${application.id}" has just been made`);
   return view;
+}
+
+/** Thousands may come together. @returns those that were made: others have come into being meanwhile */
+export async function insertApplications(
+  tx: WriteTx,
+  applications: readonly NewApplication[],
+): Promise<ApplicationView[]> {
+  const rows: ApplicationRow[] = await tx.manager.query(
+    `INSERT INTO application AS a (id, name, owner) SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[])
+     ON CONFLICT (id) DO NOTHING RETURNING ${COLUMNS}`,
+    [
+      plainArray(applications.map(({ id }) => id)),
+      applications.map(({ name }) => name),
+      applications.map(({ owner }) => owner ?? null),
+    ],
+  );
+  // nothing is marked: an application is published where it has a key, and it has none yet
+  const views = rows.map(viewOf);
+  for (const view of views) tx.audit({ action: 'application.create', target: `application/${view.id}`, after: view });
+  return views;
 }
 
 /** Locks the row: writes that concern one application come one after the other, and see each other's keys. */
@@ -131,13 +194,34 @@ export async function lockApplication(manager: EntityManager, id: string, field?
   throw noSuchApplication(id);
 }
 
-/** The environments whose chains carry the application: those in which it has keys or clients. Read after `lockApplication`. */
-export async function environmentsOf(manager: EntityManager, application: string): Promise<string[]> {
-  const rows: { environment_id: string }[] = await manager.query(
-    'SELECT DISTINCT environment_id FROM credential WHERE application_id = $1',
-    [application],
+/** Locks applications in one order. @returns those that there are, by id */
+export async function lockApplications(
+  manager: EntityManager,
+  ids: readonly string[],
+): Promise<Map<string, ApplicationRow>> {
+  const rows: ApplicationRow[] = await manager.query(
+    `SELECT ${COLUMNS} FROM application a WHERE a.id = ANY ($1::uuid[]) ORDER BY a.id FOR NO KEY UPDATE`,
+    [plainArray([...new Set(ids)])],
   );
-  return rows.map((row) => row.environment_id);
+  return new Map(rows.map((row) => [row.id, row]));
+}
+
+/** The environments whose chains carry the application: those in which it has keys or clients. Read after it was locked. */
+export async function environmentsOf(manager: EntityManager, application: string): Promise<string[]> {
+  return (await environmentsOfEach(manager, [application])).get(application) ?? [];
+}
+
+/** The same of many, by application; without those that are in none. */
+export async function environmentsOfEach(
+  manager: EntityManager,
+  applications: readonly string[],
+): Promise<Map<string, string[]>> {
+  const rows: { application: string; environments: string[] }[] = await manager.query(
+    `SELECT application_id AS application, array_agg(DISTINCT environment_id) AS environments
+     FROM credential WHERE application_id = ANY ($1::uuid[]) GROUP BY 1`,
+    [plainArray([...new Set(applications)])],
+  );
+  return new Map(rows.map(({ application, environments }) => [application, environments]));
 }
 
 export function noSuchApplication(id: string): Error {

@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { fail, KEY_ID_BYTES, newKeySecret, secretHash, TABLE } from '#model';
 import { ApiKeyRow } from '../database/entities.js';
+import { credentialEvent, type NewEvent } from '../events/event-kinds.js';
 import { type Answer, type Caller, created } from '../http/request.js';
 import { type Entry, keyMark } from '../publishing/index.js';
 import { flushing, type WriteTx, XID } from '../writes/write-tx.js';
 import type { OnlyStatement, Shared, Together } from '../writes/writes.js';
 import { noSuchApplication } from './applications.service.js';
-import { endOf, type IssuedKeyView } from './keys.endpoints.js';
+import { endOf, type IssuedKeyView, type KeyView } from './keys.endpoints.js';
 import { keyViewOf } from './key-view.js';
 
 const HINT_LENGTH = 'hg_live_'.length + 4;
@@ -32,7 +33,7 @@ export async function issueTogether(
   const asked = made.map(({ caller, key }) => {
     const { createdAt: _, ...after } = keyViewOf({ ...key, createdAt: UNKNOWN });
     const { actor, role, requestId: request_id } = caller;
-    return { ...after, hash: key.hash.toString('hex'), actor, role, request_id, after };
+    return { ...after, hash: key.hash.toString('hex'), actor, role, request_id, after, event: issuedEvent(after) };
   });
   const rows = await query<{ id: string; created_at: string; xid: string }>(ISSUE, [JSON.stringify(asked)]);
   const inserted = new Map(rows.map((row) => [row.id, new Date(row.created_at)]));
@@ -55,7 +56,7 @@ const ISSUE = {
     WITH asked AS (
       SELECT * FROM jsonb_to_recordset($1::jsonb)
         AS a (id uuid, application uuid, environment text, hash text, hint text, name text, scopes text[], ips text[], "expiresAt" timestamptz, "createdBy" text,
-              actor text, role text, request_id text, after jsonb)
+              actor text, role text, request_id text, after jsonb, event jsonb)
     ), held AS (
       SELECT id FROM application WHERE id IN (SELECT application FROM asked) FOR SHARE SKIP LOCKED
     ), inserted AS (
@@ -68,6 +69,7 @@ const ISSUE = {
       `SELECT environment_id, ${TABLE.key}, chain_id FROM inserted`,
       `SELECT a.actor, a.role, 'key.issue', 'key/' || id, NULL::jsonb, a.after || jsonb_build_object('createdAt', i.created_at), a.request_id
        FROM asked a JOIN inserted i USING (id)`,
+      `SELECT a.event->>'type', a.event->>'subject', a.environment, a.actor, a.event->'data' FROM asked a JOIN inserted USING (id)`,
     )}
     SELECT id, created_at, ${XID} AS xid FROM inserted`,
 };
@@ -128,8 +130,11 @@ function issued(tx: WriteTx, key: NewKey, createdAt: Date, secret: string): Issu
   const view = keyViewOf({ ...key, createdAt });
   tx.mark([environment], markOf(key));
   tx.audit({ action: 'key.issue', target: `key/${id}`, after: view });
+  tx.event(issuedEvent(view));
   return { ...view, secret };
 }
+
+const issuedEvent = (view: Omit<KeyView, 'createdAt'>): NewEvent => credentialEvent('credential.issued', 'key', view);
 
 /** As ISSUE makes it. */
 function markOf({ hash }: NewKey): Entry {

@@ -3,6 +3,7 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import { fail, KEY_ID_BYTES, secretHash } from '#model';
 import { DataSource, type EntityManager } from 'typeorm';
 import { ApiKeyRow, ApplicationRow } from '../database/entities.js';
+import { credentialEvent } from '../events/event-kinds.js';
 import { AGE_AND_ID, decodeCursor, type Page, type PageRequest, toPage } from '../http/paging.js';
 import { requireMatch } from '../http/preconditions.js';
 import { type Answer, type Caller, ok } from '../http/request.js';
@@ -121,6 +122,7 @@ export class KeysService {
       old.replacedBy = issued.id;
       const saved = await this.save(tx, old);
       tx.audit({ action: 'key.rotate', target: `key/${id}`, before, after: keyViewOf(saved) });
+      tx.event(credentialEvent('credential.rotated', 'key', keyViewOf(saved), { replacedBy: issued.id }));
       return answerOf(issued);
     });
   }
@@ -141,14 +143,22 @@ export class KeysService {
     ]);
     const keys: KeyView[] = [];
     for (const { id, application } of places) {
-      const row = revoke ? await this.revokeIn(tx, application, id, reason) : await one(tx.manager, application, id);
+      const row = revoke
+        ? await this.revokeIn(tx, application, id, reason, true)
+        : await one(tx.manager, application, id);
       keys.push(keyViewOf(row));
     }
     return keys;
   }
 
   /** A key that is revoked already is left as it is. */
-  private async revokeIn(tx: WriteTx, application: string, id: string, reason?: string): Promise<ApiKeyRow> {
+  private async revokeIn(
+    tx: WriteTx,
+    application: string,
+    id: string,
+    reason?: string,
+    leaked = false,
+  ): Promise<ApiKeyRow> {
     await lockApplication(tx.manager, application);
     const row = await one(tx.manager, application, id);
     if (row.revokedAt) return row;
@@ -156,7 +166,9 @@ export class KeysService {
     row.revokedAt = new Date();
     row.revokedReason = reason ?? null;
     const saved = await this.save(tx, row);
-    tx.audit({ action: 'key.revoke', target: `key/${id}`, before, after: keyViewOf(saved) });
+    const after = keyViewOf(saved);
+    tx.audit({ action: 'key.revoke', target: `key/${id}`, before, after });
+    tx.event(credentialEvent(leaked ? 'credential.leaked' : 'credential.revoked', 'key', after, { reason }));
     return saved;
   }
 

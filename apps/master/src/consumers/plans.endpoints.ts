@@ -19,6 +19,12 @@ export const planView = z
   .meta({ id: 'Plan' });
 export type PlanView = z.infer<typeof planView>;
 
+export const planFields = planLimits.extend({
+  id: planId,
+  perRoute: limitPair.nullish(),
+  perApi: limitPair.nullish(),
+});
+
 export const createPlan = endpoint({
   method: 'POST',
   path: '/plans',
@@ -28,7 +34,7 @@ export const createPlan = endpoint({
 is open; those of \`perRoute\` for each of them on each route; those of \`perApi\` for all of this plan together on an API. A request takes of all or
 of none. \`burst\` is how many requests may come at once; it defaults to \`limit\`.`,
   access: OPERATORS,
-  body: planLimits.extend({ id: planId, perRoute: limitPair.nullish(), perApi: limitPair.nullish() }).meta({
+  body: planFields.meta({
     example: {
       id: 'gold',
       rate: { limit: 100, per: 'second', burst: 200 },

@@ -1,16 +1,17 @@
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
-import { fail, type LimitPair } from '#model';
+import { fail, type HelioError, type LimitPair } from '#model';
 import { DataSource, type EntityManager, MoreThan } from 'typeorm';
 import { PlanRow } from '../database/entities.js';
 import { decodeCursor, type Page, type PageRequest, toPage } from '../http/paging.js';
 import { matchIfGiven, requireMatch } from '../http/preconditions.js';
 import { type Answer, type Caller, created, noContent, ok } from '../http/request.js';
 import { planMark } from '../publishing/index.js';
+import type { WriteTx } from '../writes/write-tx.js';
 import { Writes } from '../writes/writes.js';
 import type { PlanView } from './plans.endpoints.js';
 
-interface Limits extends LimitPair {
+export interface Limits extends LimitPair {
   perRoute?: LimitPair | null | undefined;
   perApi?: LimitPair | null | undefined;
 }
@@ -24,16 +25,8 @@ export class PlansService {
 
   create(caller: Caller, plan: Limits & { id: string }): Promise<Answer<PlanView>> {
     return this.writes.run(caller, async (tx) => {
-      const { manager } = tx;
-      const taken = await manager.existsBy(PlanRow, { id: plan.id });
-      if (taken)
-        throw fail('conflict', `a plan "${plan.id}" exists already`, {
-          fields: [{ field: 'id', problem: `"${plan.id}" is taken` }],
-        });
-      await manager.insert(PlanRow, plan);
-      const view = viewOf(await one(manager, plan.id));
-      tx.mark('all', planMark(plan.id));
-      tx.audit({ action: 'plan.create', target: `plan/${plan.id}`, after: view });
+      const [view] = await insertPlans(tx, [plan]);
+      if (!view) throw planExists(plan.id);
       return created(view, `/v1/plans/${plan.id}`, '1');
     });
   }
@@ -55,49 +48,84 @@ export class PlansService {
 
   update(caller: Caller, id: string, change: Partial<Limits>): Promise<Answer<PlanView>> {
     return this.writes.run(caller, async (tx) => {
-      const row = await one(tx.manager, id, true);
+      const row = await lockPlan(tx.manager, id);
       requireMatch(caller, String(row.version));
-      const before = viewOf(row);
-      if (change.rate !== undefined) row.rate = change.rate;
-      if (change.quota !== undefined) row.quota = change.quota;
-      if (change.perRoute !== undefined) row.perRoute = change.perRoute;
-      if (change.perApi !== undefined) row.perApi = change.perApi;
-      const saved = await tx.manager.save(row);
-      const view = viewOf(saved);
-      tx.mark('all', planMark(id));
-      tx.audit({ action: 'plan.update', target: `plan/${id}`, before, after: view });
-      return ok(view, String(saved.version));
+      const saved = await updatePlan(tx, row, change);
+      return ok(viewOf(saved), String(saved.version));
     });
   }
 
   delete(caller: Caller, id: string): Promise<Answer<undefined>> {
     return this.writes.run(caller, async (tx) => {
-      const row = await one(tx.manager, id, true);
-      matchIfGiven(caller, String(row.version));
-      const [uses]: { n: string; example: string }[] = await tx.manager.query(
-        'SELECT count(*) AS n, min(id::text) AS example FROM subscription WHERE plan_id = $1',
-        [id],
-      );
-      if (Number(uses?.n) > 0)
-        throw fail(
-          'in_use',
-          `the plan "${id}" is used by ${uses?.n} subscription(s), ${uses?.example} among them; move or delete them first`,
-        );
-      const [release]: { api: string; digest: Buffer }[] = await tx.manager.query(
-        'SELECT api_id AS api, digest FROM release WHERE open_plan = $1 LIMIT 1',
-        [id],
-      );
-      if (release)
-        throw fail(
-          'in_use',
-          `the plan "${id}" limits open routes of ${release.api}, in its release ${release.digest.toString('hex')}, which may be placed as long as the API exists`,
-        );
-      await tx.manager.delete(PlanRow, { id });
-      tx.mark('all', planMark(id));
-      tx.audit({ action: 'plan.delete', target: `plan/${id}`, before: viewOf(row) });
+      await deletePlan(tx, id);
       return noContent();
     });
   }
+}
+
+/** Thousands may come together. @returns those that were made: others are there already */
+export async function insertPlans(tx: WriteTx, plans: readonly (Limits & { id: string })[]): Promise<PlanView[]> {
+  const rows: PlanRow[] = await tx.manager.query(
+    `INSERT INTO plan AS p (id, rate, quota, per_route, per_api)
+     SELECT n.id, n.rate, n.quota, n."perRoute", n."perApi"
+     FROM jsonb_to_recordset($1::jsonb) AS n(id text, rate jsonb, quota jsonb, "perRoute" jsonb, "perApi" jsonb)
+     ON CONFLICT (id) DO NOTHING
+     RETURNING p.id, p.rate, p.quota, p.per_route AS "perRoute", p.per_api AS "perApi", p.created_at AS "createdAt", p.updated_at AS "updatedAt"`,
+    [JSON.stringify(plans)],
+  );
+  const views = rows.map(viewOf);
+  for (const view of views) {
+    tx.mark('all', planMark(view.id));
+    tx.audit({ action: 'plan.create', target: `plan/${view.id}`, after: view });
+  }
+  return views;
+}
+
+export function planExists(id: string): HelioError {
+  return fail('conflict', `a plan "${id}" exists already`, { fields: [{ field: 'id', problem: `"${id}" is taken` }] });
+}
+
+/** @param row locked */
+export async function updatePlan(tx: WriteTx, row: PlanRow, change: Partial<Limits>): Promise<PlanRow> {
+  const before = viewOf(row);
+  if (change.rate !== undefined) row.rate = change.rate;
+  if (change.quota !== undefined) row.quota = change.quota;
+  if (change.perRoute !== undefined) row.perRoute = change.perRoute;
+  if (change.perApi !== undefined) row.perApi = change.perApi;
+  const saved = await tx.manager.save(row);
+  tx.mark('all', planMark(row.id));
+  tx.audit({ action: 'plan.update', target: `plan/${row.id}`, before, after: viewOf(saved) });
+  return saved;
+}
+
+export async function deletePlan(tx: WriteTx, id: string): Promise<void> {
+  const row = await lockPlan(tx.manager, id);
+  matchIfGiven(tx.caller, String(row.version));
+  const [uses]: { n: string; example: string }[] = await tx.manager.query(
+    'SELECT count(*) AS n, min(id::text) AS example FROM subscription WHERE plan_id = $1',
+    [id],
+  );
+  if (Number(uses?.n) > 0)
+    throw fail(
+      'in_use',
+      `the plan "${id}" is used by ${uses?.n} subscription(s), ${uses?.example} among them; move or delete them first`,
+    );
+  const [release]: { api: string; digest: Buffer }[] = await tx.manager.query(
+    'SELECT api_id AS api, digest FROM release WHERE open_plan = $1 LIMIT 1',
+    [id],
+  );
+  if (release)
+    throw fail(
+      'in_use',
+      `the plan "${id}" limits open routes of ${release.api}, in its release ${release.digest.toString('hex')}, which may be placed as long as the API exists`,
+    );
+  await tx.manager.delete(PlanRow, { id });
+  tx.mark('all', planMark(id));
+  tx.audit({ action: 'plan.delete', target: `plan/${id}`, before: viewOf(row) });
+}
+
+export function lockPlan(manager: EntityManager, id: string): Promise<PlanRow> {
+  return one(manager, id, true);
 }
 
 async function one(manager: EntityManager, id: string, lock = false): Promise<PlanRow> {

@@ -1,23 +1,23 @@
 import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { InjectDataSource } from '@nestjs/typeorm';
-import { fail } from '#model';
+import { fail, HelioError } from '#model';
 import { DataSource, type EntityManager } from 'typeorm';
 import { SubscriptionRow } from '../database/entities.js';
 import { AGE_AND_ID, decodeCursor, type Page, type PageRequest, toPage } from '../http/paging.js';
 import { matchIfGiven, requireMatch } from '../http/preconditions.js';
 import { type Answer, type Caller, created, noContent, ok } from '../http/request.js';
-import { applicationMark } from '../publishing/index.js';
 import type { WriteTx } from '../writes/write-tx.js';
 import { Writes } from '../writes/writes.js';
-import { environmentsOf, lockApplication } from './applications.service.js';
+import { lockApplication } from './applications.service.js';
+import {
+  deleteSubscriptions,
+  insertSubscriptions,
+  moveSubscriptions,
+  type SubscriptionFields,
+  subscriptionViewOf,
+} from './subscription-rows.js';
 import type { SubscriptionView } from './subscriptions.endpoints.js';
-
-export interface SubscriptionFields {
-  application: string;
-  api: string;
-  plan: string;
-}
 
 @Injectable()
 export class SubscriptionsService {
@@ -52,34 +52,28 @@ export class SubscriptionsService {
         items,
         page.limit,
         ({ row, at }) => [at, row.id],
-        ({ row }) => viewOf(row),
+        ({ row }) => subscriptionViewOf(row),
       ),
     );
   }
 
   async get(id: string): Promise<Answer<SubscriptionView>> {
     const row = await one(this.source.manager, id);
-    return ok(viewOf(row), String(row.version));
+    return ok(subscriptionViewOf(row), String(row.version));
   }
 
   update(caller: Caller, id: string, plan: string): Promise<Answer<SubscriptionView>> {
     return this.change(caller, id, async (tx, row) => {
       requireMatch(caller, String(row.version));
-      const before = viewOf(row);
-      await requireOffered(tx.manager, row.api, plan);
-      row.plan = plan;
-      const saved = await tx.manager.save(row);
-      const view = viewOf(saved);
-      tx.audit({ action: 'subscription.update', target: `subscription/${id}`, before, after: view });
-      return ok(view, String(saved.version));
+      const saved = written(await moveSubscriptions(tx, [{ row, plan }]));
+      return ok(subscriptionViewOf(saved), String(saved.version));
     });
   }
 
   delete(caller: Caller, id: string): Promise<Answer<undefined>> {
     return this.change(caller, id, async (tx, row) => {
       matchIfGiven(caller, String(row.version));
-      await tx.manager.delete(SubscriptionRow, { id });
-      tx.audit({ action: 'subscription.delete', target: `subscription/${id}`, before: viewOf(row) });
+      await deleteSubscriptions(tx, [row]);
       return noContent();
     });
   }
@@ -93,9 +87,7 @@ export class SubscriptionsService {
     return this.writes.run(caller, async (tx) => {
       const { application } = await one(tx.manager, id);
       await lockApplication(tx.manager, application);
-      const answer = await work(tx, await one(tx.manager, id));
-      tx.mark(await environmentsOf(tx.manager, application), applicationMark(application));
-      return answer;
+      return work(tx, await one(tx.manager, id));
     });
   }
 }
@@ -106,61 +98,18 @@ export async function insertSubscription(
   id: string,
   fields: SubscriptionFields,
 ): Promise<SubscriptionView> {
-  const { manager } = tx;
-  await requireOffered(manager, fields.api, fields.plan);
-  const existing = await manager.findOneBy(SubscriptionRow, { application: fields.application, api: fields.api });
-  if (existing)
-    throw fail(
-      'conflict',
-      `the application is subscribed to ${fields.api} already, on the plan "${existing.plan}": subscription ${existing.id}`,
-    );
-  await manager.insert(SubscriptionRow, { id, ...fields });
-  const view = viewOf(await one(manager, id));
-  tx.mark(await environmentsOf(manager, fields.application), applicationMark(fields.application));
-  tx.audit({ action: 'subscription.create', target: `subscription/${id}`, after: view });
-  return view;
+  return subscriptionViewOf(written(await insertSubscriptions(tx, [{ id, ...fields }])));
 }
 
-/** The plan exists (and stays while we write), and the API has a release that offers it. */
-async function requireOffered(manager: EntityManager, api: string, plan: string): Promise<void> {
-  const [found]: { api: boolean; offered: boolean; plans: string[] | null }[] = await manager.query(
-    `SELECT EXISTS (SELECT FROM api WHERE id = $1) AS api,
-            EXISTS (SELECT FROM release WHERE api_id = $1 AND $2 = ANY (plans)) AS offered,
-            (SELECT array_agg(DISTINCT p ORDER BY p) FROM release, unnest(plans) p WHERE api_id = $1) AS plans`,
-    [api, plan],
-  );
-  if (!found?.api)
-    throw fail('unknown_reference', `there is no API "${api}"`, {
-      fields: [{ field: 'api', problem: `there is no API "${api}"` }],
-    });
-  const locked: unknown[] = await manager.query('SELECT 1 FROM plan WHERE id = $1 FOR KEY SHARE', [plan]);
-  if (locked.length === 0)
-    throw fail('unknown_reference', `there is no plan "${plan}"`, {
-      fields: [{ field: 'plan', problem: `there is no plan "${plan}"` }],
-    });
-  if (!found.offered) {
-    const offers = found.plans?.length
-      ? `its releases offer ${found.plans.join(', ')}`
-      : `make a release whose plans name "${plan}" first`;
-    throw fail('unknown_reference', `the API ${api} does not offer the plan "${plan}"; ${offers}`, {
-      fields: [{ field: 'plan', problem: `is not offered by ${api}`, expected: offers }],
-    });
-  }
+/** What was written of one. @throws HelioError why it was not */
+function written([outcome]: readonly (SubscriptionRow | HelioError)[]): SubscriptionRow {
+  if (outcome instanceof HelioError) throw outcome;
+  if (!outcome) throw new Error('a write of one subscription told of none');
+  return outcome;
 }
 
 async function one(manager: EntityManager, id: string): Promise<SubscriptionRow> {
   const row = await manager.findOneBy(SubscriptionRow, { id });
   if (!row) throw fail('not_found', `there is no subscription "${id}"`);
   return row;
-}
-
-function viewOf(row: SubscriptionRow): SubscriptionView {
-  return {
-    id: row.id,
-    application: row.application,
-    api: row.api,
-    plan: row.plan,
-    createdAt: row.createdAt.toISOString(),
-    updatedAt: row.updatedAt.toISOString(),
-  };
 }

@@ -20,7 +20,7 @@ beforeEach(() => {
   publications = new Publications(createLog('test', 'silent'));
   waiter = new RevisionWaiter(publications, new RevisionLookup({ query } as unknown as PublishingOptions));
 });
-afterEach(() => waiter.onModuleDestroy());
+afterEach(() => waiter.onApplicationShutdown());
 
 const published = (revision: number, xids: string[] | null, environment = 'prod'): void =>
   publications.announce({ environment, revision, xids: xids && new Set(xids), sealed: null } satisfies Published);
@@ -56,6 +56,27 @@ describe('a statement that commits by itself', () => {
     anticipated.is('100');
     anticipated.end();
     expect(await carriers('100')).toEqual(carriedBy(6));
+  });
+});
+
+describe('a kept answer that is given again', () => {
+  it('has the revision that is known', async () => {
+    stored.set('100', 6);
+    expect(await carriers('100')).toEqual(carriedBy(6));
+  });
+
+  it('waits for its revision when the master that wrote it died before that was out', async () => {
+    const waiting = carriers('100');
+    published(5, ['99']);
+    published(6, ['100']);
+    expect(await waiting).toEqual(carriedBy(6));
+  });
+
+  it('and the first one are both told, when that waits still', async () => {
+    waiter.expect('100', ['prod']);
+    const both = Promise.all([carriers('100'), carriers('100')]);
+    published(6, ['100']);
+    expect(await both).toEqual([carriedBy(6), carriedBy(6)]);
   });
 });
 

@@ -1,4 +1,4 @@
-import { Injectable, type OnModuleDestroy } from '@nestjs/common';
+import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { Publications, type Published, RevisionLookup } from '../publishing/index.js';
 
 /** A write is durable before this; past it the answer goes out without saying its revision. */
@@ -45,7 +45,7 @@ export function revisionNames(carriers: readonly Carrier[]): string[] {
 
 /** Finds out which revision carries a transaction: told by the publisher of this process, or looked up. */
 @Injectable()
-export class RevisionWaiter implements OnModuleDestroy {
+export class RevisionWaiter implements OnApplicationShutdown {
   private readonly waiting = new Map<string, Waiting>();
   private readonly anticipated = new Set<Anticipation>();
   private readonly unsubscribe: () => void;
@@ -58,7 +58,8 @@ export class RevisionWaiter implements OnModuleDestroy {
     this.unsubscribe = publications.subscribe((published) => this.onPublished(published));
   }
 
-  onModuleDestroy(): void {
+  /** When the last request was answered: while the server closes, some still wait for their revision. */
+  onApplicationShutdown(): void {
     clearInterval(this.sweep);
     this.unsubscribe();
   }
@@ -95,13 +96,14 @@ export class RevisionWaiter implements OnModuleDestroy {
 
   private async revisionOf(xid: string, environment: string): Promise<number | null> {
     const id = `${environment}/${xid}`;
-    const entry = this.waiting.get(id);
-    if (!entry) return this.lookup.revisionOf(xid, environment); // a kept answer, given again
+    const entry = this.waiting.get(id) ?? this.givenAgain(id);
     if (entry.revision === null) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, WAIT_MS);
+        const others = entry.settle; // the same request came twice
         entry.settle = () => {
           clearTimeout(timer);
+          others?.();
           resolve();
         };
         if (entry.missed) void this.lookUp(id, xid, environment);
@@ -109,6 +111,13 @@ export class RevisionWaiter implements OnModuleDestroy {
     }
     this.waiting.delete(id);
     return entry.revision ?? this.lookup.revisionOf(xid, environment);
+  }
+
+  /** For a kept answer: its transaction committed some time ago, at whichever master, which may have died before it was published. */
+  private givenAgain(id: string): Waiting {
+    const entry: Waiting = { since: Date.now(), revision: null, settle: null, missed: true };
+    this.waiting.set(id, entry);
+    return entry;
   }
 
   private onPublished({ environment, xids, revision }: Published): void {

@@ -1,6 +1,7 @@
 import type { EntityManager } from 'typeorm';
 import { plainArray } from '../database/arrays.js';
 import { prepared } from '../database/prepared.js';
+import type { NewEvent } from '../events/event-kinds.js';
 import type { Caller } from '../http/request.js';
 
 /** Names an entry of a chain that a write may have changed (publishing/marks.ts makes them). */
@@ -21,11 +22,12 @@ export interface AuditEntry {
 
 const ALL = 'all';
 
-/** What one request writes inside a transaction: rows through `manager`, markers for the chain, lines for the audit log. */
+/** What one request writes inside a transaction: rows through `manager`, markers for the chain, lines for the audit log, events. */
 export class WriteTx {
   /** by environment, table and key: to mark twice is to mark once */
   private readonly marks = new Map<string, Mark & { environment: string }>();
   private readonly lines: AuditEntry[] = [];
+  private readonly events: NewEvent[] = [];
 
   constructor(
     readonly manager: EntityManager,
@@ -49,8 +51,17 @@ export class WriteTx {
     this.lines.push(entry);
   }
 
+  /** Tells who listens, once it is committed. Whoever writes of a subject has locked it, so that its events have an order. */
+  event(event: NewEvent): void {
+    this.events.push(event);
+  }
+
+  get hasEvents(): boolean {
+    return this.events.length > 0;
+  }
+
   /**
-   * Writes markers and audit lines of requests that share a transaction, in one statement.
+   * Writes markers, audit lines and events of requests that share a transaction, in one statement.
    *
    * @returns the transaction's id, and the environments that have markers of it
    */
@@ -60,11 +71,13 @@ export class WriteTx {
       const { actor, role, requestId } = caller;
       return lines.map((line) => ({ ...line, actor, role, request_id: requestId }));
     });
+    const events = requests.flatMap(({ caller: { actor }, events }) => events.map((event) => ({ ...event, actor })));
     const [row] = await prepared<Flushed>(manager, FLUSH, [
       plainArray(marks.map(({ environment }) => environment)),
       plainArray(marks.map(({ table }) => table)),
       marks.map(({ key }) => key),
       JSON.stringify(lines),
+      JSON.stringify(events),
     ]);
     if (!row) throw new Error('the flush of a write answered nothing');
     return row;
@@ -78,14 +91,15 @@ export interface Flushed {
 }
 
 /**
- * The parts of a WITH that write markers and audit lines, for statements that bring these along themselves. They name
- * what follows `marked`, the markers that were written.
+ * The parts of a WITH that write markers, audit lines and events, for statements that bring these along themselves. They
+ * name what follows `marked`, the markers that were written.
  *
  * @param marks a query for environment, table and key; an environment cannot be called 'all': its id would be taken for
  *   every one (topology refuses it)
  * @param lines a query for actor, role, action, target, before, after and request id of audit lines
+ * @param events a query for type, subject, environment, actor and data of events
  */
-export function flushing(marks: string, lines: string): string {
+export function flushing(marks: string, lines: string, events: string): string {
   return `
     marked AS (
       INSERT INTO outbox (environment_id, table_id, key)
@@ -96,6 +110,9 @@ export function flushing(marks: string, lines: string): string {
       INSERT INTO audit (actor, role, action, target, before, after, request_id, xid)
       SELECT a.actor, a.role, a.action, a.target, a.before, a.after, a.request_id, ${XID}::bigint FROM (${lines})
         AS a(actor, role, action, target, before, after, request_id)
+    ), told AS (
+      INSERT INTO event (type, subject, environment_id, actor, data)
+      SELECT t.type, t.subject, t.environment, t.actor, t.data FROM (${events}) AS t(type, subject, environment, actor, data)
     )`;
 }
 
@@ -109,6 +126,7 @@ const FLUSH = {
       'SELECT * FROM unnest($1::text[], $2::smallint[], $3::bytea[])',
       `SELECT * FROM jsonb_to_recordset($4::jsonb)
          AS a(actor text, role text, action text, target text, before jsonb, after jsonb, request_id text)`,
+      `SELECT * FROM jsonb_to_recordset($5::jsonb) AS t(type text, subject text, environment text, actor text, data jsonb)`,
     )}
     SELECT ${XID} AS xid, coalesce((SELECT array_agg(DISTINCT environment_id ORDER BY environment_id) FROM marked), '{}') AS environments`,
 };

@@ -22,6 +22,7 @@ interface Outcome {
   xid: string;
   environments: string[];
   marked: readonly Mark[];
+  hasEvents: boolean;
 }
 
 /** A write that is durable. */
@@ -38,7 +39,7 @@ export interface Shared<I> {
   item: I;
 }
 
-/** Runs a statement that is the whole transaction: rows, markers and audit lines (`flushing`). */
+/** Runs a statement that is the whole transaction: rows, markers, audit lines and events (`flushing`). */
 export type OnlyStatement = <R extends object>(statement: PreparedStatement, values: unknown[]) => Promise<R[]>;
 
 /** What came of requests that shared a transaction. */
@@ -56,6 +57,8 @@ export interface Together<T> {
  */
 @Injectable()
 export class Writes {
+  private told: () => void = () => undefined;
+
   constructor(
     @InjectDataSource() private readonly source: DataSource,
     @Inject(LOG) private readonly log: Logger,
@@ -63,6 +66,11 @@ export class Writes {
     private readonly waiter: RevisionWaiter,
     private readonly office: Office,
   ) {}
+
+  /** @param listener called after each commit that has written events; it must not throw */
+  onEvents(listener: () => void): void {
+    this.told = listener;
+  }
 
   async run<T>(caller: Caller, work: (tx: WriteTx) => Promise<Answer<T>>): Promise<Answer<T>> {
     return this.answered(await this.commit(caller, work), caller);
@@ -94,10 +102,11 @@ export class Writes {
 
   /** As `run`, but leaves it to the caller whether and when to wait for the revisions that carry the write. */
   async commit<T>(caller: Caller, work: (tx: WriteTx) => Promise<Answer<T>>): Promise<Committed<T>> {
-    const { answer, replayed, xid, environments, marked } = await this.attempted(() =>
+    const { answer, replayed, xid, environments, marked, hasEvents } = await this.attempted(() =>
       this.source.transaction((manager) => this.once(manager, caller, work)),
     );
     if (!replayed) this.hint.hint(environments, marked);
+    if (hasEvents) this.told();
     return {
       answer: replayed
         ? { ...(answer as Answer<T>), headers: { ...answer.headers, 'idempotent-replayed': 'true' } }
@@ -138,6 +147,7 @@ export class Writes {
       if (xid === null) return requests.map(() => null);
       anticipated.is(xid);
       this.hint.hint(environments, marked);
+      this.told();
       let told: Promise<Carrier[]> | undefined;
       const carriers = (): Promise<Carrier[]> => (told ??= this.waiter.carriersOf(xid, environments));
       return answers.map((answer) => answer && { answer, environments, carriers });
@@ -193,14 +203,15 @@ export class Writes {
             ],
           });
         }
-        return { ...openAnswer(rows[0].answer, key.answerKey), marked: [], replayed: true };
+        return { ...openAnswer(rows[0].answer, key.answerKey), marked: [], replayed: true, hasEvents: false };
       }
     }
     const tx = new WriteTx(manager, caller);
     const answer = await work(tx);
     const { xid, environments } = await WriteTx.flush(manager, [tx]);
     requireReach(caller, environments);
-    const outcome: Outcome = { answer, xid, environments, marked: tx.marked, replayed: false };
+    const { marked, hasEvents } = tx;
+    const outcome: Outcome = { answer, xid, environments, marked, hasEvents, replayed: false };
     if (key) {
       await manager.query('INSERT INTO idempotency (id, request_hash, answer) VALUES ($1, $2, $3)', [
         key.id,

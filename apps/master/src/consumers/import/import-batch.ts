@@ -1,10 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { fail, type HelioError } from '#model';
 import type { EntityManager } from 'typeorm';
-import { plainArray } from '../../database/arrays.js';
 import { applicationMark } from '../../publishing/index.js';
 import type { WriteTx } from '../../writes/write-tx.js';
-import { environmentsOf } from '../applications.service.js';
+import { environmentsOf, lockApplications } from '../applications.service.js';
 import { insertSubscription } from '../subscriptions.service.js';
 import { importKeys } from './import-keys.js';
 import type { ApplicationLine, ImportLine, SubscriptionLine } from './import-lines.js';
@@ -22,7 +21,8 @@ export async function applyBatch(tx: WriteTx, lines: readonly ImportLine[]): Pro
     );
   const applications = of('application');
   await importApplications(tx, applications, outcomes);
-  const known = await lockAll(tx.manager, lines);
+  const concerned = lines.map((line) => (line.kind === 'application' ? line.id : line.application));
+  const known = new Set((await lockApplications(tx.manager, concerned)).keys());
   await importSubscriptions(tx, of('subscription'), known, outcomes);
   await importKeys(tx, of('key'), known, outcomes);
   const made = outcomes.filter((outcome) => outcome.ok && outcome.outcome !== 'unchanged').length;
@@ -37,16 +37,6 @@ export async function applyBatch(tx: WriteTx, lines: readonly ImportLine[]): Pro
       },
     });
   return outcomes;
-}
-
-/** Locks the applications that the batch concerns, in one order, and says which exist. */
-async function lockAll(manager: EntityManager, lines: readonly ImportLine[]): Promise<Set<string>> {
-  const ids = [...new Set(lines.map((line) => (line.kind === 'application' ? line.id : line.application)))];
-  const rows: { id: string }[] = await manager.query(
-    'SELECT id FROM application WHERE id = ANY ($1::uuid[]) ORDER BY id FOR NO KEY UPDATE',
-    [plainArray(ids)],
-  );
-  return new Set(rows.map((row) => row.id));
 }
 
 async function importApplications(

@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto';
 import {
   apiId,
   environmentId,
@@ -15,6 +14,7 @@ import { faultsOf } from '#platform';
 import { z } from 'zod';
 import { scopesOf } from '../issue-keys.js';
 import { endOf, expiresAt } from '../keys.endpoints.js';
+import { stableId } from '../stable-id.js';
 import { readKeyHash } from './key-hash.js';
 
 const SHA256 = /^[0-9a-fA-F]{64}$/;
@@ -23,10 +23,6 @@ const BYTE_ORDER_MARK = 0xfeff;
 const MOST_NAMES = 10_000;
 
 const text = lineOfText(200);
-
-/** A UUID is taken as it is; of any other text one is made, the same each time, so that an import can be repeated. */
-const uuid = z.uuid();
-const stableId = text.transform((value) => (uuid.safeParse(value).success ? value.toLowerCase() : uuidOf(value)));
 
 const applicationLine = z.strictObject({
   kind: z.literal('application'),
@@ -157,13 +153,4 @@ export function parseImportLine(bytes: Buffer, known: KnownNames): ParsedLine {
       expiresAt: end ? endOf(end) : null,
     },
   };
-}
-
-/** A UUID of version 8 (RFC 9562): the first bytes of the text's SHA-256. */
-function uuidOf(value: string): string {
-  const bytes = hash('sha256', `heliograph import\n${value}`, 'buffer').subarray(0, 16);
-  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x80;
-  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
-  const hex = bytes.toString('hex');
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
