@@ -2,17 +2,16 @@ import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
-import { getDataSourceToken } from '@nestjs/typeorm';
 import type { ArtifactStore } from '#artifacts';
 import { fail, problemType } from '#model';
 import { type Logger, PROBLEM_TYPE } from '#platform';
 import type { FastifyReply } from 'fastify';
-import type { DataSource } from 'typeorm';
 import { Authentication } from './access/access.guard.js';
 import { AccessTokens } from './access/access-tokens.js';
 import type { MasterConfig } from './config/config.js';
 import { LOG, STORE } from './config/tokens.js';
 import { migrate } from './database/data-source.js';
+import { Draining } from './health/draining.js';
 import { MasterMetrics } from './health/master-metrics.js';
 import type { MasterRequest } from './http/request.js';
 import { installBodyParser } from './http/body-parser.js';
@@ -42,6 +41,7 @@ export async function createApp(config: MasterConfig): Promise<NestFastifyApplic
     routerOptions: { maxParamLength: 300 },
     rewriteUrl: ({ url = '/' }) => strip(url),
     forceCloseConnections: 'idle',
+    return503OnClosing: false, // what was let in is answered
   });
   const fastify = adapter.getInstance();
   const app = await NestFactory.create<NestFastifyApplication>(MasterModule.with(config), adapter, {
@@ -49,10 +49,11 @@ export async function createApp(config: MasterConfig): Promise<NestFastifyApplic
     abortOnError: false,
     bodyParser: false,
   });
-  await migrate(app.get<DataSource>(getDataSourceToken()));
+  await migrate(config.DATABASE_URL);
   await prepareAccess(app, config);
   installBodyParser(fastify);
   app.get(MasterMetrics).install(fastify);
+  app.get(Draining).install(fastify);
   fastify.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
     done();
@@ -99,6 +100,16 @@ function refuseMalformed(error: NodeJS.ErrnoException, socket: Socket): void {
   socket.end(
     `HTTP/1.1 ${status}\r\nContent-Type: ${PROBLEM_TYPE}\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   );
+}
+
+/**
+ * Ends it without failing a request: those that are under way are answered, revision and all, before what they need is gone. The
+ * framework's order does that: streams end (`onModuleDestroy`, `beforeApplicationShutdown`), the server closes, then the rest
+ * (`onApplicationShutdown`), publishers before the database's connections.
+ */
+export async function drain(app: NestFastifyApplication): Promise<void> {
+  await app.get(Draining).begin();
+  await app.close();
 }
 
 /** Listens, and says where. @returns the port, which is another than configured where that is 0 */

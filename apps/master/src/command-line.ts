@@ -16,6 +16,8 @@ Settings are environment variables, or lines NAME: value of the YAML file that H
   HELIO_ISSUER                  URL of the masters as clients reach it, and the name that access tokens bear [http://localhost:PORT]
   HELIO_TOKEN_KEY_DAYS [30]  HELIO_TOKEN_KEY_NOTICE_SECONDS [600]    how long a key of tokens signs; is announced before
   HELIO_ISSUER_NETWORKS         CIDR blocks of private addresses from which keys of outside issuers may be fetched [none]
+  HELIO_WEBHOOK_NETWORKS        CIDR blocks of private addresses to which webhooks may be sent, also over http [none]
+  REDIS_URL                     wakes jobs on whichever master is free, redis://user:password@host:6379/0 [none]
   HELIO_BIND [0.0.0.0]  PORT [8080]  HELIO_DATABASE_POOL [20]  HELIO_LOG_LEVEL [info]
 `;
 

@@ -8,23 +8,29 @@ import { AccessGuard } from './access/access.guard.js';
 import { AccessModule } from './access/access.module.js';
 import { AuditModule } from './access/audit.module.js';
 import { CatalogModule } from './catalog/catalog.module.js';
+import { ApplyModule } from './apply/apply.module.js';
 import type { MasterConfig } from './config/config.js';
 import { ChainModule } from './publishing/chain/chain.module.js';
 import { SettingsModule } from './config/settings.module.js';
 import { ConsumersModule } from './consumers/consumers.module.js';
 import { dataSourceOptions } from './database/data-source.js';
 import { DocsModule } from './docs/docs.module.js';
+import { EventsModule } from './events/events.module.js';
 import { FleetBookModule } from './fleet/fleet-book.module.js';
 import { FleetModule } from './fleet/fleet.module.js';
 import { PreferInterceptor } from './fleet/prefer.interceptor.js';
 import { HealthModule } from './health/health.module.js';
 import { AnswerInterceptor } from './http/answer.interceptor.js';
+import { JobsModule } from './jobs/jobs.module.js';
 import { OfficeModule } from './office/office.module.js';
 import { ProblemFilter } from './http/problem.filter.js';
+import { PromotionsModule } from './promotions/promotions.module.js';
 import { StreamModule } from './stream/stream.module.js';
+import { TailsModule } from './tails/tails.module.js';
 import { TokensModule } from './tokens/tokens.module.js';
 import { TopologyModule } from './topology/topology.module.js';
 import { UsageModule } from './usage/usage.module.js';
+import { WebhooksModule } from './webhooks/webhooks.module.js';
 
 /** The master, as a table of contents. */
 @Module({})
@@ -44,14 +50,20 @@ export class MasterModule {
         AccessModule, // who may do what
         AuditModule, // who did what
         TopologyModule, // environments, regions, placements, revisions
+        PromotionsModule, // how releases travel
         CatalogModule, // APIs, releases, OpenAPI import
         ConsumersModule, // plans, applications, subscriptions, keys, bulk import
+        ApplyModule, // all of these at once, from documents; and documents of them
         TokensModule, // OAuth clients, their tokens, and the keys of those
         FleetBookModule, // what replicas say, and who waits for it
         FleetModule, // replicas: join, status, convergence
         UsageModule, // what was used: reports, sums
         ChainModule, // the chain to replicas that ask for it over HTTP
         StreamModule, // the chain to connected replicas
+        TailsModule, // requests of replicas, as they are answered
+        JobsModule, // work that goes on by itself
+        EventsModule, // what has happened
+        WebhooksModule, // who is told of it
         OfficeModule, // terms of office: fences, restores, signing keys
         HealthModule, // livez, readyz, metrics
         DocsModule, // openapi.json, docs

@@ -4,6 +4,7 @@ import { InjectDataSource } from '@nestjs/typeorm';
 import { fail, newToken, secretHash } from '#model';
 import { DataSource, MoreThan } from 'typeorm';
 import { AccessTokenRow } from '../database/entities.js';
+import { credentialEvent } from '../events/event-kinds.js';
 import { Input, type InputOf, Route } from '../http/endpoint.js';
 import { decodeCursor, type Page, toPage, UUID } from '../http/paging.js';
 import { type Answer, type Caller, created, noContent, ok } from '../http/request.js';
@@ -44,6 +45,7 @@ export class AccessTokensController {
       });
       const view = viewOf(await tx.manager.findOneByOrFail(AccessTokenRow, { id }));
       tx.audit({ action: 'access-token.create', target: `access-token/${id}`, after: view });
+      tx.event(credentialEvent('credential.issued', 'access-token', view));
       return created({ ...view, token }, `/v1/access-tokens/${id}`);
     });
   }
@@ -69,6 +71,7 @@ export class AccessTokensController {
       if (!row) throw fail('not_found', `there is no access token "${params.token}"`);
       await tx.manager.delete(AccessTokenRow, { id: row.id });
       tx.audit({ action: 'access-token.delete', target: `access-token/${row.id}`, before: viewOf(row) });
+      tx.event(credentialEvent('credential.revoked', 'access-token', viewOf(row)));
       return noContent();
     });
     this.tokens.forget();

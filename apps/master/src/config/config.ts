@@ -5,6 +5,13 @@ import { directoryFault, type Signer, signerFromPem } from '#artifacts';
 import { cidr } from '#model';
 import { z } from 'zod';
 
+/** CIDR blocks with commas between them. */
+const networks = z
+  .string()
+  .transform((text) => text.split(',').map((part) => part.trim()))
+  .pipe(z.array(cidr))
+  .default([]);
+
 export const schema = z.strictObject({
   DATABASE_URL: z
     .string('must be given: a PostgreSQL URL like postgres://user:password@host:5432/database')
@@ -38,13 +45,17 @@ export const schema = z.strictObject({
     .optional(),
   HELIO_TOKEN_KEY_DAYS: intSetting(1, 365).default(30),
   HELIO_TOKEN_KEY_NOTICE_SECONDS: intSetting(60, 86_400).default(600),
-  HELIO_ISSUER_NETWORKS: z
-    .string()
-    .transform((text) => text.split(',').map((part) => part.trim()))
-    .pipe(z.array(cidr))
-    .default([]),
+  HELIO_ISSUER_NETWORKS: networks,
+  HELIO_WEBHOOK_NETWORKS: networks,
   HELIO_BIND: z.string().default('0.0.0.0'),
   PORT: portSetting.default(8080),
+  REDIS_URL: z
+    .string()
+    .refine(
+      (text) => /^rediss?:\/\/./.test(text) && URL.canParse(text),
+      'must be a URL like redis://user:password@host:6379/0',
+    )
+    .optional(),
   HELIO_DATABASE_POOL: intSetting(2, 200).default(20),
   HELIO_LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
 });

@@ -2,6 +2,7 @@ import { type ErrorCode, ERRORS } from '#model';
 import { z } from 'zod';
 import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiResponsesObject } from 'zod-openapi';
 import { type EndpointSpec, mayWait } from '../http/endpoint.js';
+import { OAUTH_PATHS } from '../tokens/oauth/oauth.openapi.js';
 
 const TITLE = 'Heliograph master';
 
@@ -33,8 +34,10 @@ export function openApiDocument(specs: readonly EndpointSpec[], version: string)
       description:
         'The one place to write. Every POST takes an Idempotency-Key; updates take If-Match; every write that reaches a chain answers with Heliograph-Revision.',
     },
-    components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
-    paths: paths,
+    components: {
+      securitySchemes: { token: { type: 'http', scheme: 'bearer' }, clientBasic: { type: 'http', scheme: 'basic' } },
+    },
+    paths: { ...paths, ...OAUTH_PATHS },
   });
 }
 

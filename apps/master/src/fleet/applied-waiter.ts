@@ -1,3 +1,4 @@
+import type { OnModuleDestroy } from '@nestjs/common';
 import { fail } from '#model';
 import { type Logger, sleep } from '#platform';
 import type { Query } from '../publishing/options.js';
@@ -22,8 +23,9 @@ interface Waiter extends Target {
 }
 
 /** Waits until replicas have applied a revision: told by those that are connected here, read for the others. */
-export class AppliedWaiter {
+export class AppliedWaiter implements OnModuleDestroy {
   private readonly watches = new Map<string, Watch>();
+  private stopping = false;
 
   constructor(
     private readonly query: Query,
@@ -50,6 +52,12 @@ export class AppliedWaiter {
     });
   }
 
+  /** A master that stops waits for nobody: who prefers to wait is told who is missing so far. */
+  onModuleDestroy(): void {
+    this.stopping = true;
+    for (const watch of this.watches.values()) watch.end();
+  }
+
   /** @returns which replicas are missing when it is over; none: the revision is applied */
   async wait(target: Target, applied: Applied, milliseconds: number): Promise<Position[]> {
     const { environment } = target;
@@ -58,7 +66,7 @@ export class AppliedWaiter {
       watch = new Watch(environment, this.query, this.book, this.log, () => this.watches.delete(environment));
       this.watches.set(environment, watch);
     }
-    return watch.wait(target, applied, milliseconds);
+    return watch.wait(target, applied, this.stopping ? 0 : milliseconds);
   }
 }
 
@@ -87,18 +95,21 @@ class Watch {
         resolve(waiter.missing);
       };
       const waiter: Waiter = { ...target, applied, missing: [], settle: end };
-      const timer = setTimeout(
-        () => {
-          waiter.missing = this.missingOf(waiter);
-          end();
-        },
-        Math.max(0, milliseconds),
-      );
+      const timer = setTimeout(() => this.giveUp(waiter), Math.max(0, milliseconds));
       this.waiters.add(waiter);
       this.newest = Math.max(this.newest, target.revision);
       this.moved();
       if (!this.looking) void this.look();
     });
+  }
+
+  end(): void {
+    for (const waiter of this.waiters) this.giveUp(waiter);
+  }
+
+  private giveUp(waiter: Waiter): void {
+    waiter.missing = this.missingOf(waiter);
+    waiter.settle();
   }
 
   /** Once for all that has moved in one turn. */

@@ -172,7 +172,7 @@ export class FleetBook {
   private statusToWrite(place: Place, at: number): ReplicaStatus | null {
     const { status } = place;
     if (!status) return null;
-    const { revision: _1, epoch: _2, hash: _3, root: _4, head: _5, lagMs: _6, ...interesting } = status;
+    const { revision: _1, epoch: _2, hash: _3, root: _4, head: _5, lagMs: _6, traffic: _7, ...interesting } = status;
     const noted = JSON.stringify(interesting);
     if (noted === place.noted && at - place.statusAt < STATUS_MS && !place.gone) return null;
     Object.assign(place, { noted, statusAt: at });

@@ -39,6 +39,13 @@ export const replicaView = z
     reportedAt: z.iso.datetime().nullable(),
     silentForSeconds: z.number().nullable().meta({ description: 'Since the last report; replicas report every 5 s.' }),
     nacks: z.int().meta({ description: 'Items that it cannot use.' }),
+    throttle: status.throttle
+      .nullable()
+      .meta({ description: '`shared`: limits are counted for the whole region, in its Redis; `local`: on this node.' }),
+    traffic: status.traffic
+      .unwrap()
+      .nullable()
+      .meta({ description: 'Answers of the last half minute, and of them those with 500 and above.' }),
     lastError: status.lastError,
   })
   .meta({ id: 'Replica' });

@@ -8,6 +8,7 @@ import { decodeCursor, type Page, toPage } from '../http/paging.js';
 import type { InputOf } from '../http/endpoint.js';
 import { matchIfGiven } from '../http/preconditions.js';
 import { type Answer, type Caller, noContent, ok } from '../http/request.js';
+import { NumbersIntake } from '../promotions/numbers-intake.js';
 import { Writes } from '../writes/writes.js';
 import { CONNECTED, SILENT } from './fleet-sql.js';
 import type { listReplicas, ReplicaInFull, ReplicaView } from './replicas.endpoints.js';
@@ -17,10 +18,11 @@ export class ReplicasService {
   constructor(
     @InjectDataSource() private readonly source: DataSource,
     private readonly writes: Writes,
+    private readonly intake: NumbersIntake,
   ) {}
 
   /** A report is no business write: no audit, no marks, one statement. Hundreds of replicas send one every 5 s. */
-  async report(replica: string, status: ReplicaStatus): Promise<Answer<undefined>> {
+  async report(replica: string, { numbers, ...status }: ReplicaStatus): Promise<Answer<undefined>> {
     const [, updated]: [unknown, number] = await this.source.query(REPORT, [
       replica,
       status.region,
@@ -31,6 +33,7 @@ export class ReplicasService {
       status.lagMs,
     ]);
     if (updated === 0) throw await this.notItself(replica, status);
+    if (numbers) await this.intake.take({ ...status, id: replica }, numbers);
     return noContent();
   }
 
@@ -56,6 +59,15 @@ export class ReplicasService {
       ],
     );
     return ok(toPage(rows, limit, (row) => [row.id], viewOf));
+  }
+
+  /** All of an environment, or of all of them, by region and name. */
+  async all(environment: string | undefined): Promise<ReplicaView[]> {
+    const rows: Row[] = await this.source.query(
+      `${SELECT} WHERE $1::text IS NULL OR g.environment_id = $1 ORDER BY r.region_id, r.id`,
+      [environment ?? null],
+    );
+    return rows.map(viewOf);
   }
 
   async get(id: string): Promise<Answer<ReplicaInFull>> {
@@ -162,6 +174,8 @@ function viewOf(row: Row): ReplicaView {
     reportedAt: row.reported_at?.toISOString() ?? null,
     silentForSeconds: row.silent,
     nacks: status?.nacks.length ?? 0,
+    throttle: status?.throttle ?? null,
+    traffic: status?.traffic ?? null,
     lastError: status?.lastError ?? null,
   };
 }

@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { headName, newSigningKeyPem, sealHead, signerFromPem } from '#artifacts';
 import { until } from '#harness';
@@ -7,8 +8,10 @@ import { type CallAnswer, type StartedApp, startApp } from '../testing/start-app
 
 const stranger = signerFromPem(newSigningKeyPem());
 let app: StartedApp;
+/** connections that requests share */
+const POOL = 2;
 beforeEach(async () => {
-  app = await startApp();
+  app = await startApp({ HELIO_DATABASE_POOL: `${POOL}` });
 });
 afterEach(() => app.stop());
 
@@ -49,5 +52,51 @@ describe('/readyz', () => {
       'the conflict to be told',
     );
     expect(body.environments[0].store.error).toContain(`signed by the key ${stranger.keyId.toString('hex')}`);
+  });
+});
+
+/** Holds a table while `work` goes on. */
+async function holding(table: string, work: () => Promise<void>): Promise<void> {
+  const holder = new pg.Client(app.config.DATABASE_URL);
+  await holder.connect();
+  try {
+    await holder.query(`BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
+    await work();
+  } finally {
+    await holder.end();
+  }
+}
+
+describe('while requests wait for a lock, with all connections that they share', () => {
+  it('a master is ready, and its metrics say that it reads its database', async () => {
+    await app.call('POST', '/v1/environments', { id: 'prod', position: 1 });
+    const posts: Promise<CallAnswer>[] = [];
+    await holding('plan', async () => {
+      for (let n = 0; n < 2 * POOL; n++)
+        posts.push(app.call('POST', '/v1/plans', { id: `plan-${n}` }, { 'idempotency-key': `${n}` }));
+      const observer = new pg.Client(app.config.DATABASE_URL);
+      await observer.connect();
+      const waiting = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'helio-master' AND wait_event_type = 'Lock'`;
+      await until(async () => (await observer.query(waiting)).rowCount === POOL, { what: 'all of them to wait' });
+      await observer.end();
+      expect(await app.call('GET', '/readyz')).toMatchObject({ status: 200, body: { database: 'ok' } });
+      const { body } = await app.call('GET', '/metrics');
+      expect(body).toContain('heliograph_jobs{state="waiting"} 0');
+      expect(body).toMatch(/^heliograph_chain_revision\{environment="prod"\} /m);
+    });
+    expect((await Promise.all(posts)).map(({ status }) => status)).toEqual(posts.map(() => 201));
+  });
+});
+
+describe('when what they ask the database is held up', () => {
+  it('/readyz is 503, and /metrics goes without, before that is over', async () => {
+    await app.call('POST', '/v1/environments', { id: 'prod', position: 1 });
+    await holding('outbox', async () => {
+      const [readyz, metrics] = await Promise.all([app.call('GET', '/readyz'), app.call('GET', '/metrics')]);
+      expect(readyz).toMatchObject({ status: 503, body: { database: 'does not answer', environments: [] } });
+      expect(metrics.body).toContain('# TYPE heliograph_chain_revision gauge');
+      expect(metrics.body).not.toContain('heliograph_chain_revision{');
+    });
+    await ready(({ status }) => status === 200, 'it to be ready again');
   });
 });

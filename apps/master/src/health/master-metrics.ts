@@ -1,10 +1,14 @@
 import { Injectable } from '@nestjs/common';
 import type { FastifyInstance } from 'fastify';
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import { PublishingHealth } from '../publishing/index.js';
+import { registerWorkMetrics } from '../jobs/work-metrics.js';
+import type { EnvironmentHealth } from '../publishing/index.js';
 import { IssuersService } from '../tokens/issuers/issuers.service.js';
 import { registerStreamMetrics } from '../stream/stream-metrics.js';
 import { StreamServer } from '../stream/stream-server.js';
+import { registerWebhookMetrics } from '../webhooks/webhook-metrics.js';
+import { WebhookSender } from '../webhooks/webhook-sender.js';
+import { ProbeConnection } from './probe-connection.js';
 
 /** What `/metrics` shows: the process, requests by route, and where each chain stands. */
 @Injectable()
@@ -20,12 +24,15 @@ export class MasterMetrics {
   });
 
   constructor(
-    private readonly publishing: PublishingHealth,
     stream: StreamServer,
     issuers: IssuersService,
+    private readonly probe: ProbeConnection,
+    webhooks: WebhookSender,
   ) {
     collectDefaultMetrics({ register: this.registry });
     registerStreamMetrics(this.registry, stream);
+    registerWorkMetrics(this.registry, probe.query);
+    registerWebhookMetrics(this.registry, webhooks, probe.query);
     this.chainGauge('heliograph_chain_revision', 'Newest revision of the environment.', (e) => e.revision);
     this.chainGauge('heliograph_chain_epoch', 'Term of office of the environment.', (e) => e.epoch);
     this.chainGauge(
@@ -45,6 +52,11 @@ export class MasterMetrics {
       (e) => (e.waitsFor ? 1 : 0),
     );
     this.chainGauge('heliograph_outbox_markers', 'Markers that wait to be published.', (e) => e.outbox);
+    this.chainGauge(
+      'heliograph_outbox_age_seconds',
+      'How long the oldest of them has waited.',
+      (e) => e.outboxAgeSeconds,
+    );
     new Gauge({
       name: 'heliograph_issuer_failures',
       help: 'How often in a row the keys of a trusted issuer could not be fetched.',
@@ -52,7 +64,7 @@ export class MasterMetrics {
       registers: [this.registry],
       async collect() {
         this.reset();
-        const failures = await issuers.failures().catch(() => []);
+        const failures = await issuers.failures(probe.query).catch(() => []);
         for (const { environment, issuer, failures: count } of failures) this.set({ environment, issuer }, count);
       },
     });
@@ -73,12 +85,8 @@ export class MasterMetrics {
     return this.registry.metrics();
   }
 
-  private chainGauge(
-    name: string,
-    help: string,
-    value: (environment: Awaited<ReturnType<PublishingHealth['environments']>>[number]) => number,
-  ): void {
-    const { publishing } = this;
+  private chainGauge(name: string, help: string, value: (environment: EnvironmentHealth) => number): void {
+    const { probe } = this;
     new Gauge({
       name,
       help,
@@ -87,7 +95,7 @@ export class MasterMetrics {
       async collect() {
         this.reset();
         // a database that is away leaves the gauge empty; the scrape itself goes on
-        const environments = await publishing.environments().catch(() => []);
+        const environments = await probe.environments().catch(() => []);
         for (const environment of environments) this.set({ environment: environment.environment }, value(environment));
       },
     });

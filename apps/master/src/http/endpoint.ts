@@ -103,15 +103,8 @@ export const Input = createParamDecorator((_: unknown, context: ExecutionContext
   const faults: FieldFault[] = [];
   const read = (schema: z.ZodType | undefined, value: unknown, root: string): unknown => {
     if (!schema) return undefined;
-    const result = schema.safeParse(value);
-    if (!result.success && value === undefined) {
-      faults.push({
-        field: '(whole)',
-        problem: 'the body is missing',
-        expected: 'JSON with Content-Type: application/json',
-      });
-      return undefined;
-    }
+    // no body is a body that says nothing
+    const result = schema.safeParse(value === undefined ? {} : value);
     if (!result.success) faults.push(...faultsOf(result.error, root));
     return result.data;
   };

@@ -2,6 +2,7 @@ import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Inject 
 import type { FastifyReply } from 'fastify';
 import { type ErrorCode, ERRORS, fail, HelioError, problemType } from '#model';
 import { type Logger, PROBLEM_TYPE, type ProblemDocument } from '#platform';
+import { DatabaseError } from 'pg';
 import { QueryFailedError } from 'typeorm';
 import { LOG } from '../config/tokens.js';
 import type { Answer, MasterRequest } from './request.js';
@@ -70,7 +71,8 @@ type Asked = Pick<MasterRequest, 'id' | 'method' | 'url'>;
 /** Also used by the bulk import, whose lines fail one by one. */
 export function asHelioError(thrown: unknown, request?: Asked): HelioError {
   if (thrown instanceof HelioError) return thrown;
-  if (thrown instanceof QueryFailedError || isSystemError(thrown)) {
+  // A DatabaseError by itself: what the server says to who connects, as long as it starts or has no connection left.
+  if (thrown instanceof QueryFailedError || thrown instanceof DatabaseError || isSystemError(thrown)) {
     const code =
       (thrown as { code?: string; driverError?: { code?: string } }).driverError?.code ??
       (thrown as { code?: string }).code ??

@@ -5,7 +5,7 @@ import type { Role } from '../database/entities.js';
 export interface Caller {
   /** the name of the access token, or of the replica: for the audit log */
   actor: string;
-  role: Role | 'replica' | 'public';
+  role: Role | 'replica' | 'public' | 'system';
   requestId: string;
   /** set when the request brought an Idempotency-Key */
   idempotency: IdempotencyKey | null;

@@ -29,7 +29,7 @@ export const officeView = z
   .object({
     environment: environmentId,
     state: z.enum(['publishing', 'waiting', 'fenced']).meta({
-      description: '`waiting`: for what `waitsFor` says, or for a first term to begin.',
+      description: '`waiting`: for what `waitsFor` says, or for a term to begin.',
     }),
     epoch: z.int(),
     revision: z.int(),

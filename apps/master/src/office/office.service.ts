@@ -23,20 +23,23 @@ export class OfficeService {
   ) {}
 
   async get(environment: string): Promise<Answer<OfficeView>> {
-    return ok(this.viewOf(environment, await read(this.source.manager, environment)));
+    const published = await this.health.published();
+    return ok(this.viewOf(environment, await read(this.source.manager, environment), published));
   }
 
   /** Not one of the `Writes`: those are refused as long as a fence stands. */
-  decide(caller: Caller, environment: string, decision: Decision): Promise<Answer<OfficeView>> {
+  async decide(caller: Caller, environment: string, decision: Decision): Promise<Answer<OfficeView>> {
+    const published = await this.health.published();
     return this.source.transaction(async (manager) => {
       await manager.query('SELECT FROM chain WHERE environment_id = $1 FOR UPDATE', [environment]);
       const row = await read(manager, environment);
-      const before = this.viewOf(environment, row);
+      const before = this.viewOf(environment, row, published);
       if (row.fence && decision === 'proceed')
         throw fail('conflict', `"${environment}" is fenced off: decide between adopt and discard-theirs`);
       if (!row.fence && decision !== 'proceed')
         throw fail('conflict', `nothing is to be decided: no other master's chain is in the way of "${environment}"`);
-      if (!row.fence && before.state === 'publishing')
+      // one that only begins its term is asked nothing either: it finds out by itself, or says what it waits for
+      if (!row.fence && row.leader !== null && before.waitsFor === null)
         throw fail('conflict', `nothing is to be decided: "${environment}" is published`);
       await manager.query('UPDATE chain SET decision = $2, decided_by = $3 WHERE environment_id = $1', [
         environment,
@@ -55,12 +58,9 @@ export class OfficeService {
     });
   }
 
-  private viewOf(environment: string, row: Row): OfficeView {
-    const standing = this.health.standing(environment);
-    const waitsFor = standing?.waitsFor ?? null;
-    // a process that does not lead knows of a fence, and not whether the leader waits
-    const isLed = row.leader !== null && waitsFor === null;
-    const state = row.fence ? 'fenced' : isLed ? 'publishing' : 'waiting';
+  private viewOf(environment: string, row: Row, published: ReadonlySet<string>): OfficeView {
+    const waitsFor = this.health.standing(environment)?.waitsFor ?? null;
+    const state = row.fence ? 'fenced' : published.has(environment) ? 'publishing' : 'waiting';
     const { epoch, leader, fence, decision } = row;
     return { environment, state, epoch, revision: Number(row.revision), leader, fence, waitsFor, decision };
   }

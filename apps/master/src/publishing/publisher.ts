@@ -35,6 +35,8 @@ class Surpassed extends Error {}
 /** Where one environment's publishing stands in this process. */
 export interface PublisherStanding {
   leader: boolean;
+  /** PostgreSQL's process that holds the office's lock for this publisher, where anybody does */
+  backend: number | undefined;
   /** why nothing is published here although it should be; null: nothing is wrong */
   error: string | null;
   /** whether the chain is signed with another key than this process has; stays until it is known better */
@@ -61,6 +63,7 @@ export class Publisher {
   private readonly stopping = new AbortController();
   private readonly log: Logger;
   private running: Promise<void> | undefined;
+  private session: Session | undefined;
   private term: Term | undefined;
   private writer: StoreWriter | undefined;
   private error: string | null = null;
@@ -106,14 +109,9 @@ export class Publisher {
   get standing(): PublisherStanding {
     const { error, keyRefused, fence } = this;
     const { waitsFor } = this.entrance;
-    return {
-      leader: this.term !== undefined,
-      error,
-      keyRefused,
-      fence,
-      waitsFor,
-      store: this.writer?.standing ?? null,
-    };
+    const store = this.writer?.standing ?? null;
+    const backend = this.session?.processId;
+    return { leader: this.term !== undefined, backend, error, keyRefused, fence, waitsFor, store };
   }
 
   /** Finishes the revision in hand and, if the store answers, what it lacks; then gives up the office. */
@@ -131,11 +129,13 @@ export class Publisher {
       try {
         session = await Session.open(this.options.databaseUrl, `helio-publisher ${this.environment}`);
         session.whenLost(() => this.bell.ring());
+        this.session = session;
         const term = await this.candidate(session);
         if (term && (await this.entrance.enter(term)) === 'publish') await this.office(term);
       } catch (error) {
         wait = this.failed(error as Error, session === undefined || session.lost !== undefined);
       } finally {
+        this.session = undefined;
         await session?.end(); // before the wait: its lock is for whoever can do better
       }
       await sleep(wait, signal);

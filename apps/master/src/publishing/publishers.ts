@@ -10,6 +10,8 @@ const LIST_MS = 1_000;
 
 /** One publisher for every environment that exists, and the connection to other masters. */
 export class Publishers {
+  /** told what other masters say by `say`; it must not throw */
+  onSaid: (payload: string) => void = () => undefined;
   private readonly publishers = new Map<string, Publisher>();
   private readonly ending = new Set<Promise<void>>();
   private readonly bus: Bus;
@@ -26,6 +28,7 @@ export class Publishers {
       hint: (environment: string) => this.wake(environment),
       published: (environment: string, revision: number) =>
         this.publications.announce({ environment, revision, xids: null, sealed: null }),
+      said: (payload: string) => this.onSaid(payload),
       connected: () => void this.announceAll(),
     };
     this.bus = new Bus(options.databaseUrl, listener, options.log);
@@ -44,6 +47,11 @@ export class Publishers {
       this.wake(environment, marked);
       if (!this.standing(environment)?.leader) this.bus.sayHint(environment);
     }
+  }
+
+  /** To all other masters on this database. @returns false: it will not be sent */
+  say(payload: string): boolean {
+    return this.bus.say(payload);
   }
 
   standing(environment: string): PublisherStanding | undefined {

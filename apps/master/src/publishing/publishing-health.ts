@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { PUBLISHING_OPTIONS, type PublishingOptions } from './options.js';
 import type { Fence } from './office/fence.js';
+import { lockHolders, lockOf } from './office/office-lock.js';
 import type { PublisherStanding } from './publisher.js';
 import { Publishers } from './publishers.js';
 import type { StoreStanding } from './store/store-standing.js';
@@ -54,6 +55,26 @@ export class PublishingHealth {
     return this.publishers.standing(environment);
   }
 
+  /**
+   * The environments that somebody publishes now: his term was let publish, and his session holds the office. A row alone
+   * says it of a process that is dead, as in a dump that was read a moment ago.
+   */
+  async published(): Promise<ReadonlySet<string>> {
+    const [entered, holders] = await Promise.all([
+      this.options.query<{ environment: string; leader: string }>(ENTERED),
+      lockHolders(this.options.query),
+    ]);
+    const isPublished = ({ environment, leader }: (typeof entered)[number]): boolean => {
+      const holder = holders.get(lockOf(environment));
+      const standing = this.standing(environment);
+      // this process knows better: it may have the lock and no term yet, or a term whose connection was lost
+      if (leader === this.options.instance || (holder !== undefined && holder === standing?.backend))
+        return standing?.leader === true;
+      return holder !== undefined;
+    };
+    return new Set(entered.filter(isPublished).map(({ environment }) => environment));
+  }
+
   /** Why this process must not pass the chain of an environment on; null: it may. */
   refusal(environment: string): string | null {
     if (this.refused.includes(environment)) return `the chain of ${environment} is signed with another key`;
@@ -61,8 +82,9 @@ export class PublishingHealth {
     return fenced ? `the master is fenced off from ${environment}: ${fenced.fence.detail}` : null;
   }
 
-  async environments(): Promise<EnvironmentHealth[]> {
-    const rows = await this.options.query<{
+  /** @param query by which connection it is asked, where that is not one of those that requests share */
+  async environments(query = this.options.query): Promise<EnvironmentHealth[]> {
+    const rows = await query<{
       id: string;
       epoch: number;
       revision: string;
@@ -99,3 +121,6 @@ export class PublishingHealth {
     });
   }
 }
+
+const ENTERED =
+  'SELECT environment_id AS environment, leader FROM chain WHERE entered_epoch = epoch AND leader IS NOT NULL';

@@ -6,6 +6,7 @@ import type { DataSource } from 'typeorm';
 import type { MasterConfig } from '../config/config.js';
 import { CONFIG, LOG, STORE } from '../config/tokens.js';
 import { ChainReader } from './chain-reader.js';
+import { MasterTalk } from './master-talk.js';
 import { PUBLISHING_OPTIONS, type PublishingOptions } from './options.js';
 import { Publications } from './publications.js';
 import { Office } from './office/office.js';
@@ -46,6 +47,7 @@ import { RevisionLookup } from './revision-lookup.js';
     ReplicaSupplies,
     Office,
     PublisherHint,
+    MasterTalk,
     RevisionLookup,
     ChainReader,
     PublishingHealth,
@@ -56,6 +58,7 @@ import { RevisionLookup } from './revision-lookup.js';
     Office,
     ReplicaSupplies,
     PublisherHint,
+    MasterTalk,
     RevisionLookup,
     ChainReader,
     PublishingHealth,

@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { PUBLISHING_OPTIONS, type PublishingOptions } from './options.js';
+import { PUBLISHING_OPTIONS, type PublishingOptions, type Query } from './options.js';
 
 @Injectable()
 export class RevisionLookup {
@@ -10,10 +10,11 @@ export class RevisionLookup {
    * they wait. Revisions of another database, from before a restore, name other transactions by the same ids.
    *
    * @param xid in decimal
+   * @param query of a transaction, where the caller is in one
    */
-  async revisionOf(xid: string, environment: string): Promise<number | null> {
+  async revisionOf(xid: string, environment: string, query: Query = this.options.query): Promise<number | null> {
     // one statement, one snapshot: markers leave the outbox in the same commit as their revision comes
-    const [row] = await this.options.query<{ revision: string | null }>(
+    const [row] = await query<{ revision: string | null }>(
       `SELECT CASE WHEN EXISTS (SELECT FROM outbox WHERE environment_id = $2 AND xid = $1) THEN NULL ELSE coalesce(
          (SELECT max(r.revision) FROM revision r JOIN chain c USING (environment_id)
           WHERE r.xids @> ARRAY[$1::bigint] AND r.environment_id = $2 AND r.revision > c.xid_floor),

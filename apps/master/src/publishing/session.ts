@@ -70,6 +70,11 @@ export class Session {
     }
   }
 
+  /** PostgreSQL's process that serves it; undefined before it is connected */
+  get processId(): number | undefined {
+    return (this.client as unknown as { processID?: number }).processID;
+  }
+
   /** Calls `listener` when the connection is lost, at once if it is already. */
   whenLost(listener: () => void): void {
     if (this.lost) listener();
@@ -134,10 +139,6 @@ export class Session {
     this.lost = error;
     this.socket.destroy();
     for (const listener of this.onLost) listener();
-  }
-
-  private get processId(): number | undefined {
-    return (this.client as unknown as { processID?: number }).processID;
   }
 
   private async watched<T>(query: () => Promise<T>): Promise<T> {

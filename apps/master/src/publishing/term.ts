@@ -1,9 +1,9 @@
-import { hash } from 'node:crypto';
 import { type Signer, StateRoot } from '#artifacts';
 import { TABLE } from '#model';
 import { KnownEntries } from './chain-entries.js';
 import { certaintyOf } from './office/certainty.js';
 import { type Fence, readOffice } from './office/fence.js';
+import { lockOf } from './office/office-lock.js';
 import { keyIdText, type Trust, trustOf } from './office/trust.js';
 import { ALL_TRANSACTIONS, type Transactions } from './outbox.js';
 import type { Session, Statement } from './session.js';
@@ -208,9 +208,4 @@ async function recompute(session: Session, environment: string): Promise<{ root:
     after = page.at(-1);
   }
   return { root, buckets: [...buckets] };
-}
-
-/** 64 bits of a hash, so that no two environments share a lock. */
-function lockOf(environment: string): string {
-  return hash('sha256', `heliograph publisher ${environment}`, 'buffer').readBigInt64BE(0).toString();
 }

@@ -39,7 +39,7 @@ async function wentBack(): Promise<Scene> {
     `SELECT revision::int AS revision, epoch, hash, bytes FROM revision WHERE environment_id = 'prod' ORDER BY revision`,
   );
   const directory = mkdtempSync(join(tmpdir(), 'helio-empty-'));
-  opened.push(() => rmSync(directory, { recursive: true, force: true }));
+  opened.push(() => rmSync(directory, { recursive: true, maxRetries: 10, force: true }));
   const restored = await startElsewhere(first, backup.url, directory);
   opened.push(() => restored.stop());
   await until(async () => (await standing(restored)).waitsFor, { what: 'it to wait' });

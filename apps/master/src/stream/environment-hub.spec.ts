@@ -37,6 +37,8 @@ function hubOf(): EnvironmentHub {
     refusal: () => null,
     fleet: { connected: told, disconnected: told, acknowledged: told, reported: told },
     usage: { take: () => Promise.resolve({ refused: null }) },
+    measured: told,
+    tailed: told,
     limits: STREAM_LIMITS,
     log: pino({ level: 'silent' }),
     now: () => 1_000,

@@ -119,6 +119,14 @@ export class EnvironmentHub implements ChainFeed {
     return this.options.usage.take(...report);
   }
 
+  measured(...report: Parameters<ChainFeed['measured']>): void {
+    this.options.measured(...report);
+  }
+
+  tailed(...report: Parameters<ChainFeed['tailed']>): void {
+    this.options.tailed(...report);
+  }
+
   /** Says where the chain stands to everybody here, and parts with those who may not be, or do not listen. */
   async beat(): Promise<void> {
     // several that waited for one slow database would count as several at once, and nobody answers those in time

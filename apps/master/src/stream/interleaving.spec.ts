@@ -39,6 +39,8 @@ class World {
       refusal: () => null,
       fleet: { connected: told, disconnected: told, acknowledged: told, reported: told },
       usage: { take: () => Promise.resolve({ refused: null }) },
+      measured: told,
+      tailed: told,
       limits: { ...STREAM_LIMITS, bufferedBytes: 1024 * 1024 },
       log: pino({ level: 'silent' }),
       now: () => this.now,

@@ -1,5 +1,5 @@
 import type { Signer } from '#artifacts';
-import type { ReplicaStatus, STREAM_LIMITS, UsageAnswer, UsageReport } from '#model';
+import type { ReleaseNumbersReport, ReplicaStatus, STREAM_LIMITS, TailLines, UsageAnswer, UsageReport } from '#model';
 import type { Logger } from '#platform';
 import type { Query } from '../publishing/options.js';
 import type { ConnectedReplica } from '../fleet/connected-replica.js';
@@ -27,6 +27,10 @@ export interface StreamOptions {
   refusal(environment: string): string | null;
   fleet: FleetListener;
   usage: UsageListener;
+  /** what replicas have measured */
+  measured(replica: ConnectedReplica, numbers: ReleaseNumbersReport): void;
+  /** requests that somebody looks at */
+  tailed(replica: ConnectedReplica, lines: TailLines): void;
   limits: StreamLimits;
   log: Logger;
   /** milliseconds since 1970 */

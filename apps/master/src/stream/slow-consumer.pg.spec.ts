@@ -27,8 +27,20 @@ beforeEach(async () => {
   const { query, log } = master.options;
   book = new FleetBook({ query, instance: 'test', log, now: () => performance.now() });
   const usage = { take: () => Promise.resolve({ refused: null }) };
+  const measured = (): void => undefined;
   const refusal = (): null => null;
-  stream = new StreamServer({ query, signer, refusal, fleet: book, usage, limits: LIMITS, log, now: Date.now });
+  stream = new StreamServer({
+    query,
+    signer,
+    refusal,
+    fleet: book,
+    usage,
+    measured,
+    tailed: measured,
+    limits: LIMITS,
+    log,
+    now: Date.now,
+  });
   master.publications.subscribe((published) => stream.published(published));
   http = createServer().listen(0, '127.0.0.1');
   await once(http, 'listening');

@@ -1,6 +1,9 @@
 import {
+  type ReleaseNumbersReport,
   type ReplicaStatus,
   STREAM_CLOSE,
+  type TailLines,
+  type TailWish,
   toMaster,
   type ToMaster,
   type ToReplica,
@@ -32,6 +35,9 @@ export interface ChainFeed {
   reported(replica: ConnectedReplica, status: ReplicaStatus): void;
   /** @returns when what it has counted is written */
   counted(replica: ConnectedReplica, report: UsageReport): Promise<UsageAnswer>;
+  measured(replica: ConnectedReplica, numbers: ReleaseNumbersReport): void;
+  /** requests that somebody looks at */
+  tailed(replica: ConnectedReplica, lines: TailLines): void;
   /** something could not be read, and is not asked for again before the next heartbeat */
   unread(error: Error): void;
 }
@@ -75,6 +81,8 @@ export class StreamConnection {
     private readonly socket: WebSocket,
     private readonly feed: ChainFeed,
     private readonly limits: StreamLimits,
+    /** it can be asked for requests */
+    private readonly hearsTail = false,
   ) {
     this.outflow = new Outflow(socket, limits.bufferedBytes, () => this.pump());
     socket.on('message', (data, binary) => this.heard(data as Buffer, binary));
@@ -140,6 +148,11 @@ export class StreamConnection {
     return wanted.answer.finally(() => (this.wanted = null));
   }
 
+  /** One that does not know the message would end the connection for it. */
+  tail(wish: TailWish): void {
+    if (this.hearsTail) this.say({ type: 'tail', ...wish });
+  }
+
   close(name: StreamCloseName): void {
     this.end(STREAM_CLOSE[name], name);
   }
@@ -166,6 +179,7 @@ export class StreamConnection {
     if (message.type === 'ack') this.feed.acknowledged(this.replica, message.revision, message.lagMs);
     else if (message.type === 'status') this.status(message.status);
     else if (message.type === 'usage') void this.count(message);
+    else if (message.type === 'lines') this.feed.tailed(this.replica, message);
     else {
       this.asked = message; // one that was not answered yet counts no more
       this.claim = message;
@@ -176,11 +190,12 @@ export class StreamConnection {
     }
   }
 
-  private status(status: ReplicaStatus): void {
+  private status({ numbers, ...status }: ReplicaStatus): void {
     const { id, region, environment } = this.replica;
     if (status.replica !== id || status.region !== region || status.environment !== environment)
       return this.close('bad_message');
     this.feed.reported(this.replica, status);
+    if (numbers) this.feed.measured(this.replica, numbers);
   }
 
   /** What cannot be written is not answered, and comes again. */

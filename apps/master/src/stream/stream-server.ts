@@ -2,7 +2,7 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import { LIMITS, MAX_HEADER_BYTES } from '#artifacts';
-import { fail, HelioError, secretHash, STREAM_PATH, STREAM_PROTOCOL } from '#model';
+import { fail, HelioError, secretHash, STREAM_ACCEPTS, STREAM_PATH, STREAM_PROTOCOL, type TailWish } from '#model';
 import type { ConnectedReplica } from '../fleet/connected-replica.js';
 import type { Superseded } from '../fleet/write-places.js';
 import type { Published, ReplicaAhead, ReplicaSupply } from '../publishing/index.js';
@@ -112,6 +112,14 @@ export class StreamServer implements ReplicaSupply {
     }
   }
 
+  /** Asks replicas of a region that are connected here for requests. @param replica null: all of them */
+  tail(region: string, replica: string | null, wish: TailWish): void {
+    for (const { connections } of this.hubs.values())
+      for (const connection of connections.values())
+        if (connection.replica.region === region && (replica ?? connection.replica.id) === connection.replica.id)
+          connection.tail(wish);
+  }
+
   /** By environment, for the metrics. */
   standings(): StreamStanding[] {
     return [...this.hubs.values()].map(({ environment, connections, heldBytes, sentBytes, closed }) => ({
@@ -145,7 +153,7 @@ export class StreamServer implements ReplicaSupply {
       this.sockets.handleUpgrade(request, socket, head, (webSocket) => {
         const hub = this.hubOf(replica.environment);
         const { limits, fleet } = this.options;
-        const connection = new StreamConnection(replica, webSocket, hub, limits);
+        const connection = new StreamConnection(replica, webSocket, hub, limits, accepts(request, 'tail'));
         hub.join(connection);
         fleet.connected(replica);
         webSocket.on('close', () => {
@@ -201,6 +209,11 @@ export class StreamServer implements ReplicaSupply {
 const REPLICA = `
   SELECT r.id, r.region_id AS region, g.environment_id AS environment, clock_timestamp()::text AS since
   FROM replica r JOIN region g ON g.id = r.region_id WHERE r.token_hash = $1`;
+
+function accepts({ headers }: IncomingMessage, what: string): boolean {
+  const named = [headers[STREAM_ACCEPTS] ?? []].flat().join(',').split(',');
+  return named.some((one) => one.trim() === what);
+}
 
 function unauthenticated(detail: string): HelioError {
   return fail('unauthenticated', detail, { headers: { 'www-authenticate': 'Bearer realm="heliograph"' } });

@@ -12,15 +12,19 @@ import { FleetBookModule } from '../fleet/fleet-book.module.js';
 import { Publications, PublishingHealth, PublishingModule, ReplicaSupplies } from '../publishing/index.js';
 import { UsageBook } from '../usage/usage-book.js';
 import { UsageBookModule } from '../usage/usage-book.module.js';
+import { NumbersIntake } from '../promotions/numbers-intake.js';
+import { ReleaseNumbersModule } from '../promotions/release-numbers.module.js';
+import { Tails } from '../tails/tails.js';
+import { TailsModule } from '../tails/tails.module.js';
 import { StreamServer } from './stream-server.js';
 
 /** The chain as it is published, to replicas that are connected. */
 @Module({
-  imports: [PublishingModule, FleetBookModule, UsageBookModule],
+  imports: [PublishingModule, FleetBookModule, UsageBookModule, ReleaseNumbersModule, TailsModule],
   providers: [
     {
       provide: StreamServer,
-      inject: [CONFIG, LOG, getDataSourceToken(), FleetBook, PublishingHealth, UsageBook],
+      inject: [CONFIG, LOG, getDataSourceToken(), FleetBook, PublishingHealth, UsageBook, NumbersIntake, Tails],
       useFactory: (
         { signer }: MasterConfig,
         log: Logger,
@@ -28,6 +32,8 @@ import { StreamServer } from './stream-server.js';
         fleet: FleetBook,
         publishing: PublishingHealth,
         usage: UsageBook,
+        numbers: NumbersIntake,
+        tails: Tails,
       ) =>
         new StreamServer({
           query: (sql, parameters) => source.query(sql, parameters),
@@ -35,6 +41,8 @@ import { StreamServer } from './stream-server.js';
           refusal: (environment) => publishing.refusal(environment),
           fleet,
           usage,
+          measured: (replica, report) => void numbers.take(replica, report),
+          tailed: (replica, lines) => tails.heard(replica, lines),
           limits: STREAM_LIMITS,
           log,
           now: Date.now,
@@ -49,6 +57,7 @@ export class StreamModule implements OnApplicationBootstrap, BeforeApplicationSh
     @Inject(FleetBook) private readonly fleet: FleetBook,
     private readonly publications: Publications,
     private readonly supplies: ReplicaSupplies,
+    private readonly tails: Tails,
     private readonly host: HttpAdapterHost,
   ) {}
 
@@ -57,6 +66,7 @@ export class StreamModule implements OnApplicationBootstrap, BeforeApplicationSh
     this.fleet.onSuperseded((superseded) => this.stream.part(superseded));
     this.supplies.register(this.stream);
     this.stream.onAhead((environment) => this.supplies.claimed(environment));
+    this.tails.onAsk(({ region, replica }, wish) => this.stream.tail(region, replica, wish));
     this.stream.attach(this.host.httpAdapter.getHttpServer() as Server);
   }
 

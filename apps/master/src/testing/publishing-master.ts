@@ -148,9 +148,10 @@ export function unreachable(store: ArtifactStore, isAway: () => boolean = () => 
   return interposed(store, (_, run) => (isAway() ? Promise.reject(error) : run()));
 }
 
-/** The answer of a store that does not answer: it ends with the signal only. */
+/** The answer of a store that does not answer: it ends with the signal only, at once if that has fired already. */
 export function noAnswer(signal: AbortSignal | undefined): Promise<never> {
   return new Promise((_, reject) => {
+    if (signal?.aborted) reject(signal.reason as Error);
     signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
   });
 }

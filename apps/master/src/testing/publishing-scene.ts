@@ -60,7 +60,7 @@ export class PublishingScene {
       await pool.end();
       await database.drop();
     }
-    rmSync(join(this.directory, '..'), { recursive: true, force: true });
+    rmSync(join(this.directory, '..'), { recursive: true, maxRetries: 10, force: true });
   }
 
   start(store = this.store, more: Partial<PublishingOptions> = {}): Promise<PublishingMaster> {

@@ -54,7 +54,7 @@ export async function startApp(more: Record<string, string> = {}): Promise<Start
   });
   return start(config, admin, storeDirectory, async () => {
     await database.drop();
-    rmSync(directory, { recursive: true, force: true });
+    rmSync(directory, { recursive: true, maxRetries: 10, force: true });
   });
 }
 

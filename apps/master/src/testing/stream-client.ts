@@ -34,9 +34,15 @@ export class StreamClient {
   }
 
   /** @param url of a master; rejects with its answer where that is no 101 */
-  static async connect(url: string, token: string, trusted: TrustedKeys, path = STREAM_PATH): Promise<StreamClient> {
+  static async connect(
+    url: string,
+    token: string,
+    trusted: TrustedKeys,
+    path = STREAM_PATH,
+    headers: Record<string, string> = {},
+  ): Promise<StreamClient> {
     const socket = new WebSocket(url.replace(/^http/, 'ws') + path, STREAM_PROTOCOL, {
-      headers: { authorization: `Bearer ${token}` },
+      headers: { authorization: `Bearer ${token}`, ...headers },
       perMessageDeflate: false,
     });
     const client = new StreamClient(socket, trusted);

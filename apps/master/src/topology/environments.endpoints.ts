@@ -17,6 +17,11 @@ export type EnvironmentView = z.infer<typeof environmentView>;
 
 const positionText = 'must be a whole number from 0 to 1000000';
 
+export const environmentFields = z.strictObject({
+  id: environmentId.refine((id) => id !== 'all', 'must not be "all", which stands for every environment'),
+  position: z.int(positionText).min(0, positionText).max(1_000_000, positionText),
+});
+
 export const createEnvironment = endpoint({
   method: 'POST',
   path: '/environments',
@@ -24,12 +29,7 @@ export const createEnvironment = endpoint({
   summary: 'Make an environment, and with it its chain of revisions',
   description: 'Every plan goes onto its chain. The id cannot be changed: it is part of all that is signed.',
   access: OPERATORS,
-  body: z
-    .strictObject({
-      id: environmentId.refine((id) => id !== 'all', 'must not be "all", which stands for every environment'),
-      position: z.int(positionText).min(0, positionText).max(1_000_000, positionText),
-    })
-    .meta({ example: { id: 'prod', position: 30 } }),
+  body: environmentFields.meta({ example: { id: 'prod', position: 30 } }),
   answers: { 201: environmentView },
   errors: ['conflict'],
 });

@@ -45,7 +45,7 @@ describe('environments', () => {
     expect(await outcome(app.call('POST', '/v1/environments', { id: 'x', position: 1, colour: 1 }))).toBe(
       '400 invalid_request colour',
     );
-    expect(await outcome(app.call('POST', '/v1/environments'))).toBe('400 invalid_request (whole)');
+    expect(await outcome(app.call('POST', '/v1/environments'))).toBe('400 invalid_request id, position');
     expect(await outcome(app.call('POST', '/v1/environments', '{"id":'))).toBe('400 malformed_json');
     expect(await outcome(app.call('POST', '/v1/environments', 'id=x', { 'content-type': 'text/plain' }))).toBe(
       '415 unsupported_media_type',

@@ -8,12 +8,18 @@ import { decodeCursor, type Page, type PageRequest, toPage } from '../http/pagin
 import { matchIfGiven } from '../http/preconditions.js';
 import { type Answer, type Caller, created, noContent, ok } from '../http/request.js';
 import { markEnvironment } from '../publishing/index.js';
+import type { WriteTx } from '../writes/write-tx.js';
 import { Writes } from '../writes/writes.js';
 import type { EnvironmentView } from './environments.endpoints.js';
 
 /** An environment never changes: its ETag is that of its only state. */
 const ONLY_VERSION = '1';
 const CURSOR = [/^\d{1,7}$/, /^[a-z0-9-]+$/];
+
+interface NewEnvironment {
+  id: string;
+  position: number;
+}
 
 @Injectable()
 export class EnvironmentsService {
@@ -22,20 +28,10 @@ export class EnvironmentsService {
     private readonly writes: Writes,
   ) {}
 
-  create(caller: Caller, { id, position }: { id: string; position: number }): Promise<Answer<EnvironmentView>> {
+  create(caller: Caller, fields: NewEnvironment): Promise<Answer<EnvironmentView>> {
     return this.writes.run(caller, async (tx) => {
-      const { manager } = tx;
-      await onViolation(manager.insert(EnvironmentRow, { id, position }), {
-        environment_pkey: () =>
-          fail('conflict', `an environment "${id}" exists already`, {
-            fields: [{ field: 'id', problem: `"${id}" is taken` }],
-          }),
-      });
-      await manager.query('INSERT INTO chain (environment_id) VALUES ($1) ON CONFLICT DO NOTHING', [id]);
-      await markEnvironment(manager, id);
-      const view = viewOf(await one(manager, id));
-      tx.audit({ action: 'environment.create', target: `environment/${id}`, after: view });
-      return created(view, `/v1/environments/${id}`, ONLY_VERSION);
+      const view = await insertEnvironment(tx, fields);
+      return created(view, `/v1/environments/${view.id}`, ONLY_VERSION);
     });
   }
 
@@ -56,18 +52,37 @@ export class EnvironmentsService {
 
   delete(caller: Caller, id: string): Promise<Answer<undefined>> {
     return this.writes.run(caller, async (tx) => {
-      const { manager } = tx;
-      // who is about to make a region, a placement or a key in it waits, and then finds it gone
-      const row = await one(manager, id, true);
-      matchIfGiven(caller, ONLY_VERSION);
-      await refuseUsed(manager, id);
-      await manager.delete(EnvironmentRow, { id });
-      // the chain stays, for replicas never go back; markers are of no use without rows that they point at
-      await manager.query('DELETE FROM outbox WHERE environment_id = $1', [id]);
-      tx.audit({ action: 'environment.delete', target: `environment/${id}`, before: viewOf(row) });
+      await deleteEnvironment(tx, id);
       return noContent();
     });
   }
+}
+
+export async function insertEnvironment(tx: WriteTx, { id, position }: NewEnvironment): Promise<EnvironmentView> {
+  const { manager } = tx;
+  await onViolation(manager.insert(EnvironmentRow, { id, position }), {
+    environment_pkey: () =>
+      fail('conflict', `an environment "${id}" exists already`, {
+        fields: [{ field: 'id', problem: `"${id}" is taken` }],
+      }),
+  });
+  await manager.query('INSERT INTO chain (environment_id) VALUES ($1) ON CONFLICT DO NOTHING', [id]);
+  await markEnvironment(manager, id);
+  const view = viewOf(await one(manager, id));
+  tx.audit({ action: 'environment.create', target: `environment/${id}`, after: view });
+  return view;
+}
+
+export async function deleteEnvironment(tx: WriteTx, id: string): Promise<void> {
+  const { manager } = tx;
+  // who is about to make a region, a placement or a key in it waits, and then finds it gone
+  const row = await one(manager, id, true);
+  matchIfGiven(tx.caller, ONLY_VERSION);
+  await refuseUsed(manager, id);
+  await manager.delete(EnvironmentRow, { id });
+  // the chain stays, for replicas never go back; markers are of no use without rows that they point at
+  await manager.query('DELETE FROM outbox WHERE environment_id = $1', [id]);
+  tx.audit({ action: 'environment.delete', target: `environment/${id}`, before: viewOf(row) });
 }
 
 async function refuseUsed(manager: EntityManager, id: string): Promise<void> {

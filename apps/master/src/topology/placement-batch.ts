@@ -93,11 +93,16 @@ function faultsOfRow(row: Checked, environment: string, item: Placing | undefine
   return faults;
 }
 
-/** Makes it so, with marks and audit lines. The lock is held, and the items have no faults. */
+/**
+ * Makes it so, with marks and audit lines. The lock is held, and the items have no faults.
+ *
+ * @param reason for the audit log; undefined: whoever asks has told it there already
+ */
 export async function applyPlacings(
   tx: WriteTx,
   environment: string,
   items: readonly Placing[],
+  reason?: string,
 ): Promise<PlacementChange[]> {
   const gone = () =>
     fail('unknown_reference', 'an API that was to be placed has just been deleted; nothing was placed');
@@ -111,7 +116,7 @@ export async function applyPlacings(
       action: before === null ? 'placement.create' : after === null ? 'placement.delete' : 'placement.update',
       target: `placement/${environment}/${api}/${region}`,
       before: released(before),
-      after: released(after),
+      after: reason === undefined ? released(after) : { release: after, reason },
     });
   }
   return changes;
@@ -136,6 +141,10 @@ const APPLY = `
     SELECT $1, api, region, after, $3 FROM changed WHERE after IS NOT NULL
     ON CONFLICT (environment_id, api_id, region) DO UPDATE
     SET digest = excluded.digest, version = placement.version + 1, updated_at = now(), updated_by = excluded.updated_by
+  ), served AS (
+    INSERT INTO placement_served (environment_id, api_id, digest)
+    SELECT DISTINCT $1, c.api, d.digest FROM changed c CROSS JOIN LATERAL (VALUES (c.before), (c.after)) AS d(digest)
+    WHERE d.digest IS NOT NULL ON CONFLICT DO NOTHING
   )
   SELECT api, region, encode(before, 'hex') AS before, encode(after, 'hex') AS after FROM changed`;
 

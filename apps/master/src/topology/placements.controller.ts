@@ -32,15 +32,15 @@ export class PlacementsController {
     @Input() { params, body }: InputOf<typeof putPlacement>,
     @CurrentCaller() caller: Caller,
   ): Promise<Answer<PlacementView>> {
-    return this.placements.put(caller, params, body.release);
+    return this.placements.put(caller, params, body);
   }
 
   @Route(deletePlacement)
   delete(
-    @Input() { params }: InputOf<typeof deletePlacement>,
+    @Input() { params, query }: InputOf<typeof deletePlacement>,
     @CurrentCaller() caller: Caller,
   ): Promise<Answer<undefined>> {
-    return this.placements.delete(caller, params);
+    return this.placements.delete(caller, params, query.reason);
   }
 
   @Route(placeMany)

@@ -1,6 +1,6 @@
-import { apiId, DEFAULT_REGION, digestHex, environmentId, regionId } from '#model';
+import { apiId, DEFAULT_REGION, digestHex, environmentId, lineOfText, regionId } from '#model';
 import { z } from 'zod';
-import { endpoint, VIEWERS, WRITERS } from '../http/endpoint.js';
+import { endpoint, OPERATORS, VIEWERS } from '../http/endpoint.js';
 import { pageOf, pageQuery } from '../http/paging.js';
 
 const tag = 'placements';
@@ -9,6 +9,7 @@ const region = z
   .refine((text) => text === DEFAULT_REGION || regionId.safeParse(text).success, 'must be a region id, or *')
   .meta({ description: 'A region of the environment, or `*`: wherever the API has no placement of its own.' });
 const params = z.strictObject({ environment: environmentId, api: apiId, region });
+const reason = lineOfText(500).meta({ description: 'Why it is not a promotion; for the audit log.' });
 
 export const placementView = z
   .object({
@@ -54,12 +55,12 @@ export const putPlacement = endpoint({
   tag,
   summary: 'Place a release of an API in a region',
   description:
-    'Where the API has no placement there yet, none is needed; replacing one takes its ETag as `If-Match`, so that of two publishers the second notices.',
-  access: WRITERS,
+    'Past all promotions, and refused while one of the API is open there. Where the API has no placement there yet, none is needed; replacing one takes its ETag as `If-Match`, so that of two publishers the second notices.',
+  access: OPERATORS,
   params,
-  body: z.strictObject({ release: digestHex }),
+  body: z.strictObject({ release: digestHex, reason }),
   answers: { 200: placementView, 201: placementView },
-  errors: ['not_found', 'unknown_reference', 'precondition_required', 'precondition_failed'],
+  errors: ['not_found', 'unknown_reference', 'precondition_required', 'precondition_failed', 'promotion_open'],
 });
 
 export const deletePlacement = endpoint({
@@ -68,10 +69,11 @@ export const deletePlacement = endpoint({
   tag,
   summary: 'Stop serving an API in a region',
   description: 'Where the API has a placement for `*`, that one holds from then on.',
-  access: WRITERS,
+  access: OPERATORS,
   params,
+  query: z.strictObject({ reason }),
   answers: { 204: null },
-  errors: ['not_found', 'precondition_failed'],
+  errors: ['not_found', 'precondition_failed', 'promotion_open'],
 });
 
 const item = z.strictObject({
@@ -89,10 +91,11 @@ export const placeMany = endpoint({
   summary: 'Change several placements at once',
   description:
     'All of it or nothing, and in one revision: no gateway ever serves a part. It replaces whatever is placed; there is no If-Match. Each faulty item is named in errors[].',
-  access: WRITERS,
+  access: OPERATORS,
   bodyLimit: 2 * 1024 * 1024,
   body: z.strictObject({
     environment: environmentId,
+    reason,
     items: z
       .array(item)
       .min(1, 'must have at least one item')
@@ -122,5 +125,5 @@ export const placeMany = endpoint({
       })
       .meta({ id: 'PlacementsChanged' }),
   },
-  errors: ['unknown_reference', 'body_too_large'],
+  errors: ['unknown_reference', 'body_too_large', 'promotion_open'],
 });

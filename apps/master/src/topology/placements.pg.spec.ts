@@ -28,9 +28,9 @@ beforeAll(async () => {
 afterAll(() => app?.stop());
 
 const put = (place: string, digest: unknown, headers: Record<string, string> = {}) =>
-  app.call('PUT', `/v1/placements/${place}`, { release: digest }, headers);
+  app.call('PUT', `/v1/placements/${place}`, { release: digest, reason: 'a test' }, headers);
 const placeMany = (items: unknown, environment: unknown = 'prod') =>
-  app.call('POST', '/v1/placements', { environment, items });
+  app.call('POST', '/v1/placements', { environment, items, reason: 'a test' });
 const revisionOf = (answer: CallAnswer): number =>
   Number(/^prod@(\d+)$/.exec(answer.headers.get('heliograph-revision') ?? '')?.[1]);
 const published = async (): Promise<Record<string, string>> => {
@@ -112,9 +112,11 @@ describe('one placement', () => {
     expect(await outcome(put('prod/weather:v1/*', 'F'.repeat(64)))).toBe('400 invalid_request release');
     expect(await outcome(put('prod/weather/*', weather[0]))).toBe('400 invalid_request api');
     expect(await outcome(put('prod/weather:v1/**', weather[0]))).toBe('400 invalid_request region');
-    expect(await outcome(app.call('PUT', '/v1/placements/prod/weather:v1/*', { release: weather[0], note: 1 }))).toBe(
-      '400 invalid_request note',
-    );
+    expect(
+      await outcome(
+        app.call('PUT', '/v1/placements/prod/weather:v1/*', { release: weather[0], reason: 'a test', note: 1 }),
+      ),
+    ).toBe('400 invalid_request note');
     expect(await outcome(app.call('GET', '/v1/placements/prod/climate:v1/eu-west'))).toBe('404 not_found');
   });
 
@@ -122,14 +124,16 @@ describe('one placement', () => {
     await good(put('prod/climate:v1/%2A', climate));
     expect((await good(app.call('GET', '/v1/placements/prod/climate:v1/*'))).region).toBe('*');
     expect(
-      await outcome(app.call('DELETE', '/v1/placements/prod/climate:v1/*', undefined, { 'if-match': '"2"' })),
+      await outcome(
+        app.call('DELETE', '/v1/placements/prod/climate:v1/*?reason=a+test', undefined, { 'if-match': '"2"' }),
+      ),
     ).toBe('412 precondition_failed');
-    const deleted = await app.call('DELETE', '/v1/placements/prod/climate:v1/*');
+    const deleted = await app.call('DELETE', '/v1/placements/prod/climate:v1/*?reason=a+test');
     expect([deleted.status, revisionOf(deleted) > 0]).toEqual([204, true]);
-    expect(await outcome(app.call('DELETE', '/v1/placements/prod/climate:v1/*'))).toBe('404 not_found');
+    expect(await outcome(app.call('DELETE', '/v1/placements/prod/climate:v1/*?reason=a+test'))).toBe('404 not_found');
     expect(await auditOf(app, 'placement/prod/climate:v1/*')).toMatchObject([
       {},
-      { action: 'placement.delete', before: { release: climate }, after: null },
+      { action: 'placement.delete', before: { release: climate }, after: { release: null, reason: 'a test' } },
     ]);
     expect(Object.keys(await published()).sort()).toEqual(['weather:v1@eu-west', 'weather:v1@us-east']);
   });
@@ -150,12 +154,27 @@ describe('one placement', () => {
 
   it('is for publishers and operators', async () => {
     expect(
-      await outcome((await as(app, 'viewer'))('PUT', '/v1/placements/prod/weather:v1/*', { release: weather[0] })),
+      await outcome(
+        (await as(app, 'viewer'))('PUT', '/v1/placements/prod/weather:v1/*', { release: weather[0], reason: 'a test' }),
+      ),
     ).toBe('403 forbidden');
     expect(
-      await outcome((await as(app, 'operator'))('PUT', '/v1/placements/prod/weather:v1/*', { release: weather[0] })),
+      await outcome(
+        (await as(app, 'operator'))('PUT', '/v1/placements/prod/weather:v1/*', {
+          release: weather[0],
+          reason: 'a test',
+        }),
+      ),
     ).toBe('201');
-    expect(await outcome((await as(app, 'publisher'))('DELETE', '/v1/placements/prod/weather:v1/*'))).toBe('204');
+    expect(await outcome((await as(app, 'publisher'))('DELETE', '/v1/placements/prod/weather:v1/*?reason=x'))).toBe(
+      '403 forbidden',
+    );
+    expect(await outcome((await as(app, 'operator'))('DELETE', '/v1/placements/prod/weather:v1/*?reason=x'))).toBe(
+      '204',
+    );
+    expect(await outcome((await as(app, 'operator'))('DELETE', '/v1/placements/prod/weather:v1/*'))).toBe(
+      '400 invalid_request reason',
+    );
   });
 });
 
@@ -221,7 +240,7 @@ describe('several placements', () => {
       app.call(
         'POST',
         '/v1/placements',
-        { environment: 'prod', items: [{ api: 'weather:v1', region: 'us-east', release: digest }] },
+        { environment: 'prod', reason: 'a test', items: [{ api: 'weather:v1', region: 'us-east', release: digest }] },
         { 'idempotency-key': 'p1' },
       );
     const [first, second] = [await send(weather[0]), await send(weather[0])];

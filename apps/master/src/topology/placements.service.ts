@@ -15,6 +15,7 @@ import {
   type Placing,
 } from './placement-batch.js';
 import type { PlacementView } from './placements.endpoints.js';
+import { refusePromoted } from './promotion-lock.js';
 
 /** Where a placement is. */
 interface Place {
@@ -56,13 +57,18 @@ export class PlacementsService {
     return ok(viewOf(row), String(row.version));
   }
 
-  put(caller: Caller, place: Place, release: string): Promise<Answer<PlacementView>> {
+  put(
+    caller: Caller,
+    place: Place,
+    { release, reason }: { release: string; reason: string },
+  ): Promise<Answer<PlacementView>> {
     const { environment, api, region } = place;
     return this.writes.run(caller, async (tx) => {
       const { manager } = tx;
       if (!(await lockPlacements(manager, environment))) {
         throw fail('not_found', `there is no environment "${environment}"`);
       }
+      await refusePromoted(manager, environment, [api]);
       const [fault] = await faultsOfPlacings(manager, environment, [{ api, region, release }]);
       if (fault?.field === 'release') {
         throw fail('unknown_reference', `release: ${fault.problem}`, { fields: [withoutIndex(fault)] });
@@ -74,7 +80,7 @@ export class PlacementsService {
       } else if (caller.ifMatch !== null) {
         throw fail('precondition_failed', `If-Match is given, but ${placeText(place)} nothing is placed`);
       }
-      await applyPlacings(tx, environment, [{ api, region, release }]);
+      await applyPlacings(tx, environment, [{ api, region, release }], reason);
       const row = await one(manager, place);
       const etag = String(row.version);
       return existing
@@ -83,18 +89,19 @@ export class PlacementsService {
     });
   }
 
-  delete(caller: Caller, place: Place): Promise<Answer<undefined>> {
+  delete(caller: Caller, place: Place, reason: string): Promise<Answer<undefined>> {
     return this.writes.run(caller, async (tx) => {
       await lockPlacements(tx.manager, place.environment);
+      await refusePromoted(tx.manager, place.environment, [place.api]);
       matchIfGiven(caller, String((await one(tx.manager, place)).version));
-      await applyPlacings(tx, place.environment, [{ api: place.api, region: place.region, release: null }]);
+      await applyPlacings(tx, place.environment, [{ api: place.api, region: place.region, release: null }], reason);
       return noContent();
     });
   }
 
   placeMany(
     caller: Caller,
-    { environment, items }: { environment: string; items: Placing[] },
+    { environment, items, reason }: { environment: string; items: Placing[]; reason: string },
   ): Promise<Answer<Changed>> {
     return this.writes.run(caller, async (tx) => {
       if (!(await lockPlacements(tx.manager, environment))) {
@@ -102,6 +109,11 @@ export class PlacementsService {
           fields: [{ field: 'environment', problem: `no environment has the id "${environment}"` }],
         });
       }
+      await refusePromoted(
+        tx.manager,
+        environment,
+        items.map(({ api }) => api),
+      );
       const faults = await faultsOfPlacings(tx.manager, environment, items);
       if (faults.length > 0) {
         const fields = faults.map((fault) => ({
@@ -110,7 +122,7 @@ export class PlacementsService {
         }));
         throw fail('unknown_reference', `${fields[0]?.field}: ${fields[0]?.problem}; nothing was placed`, { fields });
       }
-      const changes = await applyPlacings(tx, environment, items);
+      const changes = await applyPlacings(tx, environment, items, reason);
       return ok(summaryOf(environment, items.length, changes));
     });
   }

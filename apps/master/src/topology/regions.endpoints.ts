@@ -11,15 +11,15 @@ export const regionView = z
   .meta({ id: 'Region' });
 export type RegionView = z.infer<typeof regionView>;
 
+export const regionFields = z.strictObject({ id: regionId, environment: environmentId });
+
 export const createRegion = endpoint({
   method: 'POST',
   path: '/regions',
   tag,
   summary: 'Make a region: a data centre of an environment',
   access: OPERATORS,
-  body: z
-    .strictObject({ id: regionId, environment: environmentId })
-    .meta({ example: { id: 'eu-west', environment: 'prod' } }),
+  body: regionFields.meta({ example: { id: 'eu-west', environment: 'prod' } }),
   answers: { 201: regionView },
   errors: ['conflict', 'unknown_reference'],
 });

@@ -49,7 +49,18 @@ const READ: Statement = {
 };
 const RAISE: Statement = {
   name: 'office_raise',
-  text: 'UPDATE chain SET fence = $3, decision = NULL, decided_by = NULL WHERE environment_id = $1 AND epoch = $2 RETURNING 1',
+  // one that is raised again for the same reason, after an operator has decided, is no news
+  text: `WITH before AS (
+           SELECT fence FROM chain WHERE environment_id = $1 AND epoch = $2 FOR UPDATE
+         ), raised AS (
+           UPDATE chain SET fence = $3, decision = NULL, decided_by = NULL WHERE environment_id = $1 AND EXISTS (SELECT FROM before) RETURNING fence
+         ), told AS (
+           INSERT INTO event (type, subject, environment_id, actor, data)
+           SELECT CASE r.fence->>'reason' WHEN 'fork' THEN 'chain.fork' ELSE 'master.fenced' END, 'environment/' || $1, $1, 'system',
+             jsonb_build_object('reason', r.fence->'reason', 'epoch', r.fence->'epoch', 'revision', r.fence->'revision', 'replica', r.fence->'replica', 'detail', r.fence->'detail')
+           FROM raised r, before b WHERE b.fence->>'reason' IS DISTINCT FROM r.fence->>'reason'
+         )
+         SELECT 1 FROM raised`,
 };
 const LIFT: Statement = {
   name: 'office_lift',

@@ -6,7 +6,7 @@ import { headName, LIMITS, openStore, TrustedKeys, verifyHead } from '#artifacts
 import { until } from '#harness';
 import { decodeKeyRecord, TABLE } from '#model';
 import { cutStandby, promote, type Server, startServer, startStandby } from '../../../../../test/harness/standby.js';
-import { migrateUrl } from '../../database/data-source.js';
+import { migrate } from '../../database/data-source.js';
 import { auditChain, entriesOfRows } from '../../testing/chain-audit.js';
 import { ChainWriter } from '../../testing/chain-writer.js';
 import { openPool, signer, startPublishing } from '../../testing/publishing-master.js';
@@ -26,11 +26,11 @@ const identityOf = (server: Server): Promise<Record<string, unknown>[]> => serve
 describe('a standby that was behind when it was promoted', () => {
   it('R1 R3 R9 R10 takes over what it never got, gives no key back, and the old master is fenced off when it returns', async () => {
     const primary = opening(await startServer());
-    await migrateUrl(primary.url);
+    await migrate(primary.url);
     const standby = opening(await startStandby(primary));
     const directory = join(mkdtempSync(join(tmpdir(), 'helio-store-')), 'store');
     mkdirSync(directory);
-    opened.push(() => rmSync(directory, { recursive: true, force: true }));
+    opened.push(() => rmSync(directory, { recursive: true, maxRetries: 10, force: true }));
     const store = openStore(`file://${directory}`);
     const pool = openPool(primary.url);
     const writer = new ChainWriter(pool);

@@ -66,6 +66,8 @@ describe('two masters with split databases and one store', () => {
     const fence = first.publishers.fences[0]?.fence;
     const epoch = await storedEpoch();
     expect(fence).toMatchObject({ epoch, keyId: signer.keyId.toString('hex') });
+    const events = async () => (await scene.pool.query('SELECT type, data FROM event')).rows;
+    await until(async () => (await events()).length > 0, { what: 'the event' });
     await other.writer.write((tx) => tx.plan('prod', 'silver', 1));
     await other.drained();
     const { revisions } = await auditChain(other.pool);
@@ -77,6 +79,8 @@ describe('two masters with split databases and one store', () => {
     await first.stop();
     const again = await scene.start();
     await fenced(again);
+    const type = fence?.reason === 'fork' ? 'chain.fork' : 'master.fenced';
+    expect(await events()).toMatchObject([{ type, data: { epoch, reason: fence?.reason } }]); // told once
     await scene.writer.write((tx) => tx.plan('prod', 'late', 1));
     expect(again.publishers.standing('prod')).toMatchObject({ leader: false });
     expect(await scene.revision()).toBe(before);

@@ -6,6 +6,8 @@ import {
   FormatError,
   LIMITS,
   MAX_HEADER_BYTES,
+  type PublishedRelease,
+  releaseArtifact,
   type Signer,
   type TrustedKeys,
   verifyRevision,
@@ -15,7 +17,6 @@ import type { Logger } from '#platform';
 import type { Query } from '../options.js';
 import { inParallel } from './in-parallel.js';
 import { whatLies } from './put-object.js';
-import { type PublishedRelease, releaseArtifact } from './release-artifact.js';
 import type { StoredRevision } from './revision-batches.js';
 
 /** Calls of the store at the same time: enough to keep up with a distant one, few for a disk. */

@@ -18,7 +18,7 @@ afterEach(async () => {
   await master?.stop();
   await database.drop();
   await donor.stop();
-  rmSync(directory, { recursive: true, force: true });
+  rmSync(directory, { recursive: true, maxRetries: 10, force: true });
 });
 
 const start = async (): Promise<StartedApp> => (master = await startElsewhere(donor, database.url, store));

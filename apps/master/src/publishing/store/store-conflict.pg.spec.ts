@@ -60,7 +60,7 @@ describe('a store that holds another chain', () => {
     const first = await scene.start();
     await scene.publish(2);
     await first.stop();
-    rmSync(join(scene.directory, 'prod'), { recursive: true, force: true });
+    rmSync(join(scene.directory, 'prod'), { recursive: true, maxRetries: 10, force: true });
     put(foreign);
     return scene.start();
   };
@@ -96,7 +96,7 @@ describe('a store that holds another chain', () => {
   it('takes everything again when the foreign head is gone', async () => {
     const master = await begin(head({ epoch: 9 }));
     await fencedOff(master, 'epoch 9');
-    rmSync(join(scene.directory, 'prod'), { recursive: true });
+    rmSync(join(scene.directory, 'prod'), { recursive: true, maxRetries: 10 });
     await master.leads('prod');
     expect(master.publishers.fences).toEqual([]);
     await scene.publish(1);

@@ -145,7 +145,7 @@ describe('snapshots', () => {
     const path = join(scene.directory, snapshotName('prod', revision));
     const before = readFileSync(path);
     rmSync(path);
-    rmSync(join(scene.directory, 'prod', 'blob'), { recursive: true });
+    rmSync(join(scene.directory, 'prod', 'blob'), { recursive: true, maxRetries: 10 });
     const next = await start(scene.store, { collectMs: 200 });
     const lacking = 'the newest snapshot in the artifact store lacks something; another one is made';
     await until(() => next.complaints.some(({ msg }) => msg === lacking), { what: 'it to be noticed' });
@@ -188,7 +188,7 @@ describe('an emptied store', () => {
     await scene.publish(25);
     await snapshotOf(20);
     await master.stop();
-    rmSync(join(scene.directory, 'prod'), { recursive: true });
+    rmSync(join(scene.directory, 'prod'), { recursive: true, maxRetries: 10 });
     await start();
     await snapshotOf(25);
     await whole();

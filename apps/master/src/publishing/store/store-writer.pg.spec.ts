@@ -166,7 +166,8 @@ describe('a store that lost something', () => {
     await scene.start();
     await scene.publish(3);
     await scene.stored();
-    for (const name of readdirSync(scene.directory)) rmSync(join(scene.directory, name), { recursive: true });
+    for (const name of readdirSync(scene.directory))
+      rmSync(join(scene.directory, name), { recursive: true, maxRetries: 10 });
     await scene.publish(1); // or up to 30 seconds later, when the head is due
     await scene.stored();
   });
@@ -176,7 +177,7 @@ describe('a store that lost something', () => {
     await scene.publish(3);
     await scene.stored();
     await master.stop();
-    rmSync(join(scene.directory, 'prod'), { recursive: true });
+    rmSync(join(scene.directory, 'prod'), { recursive: true, maxRetries: 10 });
     await scene.start();
     await scene.stored();
   });
