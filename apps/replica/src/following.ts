@@ -1,7 +1,8 @@
-import type { ReplicaStatus } from '#model';
+import type { ReleaseNumbersReport, ReplicaStatus } from '#model';
 import type { Logger } from '#platform';
 import { chainSources, type Joined } from './chain-sources.js';
 import type { ReplicaConfig } from './config/replica-config.js';
+import type { Tails } from './gateway/tails.js';
 import { type Identity, writeIdentity } from './identity/identity.js';
 import { joinRegion, newReplicaId } from './identity/join.js';
 import { MasterClient } from './master/master-client.js';
@@ -23,6 +24,10 @@ export interface FollowingOptions {
   served: () => Readonly<StoredPosition>;
   log: Logger;
   status: () => ReplicaStatus;
+  /** what releases have answered, since it was last asked for */
+  numbers: () => ReleaseNumbersReport | undefined;
+  /** of requests that a master may look at */
+  tails: Tails;
   onHead: (head: Readonly<KnownHead>) => void;
   onApplied: (ops: number, seconds: number) => void;
   onRefused: (code: string) => void;
@@ -93,7 +98,7 @@ export class Following {
   }
 
   async #followJoined(joined: Joined, signal: AbortSignal): Promise<void> {
-    const { config, log, served, state, status } = this.options;
+    const { config, log, numbers, served, state, status, tails } = this.options;
     if (!config.master) return this.#follow(joined, signal);
     const { urls } = config.master;
     const stream = new StreamClient({
@@ -106,6 +111,8 @@ export class Following {
       },
       delta: (revision) => state.delta(revision),
       status,
+      numbers,
+      tails,
       log,
       running: new RunState(signal, STREAM_PACE),
     });
@@ -115,6 +122,7 @@ export class Following {
       master: new MasterClient(urls),
       token: joined.token,
       status,
+      numbers,
       log,
       isNeeded: () => !stream.isUp,
     });

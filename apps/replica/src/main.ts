@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { createLog, loadOrExit, onShutdown } from '#platform';
+import { ConfigError, createLog, loadOrExit, onShutdown } from '#platform';
 import { commandLine } from './config/command-line.js';
 import { givenSettings, type ReplicaConfig, replicaConfig } from './config/replica-config.js';
 import { withUsableSources } from './config/usable-sources.js';
@@ -46,6 +46,6 @@ async function start(given: Readonly<ReplicaConfig>): Promise<void> {
     const { explainStart } = await import('./explain-start.js');
     process.stderr.write(`helio-replica: ${explainStart(error, given)}\n`);
     await stop();
-    process.exit(2);
+    process.exit(error instanceof ConfigError ? 2 : 1); // whoever supervises it tries again after 1
   }
 }

@@ -241,6 +241,20 @@ describe('a replica', () => {
     expect(await s.call()).toBe('served');
     expect((await s.status()).replica).toBe('eu-west-1');
   });
+
+  it('tells whether its limits are those of the region, also where its Redis has never answered, and of none where none is set', async () => {
+    const s = newScene();
+    await s.publishFirst();
+    const told = async (): Promise<string | undefined> => {
+      const text = await (await fetch(`${s.replica?.admin}/metrics`)).text();
+      return /^heliograph_throttle_shared\{.*\} (\d)$/m.exec(text)?.[1];
+    };
+    await s.start();
+    expect(await told()).toBeUndefined();
+    await s.replica?.stop();
+    s.replica = (await s.replica?.again({ REDIS_URL: 'redis://127.0.0.1:1' })) ?? null;
+    expect(await told()).toBe('0');
+  });
 });
 
 describe('a replica that cannot start', () => {
@@ -282,6 +296,28 @@ describe('a replica that cannot start', () => {
     await master.stop();
   });
 
+  it('whose process 1 stands still refuses what it cannot count, says whose fault that is, and goes on with it', async () => {
+    const s = newScene();
+    await s.publishFirst();
+    await s.chain.publish(s.store, [planOp('gold', { rate: { limit: 1000, per: 'second' }, quota: null })]);
+    const { gateway, pid } = await s.start();
+    await until(async () => (await s.status()).revision === 2, { what: 'the plan with a limit' });
+    expect(await s.call()).toBe('served');
+    await pauseProcess(pid);
+    try {
+      const detail = async (): Promise<string> => {
+        const response = await fetch(`${gateway}/weather/v1/today`, { headers: { 'x-api-key': SECRET } });
+        return response.status === 429 ? ((await response.json()) as { detail: string }).detail : '';
+      };
+      expect(await until(detail, { what: 'a request to be refused' })).toBe(
+        "the rate of the plan gold, 1000 requests per second, could not be counted: this replica's counters do not answer",
+      );
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+    await until(async () => (await s.call()) === 'served', { what: 'it to be served again' });
+  });
+
   it('names a port that is taken, and the setting', async () => {
     const s = newScene();
     const taken = createServer().listen(0, '127.0.0.1');
@@ -291,11 +327,11 @@ describe('a replica that cannot start', () => {
     const env = { ...BASE, ...s.env, HELIO_STATE_DIR: s.stateDir };
     const admin = await failedStart({ ...env, GATEWAY_PORT: `${free}`, ADMIN_PORT: `${port}` });
     expect(admin).toEqual({
-      how: 'exit code 2',
+      how: 'exit code 1',
       output: `helio-replica: ADMIN_PORT: the port ${port} is taken by another process; choose another\n`,
     });
     const gateway = await failedStart({ ...env, GATEWAY_PORT: `${port}`, ADMIN_PORT: `${free}` });
-    expect(gateway.how).toBe('exit code 2');
+    expect(gateway.how).toBe('exit code 1');
     expect(gateway.output).toMatch(new RegExp(`^helio-replica: .*${port}.*GATEWAY_PORT.*\\n$`));
     taken.close();
   });
@@ -307,7 +343,7 @@ describe('a replica that cannot start', () => {
     const env = { ...BASE, ...s.env, HELIO_STATE_DIR: s.stateDir, GATEWAY_PORT: '0', ADMIN_PORT: '0' };
     const second = await failedStart(env);
     expect(second).toEqual({
-      how: 'exit code 2',
+      how: 'exit code 1',
       output: `helio-replica: HELIO_STATE_DIR: the state directory ${s.stateDir} is in use by process ${s.replica?.pid}; give each replica its own\n`,
     });
     await s.replica?.stop();

@@ -77,7 +77,8 @@ export class Replica {
     const status = (): ReplicaStatus => {
       const { nacks } = state;
       const { status: throttle } = this.counters;
-      return statusOf({ ...following.facts, region, position: served.position, nacks, throttle }, Date.now());
+      const { rate: traffic } = this.#workers.numbers.traffic;
+      return statusOf({ ...following.facts, region, position: served.position, nacks, throttle, traffic }, Date.now());
     };
     const metrics = new ReplicaMetrics(
       region,
@@ -92,6 +93,7 @@ export class Replica {
     const node: Node = {
       status: () => ({ ...status(), ...this.#nodeFacts(state, following) }),
       artifact: (name) => shelf.find(name),
+      tails: this.#workers.tails,
       metrics: async () => (await metrics.registry.metrics()) + (await this.#workers.metrics()),
     };
     this.#admin = await listenAdmin({
@@ -151,6 +153,8 @@ export class Replica {
         metrics.applied(ops, seconds);
       },
       onRefused: (code) => metrics.refused(code),
+      numbers: () => this.#workers.numbers.releases.report(),
+      tails: this.#workers.tails,
       tellUsage: (send, signal) => usage.tell(send, signal),
     });
     this.#workers.onServed = () => {

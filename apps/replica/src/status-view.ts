@@ -19,6 +19,7 @@ export interface ReplicaFacts {
   sync: Readonly<Sync> | null;
   source: ReplicaStatus['source'];
   throttle: ReplicaStatus['throttle'];
+  traffic?: ReplicaStatus['traffic'];
   /** why it could not join yet */
   joinFault: { code: string; detail: string; at: number } | null;
 }
@@ -42,7 +43,7 @@ const MAX_DETAIL = 2000;
 
 /** @param now milliseconds since 1970 */
 export function statusOf(
-  { head, joinFault, nacks, position, region, replica, source, sync, throttle }: ReplicaFacts,
+  { head, joinFault, nacks, position, region, replica, source, sync, throttle, traffic }: ReplicaFacts,
   now: number,
 ): ReplicaStatus {
   const { environment, epoch, revision, hash, root, issuedAt, appliedAt } = position;
@@ -63,6 +64,7 @@ export function statusOf(
     head: Math.max(revision, head?.revision ?? 0),
     lagMs: revision > 0 ? appliedAt - issuedAt : null,
     throttle,
+    ...(traffic ? { traffic } : {}),
     nacks: [...nacks],
     lastError: fault && {
       code: fault.code,

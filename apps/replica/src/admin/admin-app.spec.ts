@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { replicaStatus } from '#model';
 import { createLog } from '#platform';
 import { LocalCounterStore, systemClock } from '#throttle';
+import type { ToWorker } from '../gateway/ipc.js';
+import { Tails } from '../gateway/tails.js';
 import { type ReplicaFacts, statusOf } from '../status-view.js';
 import { BEGINNING } from '../sync/sync.js';
 import { exchange } from '../testing/clients.js';
@@ -38,9 +41,12 @@ const FACTS: ReplicaFacts = {
   joinFault: null,
   throttle: 'local' as const,
 };
+const wished: ToWorker[] = [];
+const tails = new Tails((message) => wished.push(message));
 let facts: ReplicaFacts;
 const artifacts = new Map([['prod/head.json', { bytes: Buffer.from('{}\n'), etag: 'ab12' }]]);
 let loaded: number;
+let node: Node;
 let admin: AdminApp;
 let ask: Ask;
 
@@ -60,10 +66,11 @@ beforeAll(async () => {
     new LocalCounterStore(systemClock),
     log,
   );
-  const node = {
+  node = {
     status,
     metrics: () => Promise.resolve('# none\n'),
     artifact: (name: string) => artifacts.get(name) ?? null,
+    tails,
   };
   admin = await listenAdmin({ node, ask, log, port: 0, host: '127.0.0.1' });
 });
@@ -252,5 +259,42 @@ describe('the admin port', () => {
       syscall: 'listen',
     });
     other.close();
+  });
+});
+
+/** of this machine, as others know it */
+const ADDRESS = Object.values(networkInterfaces())
+  .flat()
+  .find((one) => one?.family === 'IPv4' && !one.internal)?.address;
+
+describe('GET /access-log', () => {
+  const tail = '7c9e6679-7425-40de-944b-e07fc1f90ae7';
+
+  it('tells whoever is on this machine what has come since he asked last, and has workers told what he wants', async () => {
+    expect(await get(`/access-log?tail=${tail}&status=5xx`)).toMatchObject({
+      status: 200,
+      body: { lines: [], dropped: 0 },
+    });
+    expect(wished.at(-1)).toMatchObject({ type: 'tail', wish: { tail, forMs: 15_000, filter: { status: '5xx' } } });
+    tails.told({ tail, lines: ['{"path":"/1"}', '{"path":"/2"}'], dropped: 3 });
+    const path = `/access-log?tail=${tail}&status=5xx`;
+    expect((await get(path)).body).toEqual({ lines: [{ path: '/1' }, { path: '/2' }], dropped: 3 });
+    expect((await get(path)).body).toEqual({ lines: [], dropped: 0 });
+  });
+
+  it('names what is wrong with a question', async () => {
+    expect(await get('/access-log')).toMatchObject({ status: 400, body: { errors: [{ field: 'tail' }] } });
+    expect(await get(`/access-log?tail=${tail}&status=x`)).toMatchObject({
+      status: 400,
+      body: { errors: [{ field: 'status' }] },
+    });
+  });
+
+  it.skipIf(ADDRESS === undefined)('is refused to who comes from anywhere but this machine', async () => {
+    const other = await listenAdmin({ node, ask, log, port: 0, host: '0.0.0.0' });
+    const response = await fetch(`http://${ADDRESS}:${other.port}/access-log?tail=${tail}`);
+    const { code } = (await response.json()) as { code: string };
+    await other.close();
+    expect([response.status, code]).toEqual([403, 'local_only']);
   });
 });

@@ -47,7 +47,7 @@ function asHelioError(thrown: unknown, what: string): HelioError {
   if (code === 'not_found')
     return fail(
       'not_found',
-      `there is no ${what} here: /status, /livez, /readyz, /metrics, /chain, /auth and /validate`,
+      `there is no ${what} here: /status, /livez, /readyz, /metrics, /chain, /access-log, /auth and /validate`,
     );
   if (code) return fail(code, (thrown as Error).message);
   return fail('internal', 'a fault of this replica; its log says more');

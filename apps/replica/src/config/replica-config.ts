@@ -1,7 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { openStore, type S3Settings, StoreError, TrustedKeys } from '#artifacts';
+import { openStore, readTrustedKeys, type S3Settings, StoreError } from '#artifacts';
 import { ConfigError, type FieldFault, type LogLevel, loadConfig } from '#platform';
 import { parseRedisUrl, type RedisAddress } from '#throttle';
 import type { Limits } from '../gateway/engine/limits.js';
@@ -111,7 +109,7 @@ function configOf(given: Settings, identity: Identity | null): Omit<ReplicaConfi
     peers: given.HELIO_PEERS ?? [],
     storeUrl: given.ARTIFACT_STORE ?? identity?.joined?.store ?? null,
     s3: s3Of(given),
-    trustedKeys: trustedKeysOf(given.HELIO_TRUSTED_KEYS),
+    trustedKeys: given.HELIO_TRUSTED_KEYS === undefined ? null : readTrustedKeys(given.HELIO_TRUSTED_KEYS),
     redis: given.REDIS_URL === undefined ? null : parseRedisUrl(given.REDIS_URL),
     workers: given.HELIO_WORKERS,
     cacheBytes: given.HELIO_CACHE_MB * 1024 * 1024,
@@ -161,7 +159,7 @@ function portFaults(valid: Partial<Settings>): FieldFault[] {
 
 function keyFaults({ HELIO_TRUSTED_KEYS }: Partial<Settings>): FieldFault[] {
   try {
-    trustedKeysOf(HELIO_TRUSTED_KEYS);
+    if (HELIO_TRUSTED_KEYS !== undefined) readTrustedKeys(HELIO_TRUSTED_KEYS);
     return [];
   } catch (error) {
     return [{ field: 'HELIO_TRUSTED_KEYS', problem: (error as Error).message }];
@@ -219,22 +217,4 @@ function sourceFaults(given: SourceSettings, identity: Identity | null): FieldFa
   if (!given.HELIO_PEERS)
     missing('ARTIFACT_STORE', 's3://bucket/prefix or file:///directory; HELIO_PEERS will do in its place');
   return faults;
-}
-
-/** Keys in base64 with commas between them, or the file:// URL of a file with one a line; `#` begins a comment there. */
-function trustedKeysOf(text: string | undefined): string[] | null {
-  if (text === undefined) return null;
-  const isFile = text.startsWith('file:');
-  const parts = isFile ? readFileSync(fileURLToPath(text), 'utf8').split('\n') : text.split(',');
-  const keys = parts.map((part) => part.replace(/#.*/, '').trim()).filter((part) => part !== '');
-  if (keys.length === 0) throw new TypeError('has no key in it');
-  for (const [index, key] of keys.entries()) {
-    try {
-      new TrustedKeys([key]);
-    } catch {
-      // not shown: it may be a private one
-      throw new TypeError(`its entry ${index + 1} is not an Ed25519 public key: 32 bytes in base64`);
-    }
-  }
-  return keys;
 }

@@ -1,3 +1,4 @@
+import type { TailLines, TailWish } from '#model';
 import type { Bucket, Grant, Wish } from '#throttle';
 import type { Limits } from './engine/limits.js';
 import type { Certificate } from './tls/certificate.js';
@@ -44,6 +45,8 @@ export type ToWorker =
   | { type: 'down'; checks: string[] }
   /** it is the one to check them from now on */
   | { type: 'check' }
+  /** somebody looks at requests, or no longer */
+  | { type: 'tail'; wish: TailWish }
   /** to serve what is under way, and to end; idleMs: how long connections on which nothing is may stay open */
   | { type: 'drain'; graceMs: number; idleMs: number };
 
@@ -57,6 +60,8 @@ export type FromWorker =
   | { type: 'loaded'; revision: number }
   /** names of all checks that fail, when they are others */
   | { type: 'down'; checks: string[] }
+  /** what those who look are to be told */
+  | ({ type: 'lines' } & TailLines)
   /** its last word */
   | { type: 'ended'; report: WorkerReport }
   | { type: 'take'; id: number; bucket: Bucket; wish: Wish }

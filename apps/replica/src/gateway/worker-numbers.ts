@@ -1,11 +1,17 @@
+import { randomBytes } from 'node:crypto';
 import { type Deferred, deferred } from '#platform';
 import { GatewayBook } from '../telemetry/gateway-book.js';
+import { ReleaseBook } from '../telemetry/release-book.js';
+import { TrafficMeter } from '../telemetry/traffic-meter.js';
 import type { WorkerReport } from './engine/metric-families.js';
 
 const ANSWER_MS = 1000;
 
 /** Asks the workers for their numbers, and adds up what they tell, asked or not. */
 export class WorkerNumbers {
+  /** of this process: the next one begins at 0 */
+  readonly releases = new ReleaseBook(randomBytes(8).toString('hex'));
+  readonly traffic = new TrafficMeter(() => performance.now());
   private readonly book: GatewayBook;
   private readonly questions = new Map<number, { missing: Set<string>; done: Deferred<void> }>();
   private nextQuestion = 1;
@@ -34,6 +40,8 @@ export class WorkerNumbers {
   /** @param alive false: its end was heard of before its last words */
   told(name: string, report: WorkerReport, id: number, alive: boolean): void {
     this.book.add(name, report);
+    this.releases.add(report.releases);
+    this.traffic.add(report.requests);
     if (!alive) this.book.forget(name);
     this.answer(name, id);
   }

@@ -9,6 +9,7 @@ import type { WorkerPoolOptions, WorkerSettings, WorkerStatus } from './pool-opt
 import { Renewal, retire } from './renewal.js';
 import { Restarts } from './restarts.js';
 import { hasEnded, newSlot, type Slot, tell } from './slot.js';
+import { Tails } from './tails.js';
 import { WorkerNumbers } from './worker-numbers.js';
 
 /** The gateway's processes, and what they share: the port, the counters, and the news of revisions. One per process. */
@@ -17,7 +18,8 @@ export class WorkerPool {
   onServed: () => void = () => undefined;
   /** told of what the workers have counted; before it is set, they serve nothing */
   onUsage: (usage: UsageTaken) => void = () => undefined;
-  private readonly numbers: WorkerNumbers;
+  readonly numbers: WorkerNumbers;
+  readonly tails = new Tails((message) => this.tellAll(message));
   private readonly slots = new Map<string, Slot>();
   private readonly checks = new CheckDuty();
   private readonly restarts = new Restarts(() => this.fillUp());
@@ -247,6 +249,8 @@ export class WorkerPool {
       case 'numbers':
         this.onUsage(message.report.usage);
         return this.numbers.told(slot.name, message.report, message.id, this.slots.has(slot.name));
+      case 'lines':
+        return this.tails.told(message);
       case 'down':
         return this.checks.told(slot.name, message.checks);
       case 'ended':

@@ -7,6 +7,7 @@ import { ChannelCounterStore } from './channel-counter-store.js';
 import { ResponseCache } from './decide/cache/response-cache.js';
 import { CompiledState } from './decide/compile/compiled-state.js';
 import { AccessLog } from './engine/access-log.js';
+import { AccessTail } from './engine/access-tail.js';
 import { BOUNDS } from './engine/bounds.js';
 import { Engine } from './engine/engine.js';
 import { LineSink } from './engine/line-sink.js';
@@ -36,6 +37,7 @@ class Worker {
   private readonly leases = new LeaseBook(this.counters, monotonic);
   private readonly pools: TargetPools;
   private readonly metrics = new GatewayMetrics();
+  private readonly tail = new AccessTail((lines) => send({ type: 'lines', ...lines }), Date.now);
   private readonly engine: Engine;
   private readonly tls: TlsPort | null;
   private readonly sweeper: NodeJS.Timeout;
@@ -62,7 +64,7 @@ class Worker {
     const accessLog =
       options.accessLog > 0 ? new AccessLog(new LineSink(STDOUT), options.accessLog, Math.random, Date.now) : null;
     const cache = new ResponseCache(options.cacheBytes);
-    const { state, leases, pools, metrics } = this;
+    const { state, leases, pools, metrics, tail } = this;
     this.engine = new Engine({
       state,
       leases,
@@ -71,6 +73,7 @@ class Worker {
       metrics,
       log,
       accessLog,
+      tail,
       tracing: tracingOf(options.traces, log),
       limits: options.limits,
       now: monotonic,
@@ -122,6 +125,8 @@ class Worker {
         return this.pools.checks.learn(message.checks);
       case 'check':
         return this.pools.checks.begin();
+      case 'tail':
+        return this.tail.hold(message.wish);
       case 'drain':
         void this.end(message.graceMs, message.idleMs, 0);
     }
@@ -131,10 +136,10 @@ class Worker {
   async end(graceMs: number, idleMs: number, code: number): Promise<void> {
     if (this.ending) return this.engine.drain(graceMs, idleMs);
     this.ending = true;
-    this.tls?.close();
     await this.engine.drain(graceMs, idleMs);
     // connections that were broken off say so when their sockets have closed, and count until then
     for (let i = 0; i < 2; i++) await turn();
+    this.tail.close();
     await Promise.all([this.engine.accessLog?.flush(FLUSH_MS), this.engine.tracing.exporter?.close(FLUSH_MS)]);
     clearInterval(this.sweeper);
     clearInterval(this.reporter);

@@ -1,4 +1,4 @@
-import type { ReplicaStatus } from '#model';
+import { MOST_RELEASE_COUNTS, type ReleaseNumbersReport, type ReplicaStatus } from '#model';
 import { backoffMs, type Logger, sleep } from '#platform';
 import { type MasterClient, MasterError } from './master-client.js';
 
@@ -11,6 +11,8 @@ export interface StatusReporterOptions {
   master: MasterClient;
   token: string;
   status: () => ReplicaStatus;
+  /** what was counted since it was last asked for */
+  numbers: () => ReleaseNumbersReport | undefined;
   log: Logger;
   /** whether nobody else tells the master: a stream does */
   isNeeded: () => boolean;
@@ -19,6 +21,8 @@ export interface StatusReporterOptions {
 /** Tells the master how this replica is, while it has no stream that does. Nothing here waits for it, and nothing is lost when it does not listen. */
 export class StatusReporter {
   #wake = new AbortController();
+  /** numbers that no master has had yet */
+  #numbers: ReleaseNumbersReport | undefined;
 
   constructor(private readonly options: StatusReporterOptions) {}
 
@@ -51,9 +55,11 @@ export class StatusReporter {
   }
 
   async #report(signal: AbortSignal): Promise<MasterError | null> {
-    const { master, status, token } = this.options;
+    const { master, numbers, status, token } = this.options;
+    this.#numbers = newer(this.#numbers, numbers());
     try {
-      await master.report(status(), token, signal);
+      await master.report({ ...status(), numbers: this.#numbers }, token, signal);
+      this.#numbers = undefined;
       return null;
     } catch (error) {
       if (error instanceof MasterError) return error;
@@ -67,4 +73,14 @@ export class StatusReporter {
     if (fault) log.warn({ code: fault.code, detail: fault.message }, 'the master does not hear of this replica');
     else if (before !== '') log.info('the master hears of this replica again');
   }
+}
+
+/** Numbers only grow: of a release the newer ones say it all. Of too many the oldest are left out, and come again when it is called. */
+function newer(
+  held: ReleaseNumbersReport | undefined,
+  now: ReleaseNumbersReport | undefined,
+): ReleaseNumbersReport | undefined {
+  if (!held || !now) return now ?? held;
+  const counts = new Map([...held.counts, ...now.counts].map((count) => [count.release, count]));
+  return { boot: now.boot, counts: [...counts.values()].slice(-MOST_RELEASE_COUNTS) };
 }

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { SealedRevision } from '#artifacts';
-import { ChainMaker } from '#artifacts/testing';
+import { ChainMaker, smallDisk } from '#artifacts/testing';
 import { type Op, TABLE } from '#model';
 import { gone, keyOp, placementOp, planOp, releaseOp, sampleDefinition } from '../testing/sample-ops.js';
 import { rootOf, temporaryDirectory } from '../testing/state-fixture.js';
@@ -261,31 +261,8 @@ describe.skipIf(process.platform !== 'linux')('a disk that takes no larger files
   });
 });
 
-/** Mounts a file system of 4 MiB. @returns why that cannot be done here */
-function mountSmall(directory: string): string | undefined {
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'helio-test', directory], { stdio: 'pipe' });
-    return undefined;
-  } catch {
-    return 'a file system of 4 MiB cannot be mounted here: that needs Linux and root';
-  }
-}
-const unmount = (directory: string): void => void execFileSync('umount', [directory]);
-
-const tried = temporaryDirectory();
-const missing = mountSmall(tried);
-if (missing === undefined) unmount(tried);
-rmSync(tried, { recursive: true });
-
-describe('a disk that is full', { skip: missing !== undefined, meta: { notRun: missing } }, () => {
-  it(OUTLASTS, async () => {
-    const directory = temporaryDirectory();
-    mountSmall(directory);
-    onTestFinished(() => {
-      unmount(directory);
-      rmSync(directory, { recursive: true });
-    });
-    const grow = (): void => void execFileSync('mount', ['-o', 'remount,size=64m', directory]);
-    await expectToOutlast({ directory, before: '', grow });
-  });
+it(`a disk that is full: ${OUTLASTS}`, async (context) => {
+  const directory = smallDisk(context, '4m');
+  const grow = (): void => void execFileSync('mount', ['-o', 'remount,size=64m', directory]);
+  await expectToOutlast({ directory, before: '', grow });
 });

@@ -1,3 +1,4 @@
+import { closeSync, fsyncSync, openSync, rmSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { BUCKETS, GENESIS_HASH, StateRoot } from '#artifacts';
 import { LockHeldError, type ProcessLock, takeProcessLock } from '#platform';
@@ -24,6 +25,7 @@ export function openState(directory: string, environment: string): OpenedState {
   let tables: StateTables | undefined;
   try {
     const setAside = setAsideIfNoDatabase(directory, 'state');
+    requireRoom(directory);
     tables = openTables(directory, false);
     if (tables.meta.get(META.position) === undefined) begin(tables, environment);
     const position = readPosition(tables);
@@ -52,6 +54,38 @@ function lockOf(directory: string): ProcessLock {
       `the state directory ${directory} is in use by process ${error.pid}; give each replica its own`,
     );
   }
+}
+
+/** The files of an empty state, and of what else a replica keeps beside it, with room to spare. */
+const FIRST_BYTES = 256 * 1024;
+
+/**
+ * LMDB maps its lock file before anything is on the disk for it: a disk without room would end the process by a signal, and without a
+ * word. A state that was written to once has that already, and is served.
+ */
+function requireRoom(directory: string): void {
+  if ((statSync(join(directory, 'state', 'data.mdb'), { throwIfNoEntry: false })?.size ?? 0) > 0) return;
+  const tried = join(directory, 'room');
+  try {
+    const file = openSync(tried, 'w');
+    try {
+      if (writeSync(file, Buffer.alloc(FIRST_BYTES)) < FIRST_BYTES) throw noRoom(directory);
+      fsyncSync(file); // some file systems find out only then
+    } finally {
+      closeSync(file);
+    }
+  } catch (error) {
+    throw FULL.has((error as NodeJS.ErrnoException).code) ? noRoom(directory) : error;
+  } finally {
+    rmSync(tried, { force: true });
+  }
+}
+
+const FULL: ReadonlySet<string | undefined> = new Set(['ENOSPC', 'EDQUOT']);
+
+function noRoom(directory: string): StateDirectoryError {
+  const least = `${FIRST_BYTES / 1024} KiB`;
+  return new StateDirectoryError(`no space left in ${directory}: a state cannot begin there with less than ${least}`);
 }
 
 /** Binds an empty state to its environment. */

@@ -3,16 +3,19 @@ import { decodeHeader, FormatError, type Head, type TrustedKeys, verifyHead } fr
 import type { Logger } from '#platform';
 import type { KnownHead } from '../state/state-layout.js';
 import type { StateStore } from '../state/state-store.js';
-import { faultOfHead } from './head-fault.js';
+import { faultOfHead, goesBack } from './head-fault.js';
 
 /** The newest head that one source has given. */
 export interface HeadMemory {
   newest: Readonly<KnownHead> | null;
   /** when the last of all that it has given expires: a master's clock may be set back */
   freshUntil: number;
+  /** see `KnownHeads` */
+  readonly isOnePlace: boolean;
 }
 
-export type HeadVerdict = { head: Head } | { code: string; detail: string };
+/** isNewest: of its source */
+export type HeadVerdict = { head: Head; isNewest: boolean } | { code: string; detail: string };
 
 export interface HeadBookOptions {
   state: StateStore;
@@ -33,10 +36,15 @@ export class HeadBook {
   /** the newest one whose revision was applied here: what it names can be fetched from here, too */
   #served: Readonly<KnownHead> | null = null;
   #forkedEpoch = -1;
+  /** see `KnownHeads`; after a restart, of the newest head that was kept */
+  #termBegan: number;
+  /** the last one could not be kept, and the log has said so */
+  #isLost = false;
 
   constructor(private readonly options: HeadBookOptions) {
     this.#newest = options.state.head;
     this.#freshest = this.#newest;
+    this.#termBegan = this.#newest?.issuedAt ?? 0;
     this.#forkedEpoch = this.#newest?.forkedEpoch ?? -1;
   }
 
@@ -73,14 +81,19 @@ export class HeadBook {
       return { code: error.code, detail: error.code === 'untrusted_key' ? message + REMEDY : message };
     }
     const keptHash = (revision: number): string | null => hashOf(state.delta(revision));
-    const fault = faultOfHead(head, { position, newest: this.#newest, own: memory.newest, keptHash });
+    const { isOnePlace, newest: own } = memory;
+    const newest = this.#newest;
+    // revisions may come before the head that names them
+    const termBegan = position.epoch > (newest?.epoch ?? 0) ? position.issuedAt : this.#termBegan;
+    const fault = faultOfHead(head, { position, newest, own, isOnePlace, termBegan, keptHash });
     if (fault?.code === 'fork' && head.epoch === position.epoch) this.#noteFork(head.epoch);
     if (fault) return fault;
+    if (own && goesBack(head, own)) return { head, isNewest: false };
     const { epoch, expiresAt, issuedAt, revision } = head;
     memory.freshUntil = Math.max(memory.freshUntil, expiresAt);
     memory.newest = { epoch, revision, hash: head.hash, issuedAt, expiresAt, text: bytes.toString() };
     if (isNews(memory.newest, this.#newest)) this.#learn(memory.newest);
-    return { head };
+    return { head, isNewest: true };
   }
 
   #noteFork(epoch: number): void {
@@ -93,6 +106,7 @@ export class HeadBook {
     const before = this.#newest;
     if (before && before.revision <= this.options.state.position.revision) this.#served = before;
     this.#newest = head;
+    if (head.epoch !== before?.epoch) this.#termBegan = head.issuedAt;
     const fresh = this.#freshest && this.#freshest.issuedAt > head.issuedAt ? this.#freshest : head;
     this.#freshest = { ...head, issuedAt: fresh.issuedAt, expiresAt: fresh.expiresAt };
     void this.#keep(head);
@@ -103,8 +117,11 @@ export class HeadBook {
     try {
       const forkedEpoch = this.#forkedEpoch < 0 ? undefined : this.#forkedEpoch;
       await this.options.state.saveHead({ ...head, forkedEpoch });
+      this.#isLost = false;
     } catch (error) {
-      // It counts all the same; what is missing is only that a restart would know of it.
+      // It counts all the same; what is missing is only that a restart would know of it. On a full disk that goes for each.
+      if (this.#isLost) return;
+      this.#isLost = true;
       const detail = (error as Error).message;
       this.options.log.warn({ detail }, 'the newest head could not be kept on the disk');
     }

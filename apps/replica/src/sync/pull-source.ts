@@ -39,7 +39,9 @@ export class PullSource {
     private readonly options: PullOptions,
   ) {
     const { heads, known, log, onApplied, state, trusted } = options;
-    this.#memory = { newest: known, freshUntil: known?.expiresAt ?? 0 };
+    // A store has one object; who answers for a master, or another replica, may be several behind one address.
+    const isOnePlace = source.kind === 'store';
+    this.#memory = { newest: known, freshUntil: known?.expiresAt ?? 0, isOnePlace };
     this.#fetcher = new RevisionFetcher(source);
     const check = (head: Head): void => requireStanding(head, heads);
     this.#catchUp = new CatchUp({ reader: source.reader, state, trusted, check, log, onApplied });
@@ -66,9 +68,9 @@ export class PullSource {
           signal.throwIfAborted(); // before it was explained: it will be the next time
           return { kind: 'head-refused', source: this.number, code, detail: fork ?? detail };
         }
-        // Only of a head that was accepted: one that was refused is to be looked at again.
-        this.#etag = answer.etag;
-        this.#head = verdict.head;
+        // Only of a head that was accepted: one that was refused is to be looked at again, and so is one that goes back.
+        if (verdict.isNewest) this.#etag = answer.etag;
+        if (verdict.isNewest || !this.#head) this.#head = verdict.head;
       }
       // by its own words: that another source is fresh must not hide that this one stands still
       const fresh = Date.now() < this.#memory.freshUntil;

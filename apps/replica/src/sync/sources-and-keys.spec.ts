@@ -6,6 +6,7 @@ import {
   newSigningKeyPem,
   openStore,
   type SealedRevision,
+  type Signer,
   signerFromPem,
 } from '#artifacts';
 import { ChainMaker } from '#artifacts/testing';
@@ -132,13 +133,13 @@ describe('with a second source', () => {
   });
 });
 
-describe('a replica that was away while the keys of the chain were changed, for longer than revisions are kept', () => {
-  const naming = (...keys: string[]): Op => ({
-    table: TABLE.setting,
-    key: TRUSTED_KEYS_SETTING,
-    value: encodeTrustedKeys(keys),
-  });
+const naming = (...keys: string[]): Op => ({
+  table: TABLE.setting,
+  key: TRUSTED_KEYS_SETTING,
+  value: encodeTrustedKeys(keys),
+});
 
+describe('a replica that was away while the keys of the chain were changed, for longer than revisions are kept', () => {
   it('names the remedy, and follows on once it was given the new key beside those that it knows', async () => {
     const next = signerFromPem(newSigningKeyPem());
     await f.chain.publish(f.store, [naming(f.chain.signer.publicKey)]);
@@ -170,5 +171,44 @@ describe('a replica that was away while the keys of the chain were changed, for 
     await f.restart();
     f.start();
     await f.reaches(2);
+  });
+});
+
+describe('R4 a replica with an empty disk that comes after the keys of the chain were changed', () => {
+  let next: Signer;
+  beforeEach(async () => {
+    next = signerFromPem(newSigningKeyPem());
+    await f.store.create(deltaName('prod', 1), f.chain.seal([naming(next.publicKey)]).bytes);
+    Object.assign(f.chain, { signer: next });
+    f.configured = [next.publicKey];
+    await f.restart();
+  });
+
+  it('refuses the first revisions without a word of alarm, and takes a snapshot', async () => {
+    await f.store.create(deltaName('prod', 2), f.chain.seal([keyOp('a')]).bytes);
+    await f.chain.putSnapshot(f.store);
+    await f.chain.putHead(f.store);
+    f.start();
+    await f.reaches(2);
+    expect(f.state.position.root).toBe(rootOf(f.chain.entries));
+    expect([f.refused, f.warned]).toEqual([[], []]);
+  });
+
+  it('tells and counts it where there is no snapshot that leads past them', async () => {
+    await f.chain.publish(f.store, [keyOp('a')]);
+    f.start();
+    expect(await f.faults('untrusted_key')).toContain('is not trusted here');
+    await until(() => f.refused.length > 0, { what: 'it to be counted' });
+    expect(new Set(f.refused)).toEqual(new Set(['untrusted_key']));
+    expect(f.state.position.revision).toBe(0);
+  });
+
+  it('tells and counts a head that a stranger has signed', async () => {
+    Object.assign(f.chain, { signer: signerFromPem(newSigningKeyPem()) });
+    await f.chain.publish(f.store, [keyOp('a')]);
+    f.start();
+    await f.faults('untrusted_key');
+    await until(() => f.refused.includes('untrusted_key'), { what: 'it to be counted' });
+    expect(f.state.position.revision).toBe(0);
   });
 });

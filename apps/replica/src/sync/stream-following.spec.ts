@@ -318,6 +318,28 @@ describe('two masters', () => {
     expect(f.refused).toContain('older_epoch');
   });
 
+  it('R3 R10 of which one was restored and says that it is behind: it is left alone for the other one, and nothing is refused', async () => {
+    const [restored, right] = [await newMaster(), await newMaster()];
+    const f = newFollower({ masters: [restored.url, right.url] });
+    await f.chain.publish(f.store, [keyOp('a')]);
+    const before = { revision: 1, hash: f.chain.position.hash.toString('hex'), epoch: 1 };
+    f.chain.position.epoch = 2;
+    await f.chain.publish(f.store, [keyOp('b')]);
+    let isBehind = false;
+    restored.onFollow = (one, follow) =>
+      isBehind ? one.full('ahead', f.chain.head(before)) : servesLevel(f)(one, follow);
+    right.onFollow = servesLevel(f);
+    f.start();
+    await at(f, 2);
+    await until(() => f.agent.sync.state === 'live', { what: 'the stream' });
+    isBehind = true;
+    for (const master of [restored, right]) (await master.following()).socket.terminate();
+    const again = await restored.following(2);
+    await until(() => again.closed, { what: 'the restored master to be left alone' });
+    expect(again.closed).toEqual([1000, 'master_behind']);
+    expect(f.refused).toEqual([]);
+  });
+
   it('R10 a connection to the old one is given up as soon as a head of a newer term is seen elsewhere', async () => {
     const [old, right] = [await newMaster(), await newMaster()];
     const f = newFollower({ masters: [old.url, right.url], streamPollMs: 50 });

@@ -13,7 +13,7 @@ import { SCRUB, scrubNowAndThen, type ScrubTimes } from './scrubbing.js';
 import type { StreamClient } from './stream/stream-client.js';
 import { StreamIntake } from './stream/stream-intake.js';
 import { BEGINNING, type Origin, type Sync, type SyncEffect, type SyncEvent, type SyncTimes } from './sync.js';
-import { transition } from './sync-machine.js';
+import { isOfRetiredKey, transition } from './sync-machine.js';
 import { SyncTeller } from './sync-teller.js';
 import { verifyTogether } from './together.js';
 
@@ -119,7 +119,12 @@ export class SyncAgent {
     const { revision } = this.options.state.position;
     const step = transition(before, event, { now: steadyNow(), random: Math.random(), revision }, this.options);
     this.#sync = step.sync;
-    if (isRefusal(event)) this.options.onRefused(event.code);
+    if (event.kind === 'revision-refused' && isOfRetiredKey({ ...before, revision }, event))
+      this.options.log.info(
+        { detail: event.detail },
+        'a first revision is signed by a key that is not trusted, as after a rotation; a snapshot is looked for',
+      );
+    else if (isRefusal(event)) this.options.onRefused(event.code);
     this.#teller.tell(before, step.sync);
     return step.effect;
   }
@@ -259,8 +264,13 @@ export class SyncAgent {
 }
 
 function isRefusal(event: SyncEvent): event is Extract<SyncEvent, { code: string }> {
-  if (event.kind === 'head-refused' || event.kind === 'stream-refused') return true;
-  return event.kind === 'revision-refused' && !NOT_WRONG.has(event.code);
+  return REFUSES.has(event.kind) && 'code' in event && !NOT_WRONG.has(event.code);
 }
-/** what is not there, or not taken by this disk, is not wrong */
-const NOT_WRONG: ReadonlySet<string> = new Set(['revision_missing', 'state_write_failed']);
+const REFUSES: ReadonlySet<SyncEvent['kind']> = new Set(['stream-refused', 'head-refused', 'revision-refused']);
+/** what is not there yet, of a master that says so itself, or not taken by this disk, is not wrong */
+const NOT_WRONG: ReadonlySet<string> = new Set([
+  'revision_missing',
+  'head_outdated',
+  'master_behind',
+  'state_write_failed',
+]);

@@ -38,6 +38,8 @@ type Reducer<K extends SyncEvent['kind']> = (
   times: SyncTimes,
 ) => Sync;
 
+type Refused = Extract<SyncEvent, { kind: 'revision-refused' }>;
+
 /** What each event changes in what is known. */
 const ON: { [K in SyncEvent['kind']]: Reducer<K> } = {
   booted: (_sync, { head, revision, sources, streams }, { now }) => ({
@@ -113,11 +115,13 @@ const ON: { [K in SyncEvent['kind']]: Reducer<K> } = {
     return { ...wrong(sync, 'state', fault, at), mend: { tries: tries + 1, at: at.now + ms } };
   },
 
-  'revision-refused': (sync, { code, decided = false, detail, source }, at, times) => {
+  'revision-refused': (sync, event, at, times) => {
+    const { code, decided = false, detail, source } = event;
     const halted = sync.faults.revision?.code === 'reader_too_old';
     // Nobody has said that there is one more, this was only tried.
     const tried = code === 'revision_missing' && sync.head <= sync.revision;
-    const refused = halted || tried ? sync : wrong(sync, 'revision', { code, detail }, at);
+    const expected = halted || tried || isOfRetiredKey(sync, event);
+    const refused = expected ? sync : wrong(sync, 'revision', { code, detail }, at);
     if (code === 'state_write_failed') {
       // Nobody's fault but this disk's: the revision stays at hand.
       const ms = backoffMs(sync.applyFailures, times.pollMs, MAX_RETRY_MS, () => at.random);
@@ -182,6 +186,14 @@ export function transition(sync: Sync, event: SyncEvent, at: Moment, times: Sync
   const { effect, state } = decide(known, at.now);
   if (state === known.state) return { sync: known, effect };
   return { sync: { ...known, state, since: at.now }, effect };
+}
+
+/**
+ * Who has nothing yet knows the keys of today alone, and the first revisions may be signed by one that was retired since. It is refused,
+ * and no fault before the way by a snapshot was tried, too.
+ */
+export function isOfRetiredKey({ revision, sources }: Sync, { code, source }: Refused): boolean {
+  return revision === 0 && code === 'untrusted_key' && source !== 'stream' && !sources[source]?.jumps;
 }
 
 /** The newest of what is wrong. */

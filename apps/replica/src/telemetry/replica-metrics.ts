@@ -33,7 +33,7 @@ export class ReplicaMetrics {
     stateBytes: () => number,
     certificates: { readonly status: readonly PortCertificate[] },
     decisions: DoorDecisions,
-    counters: Pick<RegionCounters, 'counts' | 'onAnswer' | 'status'>,
+    counters: Pick<RegionCounters, 'counts' | 'hasRedis' | 'onAnswer' | 'status'>,
   ) {
     this.registry.setDefaultLabels({ region });
     new Gauge({
@@ -90,7 +90,7 @@ export class ReplicaMetrics {
     });
     counters.onAnswer = (seconds) => answered.observe(seconds);
     this.#gauge('heliograph_throttle_shared', '1 while limits are counted for the whole region, in its Redis.', () =>
-      counters.status === 'shared' ? 1 : 0,
+      counters.hasRedis ? Number(counters.status === 'shared') : null,
     );
     this.#gauge('heliograph_replica_state_bytes', 'Size of the state on the disk.', stateBytes);
     new Gauge({
@@ -135,13 +135,16 @@ export class ReplicaMetrics {
     this.#refused.inc({ code });
   }
 
-  #gauge(name: string, help: string, value: () => number): void {
+  /** @param value null: there is nothing to tell of */
+  #gauge(name: string, help: string, value: () => number | null): void {
     new Gauge({
       name,
       help,
       registers: this.#registers,
       collect() {
-        this.set(value());
+        const now = value();
+        if (now === null) this.remove();
+        else this.set(now);
       },
     });
   }

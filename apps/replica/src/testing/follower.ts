@@ -34,6 +34,8 @@ export class Follower {
   readonly stateDirectory = temporaryDirectory();
   readonly store: ArtifactStore = openStore(pathToFileURL(this.storeDirectory).href, { create: true });
   readonly refused: string[] = [];
+  /** what its agent has warned of in its log */
+  readonly warned: unknown[] = [];
   readonly streamPollMs: number;
   readonly scrubMs: number;
   readonly others: readonly RevisionSource[];
@@ -105,6 +107,7 @@ export class Follower {
 
   #newAgent(): SyncAgent {
     const log = createLog('test', 'silent');
+    log.warn = (...args: unknown[]): void => void this.warned.push(args);
     this.#stop = new AbortController();
     this.stream = this.#masters.length > 0 ? this.#newStream() : null;
     return new SyncAgent({

@@ -1,10 +1,11 @@
 import { makeCertificate, type TestCertificate } from '#harness';
-import type { Op } from '#model';
+import type { Op, TailLines } from '#model';
 import { createLog } from '#platform';
 import { type Clock, LeaseBook, LocalCounterStore, systemClock } from '#throttle';
 import { ResponseCache } from '../gateway/decide/cache/response-cache.js';
 import { CompiledState } from '../gateway/decide/compile/compiled-state.js';
 import type { AccessLog } from '../gateway/engine/access-log.js';
+import { AccessTail } from '../gateway/engine/access-tail.js';
 import { Engine } from '../gateway/engine/engine.js';
 import { type Limits, LIMITS } from '../gateway/engine/limits.js';
 import { GatewayMetrics } from '../gateway/engine/metrics.js';
@@ -25,6 +26,9 @@ export class TestGateway {
   readonly pools: TargetPools;
   readonly cache = new ResponseCache(64 * 1024 * 1024);
   readonly metrics = new GatewayMetrics();
+  /** what those who look were told */
+  readonly tailed: TailLines[] = [];
+  readonly tail: AccessTail;
   private readonly book: GatewayBook;
   readonly engine: Engine;
   port = 0;
@@ -53,7 +57,8 @@ export class TestGateway {
       random: Math.random,
       ...more,
     });
-    const { state, leases, pools, cache, metrics } = this;
+    this.tail = new AccessTail((lines) => this.tailed.push(lines), wallMs);
+    const { state, leases, pools, cache, metrics, tail } = this;
     this.engine = new Engine({
       state,
       leases,
@@ -62,6 +67,7 @@ export class TestGateway {
       metrics,
       log,
       accessLog,
+      tail,
       tracing,
       limits: { ...LIMITS, ...limits },
       now: clock.monotonicMs,
@@ -100,8 +106,8 @@ export class TestGateway {
   }
 
   async stop(): Promise<void> {
-    this.tls?.close();
     await this.engine.drain(0);
+    this.tail.close();
     this.pools.close();
     this.metrics.close();
     this.book.close();

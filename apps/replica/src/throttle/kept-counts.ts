@@ -38,8 +38,8 @@ export class KeptCounts {
   }
 
   /**
-   * In one transaction. Not by lmdb's thread: where a disk does not take it, that one rejects promises of its own, too, which
-   * nobody can catch, and which would end this process.
+   * In one transaction, and not by lmdb's thread: on a full disk that one was seen to answer never, or by rejections of promises
+   * that the caller does not have.
    *
    * @throws Error when the disk does not take it
    */

@@ -33,3 +33,18 @@ it('without Redis, a quota that nobody asks for leaves the memory, and is counte
     await rm(directory, { recursive: true });
   }
 });
+
+it('without Redis, a rate that is never used up refuses nobody, however much was spent of it and however often it is swept', () => {
+  let ms = Date.parse('2026-05-02T12:00:00Z');
+  const clock = { wallMs: () => ms, monotonicMs: () => ms };
+  const known = new KnownBuckets(clock, createLog('test', 'silent'), true);
+  const counters = new NodeCounters(clock, known, () => ({ own: 1, all: 1, before: 0 }));
+  const rate: Bucket = { kind: 'rate', name: 'c:weather:v1', limit: { limit: 100, per: 'second', burst: 200 } };
+  let refused = 0;
+  for (let n = 1; n <= 1000; n++) {
+    refused += 1 - counters.take(rate, { need: 1, ahead: 0, held: 0, lease: 0 }).granted;
+    ms += 50; // 20 a second
+    if (n % 200 === 0) counters.sweep(); // it is full
+  }
+  expect(refused).toBe(0);
+});

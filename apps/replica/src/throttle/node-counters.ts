@@ -68,7 +68,8 @@ export class NodeCounters {
   }
 
   sweep(): void {
-    this.local.sweep();
+    // time has paid for all of it: what was spent is owed to nobody, and no bucket may begin with it again
+    this.local.sweep((name) => this.known.paid(name));
   }
 
   /** Tokens that Redis lent, while it cannot be told: those of a quota are told later, those of a rate count as spent. */

@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +10,9 @@ import { KeptCounts } from './kept-counts.js';
 import { RegionCounters } from './region-counters.js';
 
 const LIMIT = 1000;
+
+/** What ioredis is from the inside. */
+type Connecting = EventEmitter & { connector: { disconnect: () => void }; disconnect: (again: boolean) => void };
 
 describeWith('redis', 'the counters of a region whose Redis', () => {
   let directory: string;
@@ -121,6 +125,20 @@ describeWith('redis', 'the counters of a region whose Redis', () => {
     await counting('shared');
     for (const bucket of buckets) expect(await drain(bucket)).toBe(LIMIT - 600);
     expect(nodes.map(({ status }) => status)).toEqual(['shared', 'shared']);
+  });
+
+  it('T4 is asked for at a sentinel which tells of another master in that moment, is found all the same', async () => {
+    const redis = ours(await WatchedRedis.start());
+    await region(redis.url);
+    for (const node of nodes) {
+      const { client } = (node as unknown as { link: { client: Connecting } }).link;
+      // as the library does when it hears of a switch
+      client.once('connecting', () => setImmediate(() => client.connector.disconnect()));
+      const ended = new Promise((resolve) => client.once('end', resolve as () => void));
+      client.disconnect(true);
+      await ended;
+    }
+    await counting('shared');
   });
 
   /** How the master knows a bucket of the region; both kinds of a name lie in one slot. */

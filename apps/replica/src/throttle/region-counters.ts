@@ -112,6 +112,11 @@ export class RegionCounters implements CounterStore {
       every(MEET_MS, () => void this.meet());
   }
 
+  /** Whether the region has a Redis, as far as settings say. */
+  get hasRedis(): boolean {
+    return this.link !== null;
+  }
+
   /** `shared`: limits are those of the region; `local`: this node counts alone, or its fair share. */
   get status(): 'shared' | 'local' {
     return this.shared ? 'shared' : 'local';

@@ -1,6 +1,9 @@
 import type { Cluster, Redis } from 'ioredis';
 import { type RedisAddress, RedisCounterStore, redisClient } from '#throttle';
 
+/** After the library has given up. */
+const AGAIN_MS = 500;
+
 export interface LinkEvents {
   /** it can be asked, and may be another server than before */
   ready: () => void;
@@ -39,7 +42,15 @@ export class SharedLink {
     if (this.closed) return client.disconnect();
     client.on('ready', this.events.ready);
     client.on('close', () => this.events.failed('the connection is closed'));
+    // It connects again by itself, but not where a sentinel tells of another master while it is asked for the master.
+    client.on('end', () => {
+      if (!this.closed) setTimeout(() => this.again(client), AGAIN_MS).unref();
+    });
     if (this.isReady) this.events.ready();
+  }
+
+  private again(client: Redis | Cluster): void {
+    if (!this.closed) client.connect().catch(() => undefined); // told by its events
   }
 
   close(): void {

@@ -53,7 +53,12 @@ beforeEach(async () => {
     () => 0,
     certificates,
     ask.decisions,
-    { counts: { shared: 0, local: 0, late: 0, failed: 0 }, status: 'local', onAnswer: () => undefined },
+    {
+      counts: { shared: 0, local: 0, late: 0, failed: 0 },
+      status: 'local',
+      hasRedis: false,
+      onAnswer: () => undefined,
+    },
   );
   const node = { metrics: () => metrics.registry.metrics() };
   app = await listenAdmin({ node: node as unknown as Node, ask, log, port: 0, host: '127.0.0.1' });

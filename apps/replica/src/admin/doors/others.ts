@@ -31,6 +31,7 @@ export class Others {
       method: head.method,
       url: head.target,
       headers: known === '' ? {} : { 'if-none-match': known },
+      remoteAddress: head.remoteAddress || 'gone', // without one it would be taken for this machine
     });
     const { statusCode, headers, rawPayload } = response;
     let fields = '';

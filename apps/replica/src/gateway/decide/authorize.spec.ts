@@ -163,7 +163,7 @@ describe('the limits', () => {
       'GET',
       '/weather/v1/today',
       withKey(),
-      limiter({ kind: 'refused', by: rate, retryMs: 1200, unknown: false, ...gauges }),
+      limiter({ kind: 'refused', by: rate, retryMs: 1200, unknown: null, ...gauges }),
     );
     expect(refusal(late)).toBe(
       '429 rate_limited: the rate of the plan gold, 100 requests per minute, 20 at once, is used up; the next request is admitted in 2 s',
@@ -173,7 +173,7 @@ describe('the limits', () => {
       'GET',
       '/weather/v1/today',
       withKey(),
-      limiter({ kind: 'refused', by: quota, retryMs: 3_600_000, unknown: false, ...gauges }),
+      limiter({ kind: 'refused', by: quota, retryMs: 3_600_000, unknown: null, ...gauges }),
     );
     expect(refusal(gone)).toMatch(
       /^429 quota_exhausted: the quota of the plan gold, 1000 requests per day, is used up/,
@@ -181,15 +181,20 @@ describe('the limits', () => {
     expect(fieldsOf(gone)['retry-after']).toBe('3600');
   });
 
-  it('refuse, and say so, when they cannot be counted', () => {
+  it.each([
+    ['late', 'could not be counted in time'],
+    ['silent', "could not be counted: this replica's counters do not answer"],
+  ] as const)('refuse, and say so, when they cannot be counted as the store is %s', (unknown, said) => {
     decider.load({}, limited);
     const decision = decider.run(
       'GET',
       '/weather/v1/today',
       withKey(),
-      limiter({ kind: 'refused', by: rate, retryMs: 900, unknown: true, ...gauges }),
+      limiter({ kind: 'refused', by: rate, retryMs: 900, unknown, ...gauges }),
     );
-    expect(refusal(decision)).toMatch(/^429 rate_limited: .*could not be counted in time/);
+    expect(refusal(decision)).toBe(
+      `429 rate_limited: the rate of the plan gold, 100 requests per minute, 20 at once, ${said}`,
+    );
   });
 
   it('make a request wait while tokens are fetched', () => {

@@ -28,11 +28,17 @@ export function takeTokens(plan: CompiledPlan, claim: Claim, limiter: Limiter, r
   return spending.kind === 'spent' ? null : refuse(plan.id, spending, reply);
 }
 
+/** of `Spending`: of whom an operator has to look after */
+const UNCOUNTED = {
+  late: 'could not be counted in time',
+  silent: "could not be counted: this replica's counters do not answer",
+};
+
 function refuse(plan: string, { by, retryMs, unknown }: Spending & { kind: 'refused' }, reply: Reply): Respond {
   const seconds = Math.max(1, Math.ceil(retryMs / 1000));
   const limit = limitText(plan, by);
   const detail = unknown
-    ? `${limit}, could not be counted in time`
+    ? `${limit}, ${UNCOUNTED[unknown]}`
     : `${limit}, is used up; the next request is admitted in ${seconds} s`;
   const code = by.bucket.kind === 'rate' ? 'rate_limited' : 'quota_exhausted';
   return reply.refuse(code, detail, ['Retry-After', String(seconds)], limitMembers(plan, by));

@@ -55,16 +55,8 @@ export class AccessLog {
   }
 
   write(entry: AccessEntry): void {
-    const { status, code, requestId, path } = entry;
-    const share = failed(status, code) ? 1 : this.share;
-    const line: Record<string, unknown> = {
-      time: new Date(this.now()).toISOString(),
-      ...entry,
-      requestId: withoutKeys(requestId),
-      path: path && withoutKeys(path.slice(0, PATH_CHARACTERS)),
-      totalMs: rounded(entry.totalMs),
-      upstreamMs: entry.upstreamMs === null ? null : rounded(entry.upstreamMs),
-    };
+    const share = failed(entry.status, entry.code) ? 1 : this.share;
+    const line = lineOf(entry, this.now());
     if (share < 1) line['share'] = share;
     const { dropped } = this.sink;
     if (dropped > this.toldDropped) line['dropped'] = dropped - this.toldDropped;
@@ -75,6 +67,19 @@ export class AccessLog {
   flush(withinMs: number): Promise<void> {
     return this.sink.flush(withinMs);
   }
+}
+
+/** What may be told of a request. @param now milliseconds since 1970 */
+export function lineOf(entry: AccessEntry, now: number): Record<string, unknown> {
+  const { requestId, path, totalMs, upstreamMs } = entry;
+  return {
+    time: new Date(now).toISOString(),
+    ...entry,
+    requestId: withoutKeys(requestId),
+    path: path && withoutKeys(path.slice(0, PATH_CHARACTERS)),
+    totalMs: rounded(totalMs),
+    upstreamMs: upstreamMs === null ? null : rounded(upstreamMs),
+  };
 }
 
 /** By somebody else than the client: nonsense that is answered 501 or 505 could else fill the log. */

@@ -4,6 +4,7 @@ import type { ResponseCache } from '../decide/cache/response-cache.js';
 import type { CompiledState } from '../decide/compile/compiled-state.js';
 import type { TargetPools } from '../upstream/target-pools.js';
 import type { AccessLog } from './access-log.js';
+import type { AccessTail } from './access-tail.js';
 import type { Limits } from './limits.js';
 import type { GatewayMetrics } from './metrics.js';
 import type { Tracing } from './trace/tracing.js';
@@ -17,6 +18,7 @@ export interface EngineParts {
   readonly metrics: GatewayMetrics;
   readonly log: Logger;
   readonly accessLog: AccessLog | null;
+  readonly tail: AccessTail;
   readonly tracing: Tracing;
   readonly limits: Limits;
   /** monotonic milliseconds */

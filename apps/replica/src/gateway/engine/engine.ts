@@ -1,5 +1,6 @@
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
+import { closeWhenTaken } from '#platform';
 import { BACKLOG } from '../gateway-port.js';
 import { BOUNDS } from './bounds.js';
 import { ClientConnection } from './client-connection.js';
@@ -25,6 +26,7 @@ export class Engine implements EngineView {
   readonly metrics: EngineParts['metrics'];
   readonly log: EngineParts['log'];
   readonly accessLog: EngineParts['accessLog'];
+  readonly tail: EngineParts['tail'];
   readonly tracing: EngineParts['tracing'];
   readonly limits: EngineParts['limits'];
   readonly now: EngineParts['now'];
@@ -33,6 +35,8 @@ export class Engine implements EngineView {
   drainedSince = 0;
   private readonly clock: SweepClock;
   private readonly server: Server;
+  /** that connections come by: this one's, and others whose connections it serves */
+  readonly ports: Server[];
   private readonly connections = new Set<Served>();
   private readonly expected = new Set<Socket>();
   private drained: (() => void) | null = null;
@@ -46,6 +50,7 @@ export class Engine implements EngineView {
     this.metrics = parts.metrics;
     this.log = parts.log;
     this.accessLog = parts.accessLog;
+    this.tail = parts.tail;
     this.tracing = parts.tracing;
     this.limits = parts.limits;
     this.idleMs = parts.limits.idleMs;
@@ -55,6 +60,7 @@ export class Engine implements EngineView {
     this.pools.onFault = (error) => this.fault(error, null);
     // the end of what a client sends is not the end of what it gets
     this.server = createServer({ allowHalfOpen: true, noDelay: true, highWaterMark: 64 * 1024 });
+    this.ports = [this.server];
     this.server.maxConnections = parts.limits.connections;
     this.server.on('drop', () => (this.metrics.turnedAway += 1));
     this.server.on('connection', (socket: Socket) => this.serve(socket));
@@ -129,10 +135,10 @@ export class Engine implements EngineView {
     this.clock.tick();
     if (!this.draining) this.drainedSince = this.sweptAt;
     this.finished ??= new Promise((resolve) => (this.drained = resolve));
-    this.server.close();
+    const timer = setTimeout(() => this.drained?.(), graceMs);
+    await Promise.all(this.ports.map((port) => closeWhenTaken(port, this.now)));
     this.sweep();
     this.noteDrained();
-    const timer = setTimeout(() => this.drained?.(), graceMs);
     await this.finished;
     clearTimeout(timer);
     this.clock.stop();
@@ -152,7 +158,8 @@ export class Engine implements EngineView {
   }
 
   private noteDrained(): void {
-    if (this.connections.size === 0 && this.expected.size === 0) this.drained?.();
+    const { connections, expected, ports } = this;
+    if (connections.size === 0 && expected.size === 0 && !ports.some(({ listening }) => listening)) this.drained?.();
   }
 
   /** The one timer: everything that has a time limit has it here. */

@@ -1,3 +1,4 @@
+import type { ReleaseCount } from '#model';
 import type { UsageTaken } from '../../usage/usage-tally.js';
 import type { TargetReport } from '../upstream/target-report.js';
 
@@ -105,4 +106,5 @@ export interface WorkerReport {
   targets: TargetReport[];
   revision: number;
   usage: UsageTaken;
+  releases: ReleaseCount[];
 }

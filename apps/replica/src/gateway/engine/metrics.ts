@@ -1,4 +1,5 @@
 import type { ErrorCode } from '#model';
+import { ReleaseTally } from '../../telemetry/release-tally.js';
 import { UsageTally } from '../../usage/usage-tally.js';
 import { LatencyHistogram } from './latency-histogram.js';
 import type { CounterKey, HistogramKey, WorkerReport } from './metric-families.js';
@@ -35,6 +36,7 @@ export class GatewayMetrics {
   readonly total = new LatencyHistogram();
   readonly leaseWait = new LatencyHistogram();
   readonly usage = new UsageTally();
+  readonly releases = new ReleaseTally();
   /** API -> requests by status class: 1xx .. 5xx, and at 0 those that the client broke off */
   private requests = new Map<string, number[]>();
   private refusals = new Map<ErrorCode, number>();
@@ -76,6 +78,7 @@ export class GatewayMetrics {
       targets: pools.report(),
       revision: state.revision,
       usage: this.usage.take(),
+      releases: this.releases.take(),
     };
   }
 

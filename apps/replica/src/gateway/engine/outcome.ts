@@ -2,7 +2,7 @@ import type { ErrorCode } from '#model';
 import { parseTarget } from '../decide/target.js';
 import type { CompiledTarget } from '../decide/compile/compile-upstream.js';
 import type { Forward, Respond } from '../decide/decision.js';
-import type { AccessLog } from './access-log.js';
+import type { AccessEntry } from './access-log.js';
 import type { EngineView } from './engine-parts.js';
 import { RequestTrace } from './trace/request-trace.js';
 import type { RequestParser } from './wire/request-parser.js';
@@ -28,21 +28,23 @@ export class Outcome {
   }
 
   /** A head that could not be read: nothing is known of the request but who sent it. */
-  reportUnread({ metrics, accessLog }: EngineView, head: RequestParser, status: number): void {
-    metrics.count(null, status, 'bad_request');
-    if (!accessLog?.takes(status, UNREAD.code)) return;
+  reportUnread(engine: EngineView, head: RequestParser, status: number): void {
+    engine.metrics.count(null, status, 'bad_request');
+    const logged = engine.accessLog?.takes(status, UNREAD.code) === true;
+    if (!logged && !engine.tail.active) return;
     const { requestId, remoteAddress: address } = head;
-    accessLog.write({ requestId, ...UNREAD, address, status });
+    tell(engine, logged, { requestId, ...UNREAD, address, status });
   }
 
   /** A head that was read and refused before anything was decided: who calls what can be found. */
-  reportRefused({ metrics, accessLog, state }: EngineView, head: RequestParser, status: number): void {
+  reportRefused(engine: EngineView, head: RequestParser, status: number): void {
     const parsed = parseTarget(head.target);
-    const api = (parsed.ok && state.apiAt(parsed.target.segments)?.api.id) || null;
-    metrics.count(api, status, UNREAD.code);
-    if (!accessLog?.takes(status, UNREAD.code)) return;
+    const api = (parsed.ok && engine.state.apiAt(parsed.target.segments)?.api.id) || null;
+    engine.metrics.count(api, status, UNREAD.code);
+    const logged = engine.accessLog?.takes(status, UNREAD.code) === true;
+    if (!logged && !engine.tail.active) return;
     const { requestId, remoteAddress: address, method } = head;
-    accessLog.write({ ...UNREAD, requestId, method, path: pathOf(head), api, address, status });
+    tell(engine, logged, { ...UNREAD, requestId, method, path: pathOf(head), api, address, status });
   }
 
   /** @param status 0: the client broke it off */
@@ -53,20 +55,22 @@ export class Outcome {
     const end = now();
     const upstreamMs = sentAt < 0 ? null : (answeredAt < 0 ? end : answeredAt) - sentAt;
     metrics.count(api, status, code);
+    metrics.releases.count(decision?.api ?? null, status, code !== null, end - startedAt);
     if (upstreamMs !== null) metrics.upstream.observe(upstreamMs / 1000);
     // of an answer that is passed on only the time before it was asked for is the gateway's own
     // a tunnel lasts as long as its ends like
     if (status !== 101) metrics.total.observe((end - startedAt) / 1000);
     metrics.own.observe((sentAt < 0 ? end - startedAt : sentAt - startedAt) / 1000);
-    if (engine.accessLog?.takes(status, code)) this.log(engine.accessLog, head, status, end, upstreamMs);
+    const logged = engine.accessLog?.takes(status, code) === true;
+    if (logged || engine.tail.active) tell(engine, logged, this.entry(head, status, end, upstreamMs));
     if (this.trace.attempts !== null) this.export(engine, head, status, end);
   }
 
-  private log(accessLog: AccessLog, head: RequestParser, status: number, end: number, upstreamMs: number | null): void {
+  private entry(head: RequestParser, status: number, end: number, upstreamMs: number | null): AccessEntry {
     const { decision, code, trace } = this;
-    accessLog.write({
+    return {
       requestId: head.requestId,
-      traceId: trace.traceId,
+      traceId: trace.traceId || null, // one is made for every request only where it is written down
       method: head.method,
       path: pathOf(head),
       status,
@@ -78,7 +82,7 @@ export class Outcome {
       address: head.remoteAddress,
       totalMs: end - this.startedAt,
       upstreamMs,
-    });
+    };
   }
 
   private export({ tracing, wallMs }: EngineView, head: RequestParser, status: number, end: number): void {
@@ -106,6 +110,12 @@ export class Outcome {
       epochMs: wallMs() - end,
     });
   }
+}
+
+/** @param logged whether it is one of those that the access log takes */
+function tell({ accessLog, tail }: EngineView, logged: boolean, entry: AccessEntry): void {
+  if (logged) accessLog?.write(entry);
+  if (tail.active) tail.write(entry);
 }
 
 /** Without the query, where keys may stand. */

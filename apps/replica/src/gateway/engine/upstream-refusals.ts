@@ -27,7 +27,8 @@ const FOR_NOW = {
 /** No upstream is asked. @param refusal null: all targets were tried */
 export function refuseForNow(exchange: Refuser, refusal: Refusal | null): void {
   const [code, detail] = FOR_NOW[refusal?.reason ?? 'unhealthy'];
-  const seconds = Math.max(1, Math.ceil((refusal?.retryMs ?? 0) / 1000));
+  // whole milliseconds first: times of the monotonic clock have fractions, and 5000.0000000001 ms are not 6 s
+  const seconds = Math.max(1, Math.ceil(Math.round(refusal?.retryMs ?? 0) / 1000));
   exchange.refuse(code, detail, undefined, ['Retry-After', String(seconds)]);
 }
 

@@ -1,4 +1,4 @@
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo, Server as Port, Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import type { Logger } from '#platform';
 import { BACKLOG } from '../gateway-port.js';
@@ -12,6 +12,8 @@ interface Taker {
   readonly metrics: GatewayMetrics;
   readonly log: Logger;
   readonly limits: Limits;
+  /** that are closed when it ends */
+  readonly ports: Port[];
   /** it was accepted, and is in its handshake */
   expect(socket: Socket): void;
   serve(socket: Socket): void;
@@ -38,6 +40,7 @@ export class TlsPort {
       noDelay: true,
       highWaterMark: 64 * 1024,
     });
+    taker.ports.push(this.server);
     this.server.maxConnections = taker.limits.connections;
     this.server.on('drop', () => (taker.metrics.turnedAway += 1));
     this.server.on('connection', (socket: Socket) => taker.expect(socket));
@@ -67,11 +70,6 @@ export class TlsPort {
     const contexts = new SecureContexts(certificates);
     this.server.setSecureContext(contexts.fallback);
     this.contexts = contexts;
-  }
-
-  /** Takes no more connections. Handshakes go on, for their time at most. */
-  close(): void {
-    this.server.close();
   }
 
   private take(socket: TLSSocket): void {

@@ -80,7 +80,8 @@ export class CatchUp {
         if (!(error instanceof CatchUpError) || error.code === 'fork' || plan.kind === 'none') throw error;
         if (plan.kind !== 'route') survey.leaveSnapshotOut();
         if (!survey.leaveOut(error)) throw error;
-        log.warn(
+        // on an empty disk nothing tells a key that was retired from a stranger's: where there is no other way it is told
+        log[from === 0 && error.code === 'untrusted_key' ? 'info' : 'warn'](
           { object: error.object, code: error.code, detail: error.message },
           'an object is of no use; another way is taken',
         );

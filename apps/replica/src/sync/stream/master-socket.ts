@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
 import { LIMITS, MAX_HEADER_BYTES } from '#artifacts';
 import {
+  STREAM_ACCEPTS,
   STREAM_CLOSE,
   STREAM_LIMITS,
   STREAM_PATH,
@@ -69,7 +70,7 @@ export class MasterSocket {
   constructor(private readonly options: SocketOptions) {
     const { heartbeatMs, token, url } = options;
     this.#socket = new WebSocket(`${url.replace(/^http/, 'ws')}${STREAM_PATH}`, STREAM_PROTOCOL, {
-      headers: { authorization: `Bearer ${token}` },
+      headers: { authorization: `Bearer ${token}`, [STREAM_ACCEPTS]: 'tail' },
       handshakeTimeout: CONNECT_MS,
       followRedirects: false, // a token goes to the master that was configured, and to nobody else
       perMessageDeflate: false,
@@ -94,6 +95,11 @@ export class MasterSocket {
     const { epoch, hash, revision } = this.options.position();
     this.send({ type: 'follow', epoch, revision, hash });
     return revision;
+  }
+
+  /** Whether what was sent before is with the system. */
+  get isFree(): boolean {
+    return this.#socket.bufferedAmount === 0;
   }
 
   send(message: ToMaster): void {

@@ -1,13 +1,15 @@
-import { type ReplicaStatus, STREAM_LIMITS, type ToMaster, type ToReplica } from '#model';
+import { type ReleaseNumbersReport, type ReplicaStatus, STREAM_LIMITS, type ToMaster, type ToReplica } from '#model';
 import { deferred, type Logger } from '#platform';
+import type { Tails } from '../../gateway/tails.js';
 import type { RunState } from '../run-state.js';
 import { MasterSocket, type StreamEnd, type StreamPosition } from './master-socket.js';
 import { StreamTeller } from './stream-teller.js';
+import { TailTeller } from './tail-teller.js';
 
 export type StreamNews =
   /** connected, and told that this replica stands at `revision` */
   | { kind: 'up'; revision: number }
-  | { kind: 'message'; message: Exclude<ToReplica, { type: 'want' | 'counted' }> }
+  | { kind: 'message'; message: Exclude<ToReplica, { type: 'want' | 'counted' | 'tail' }> }
   /** so many revisions can be taken now */
   | { kind: 'pushed'; waiting: number }
   | ({ kind: 'down' } & StreamEnd);
@@ -22,6 +24,10 @@ export interface StreamClientOptions {
   /** the exact bytes of a revision, null when it is not kept */
   delta: (revision: number) => Buffer | null;
   status: () => ReplicaStatus;
+  /** see `TellerOptions`; none in what only follows */
+  numbers?: () => ReleaseNumbersReport | undefined;
+  /** of requests that a master may look at; none in what only follows */
+  tails?: Tails;
   log: Logger;
   /** of the pauses between attempts */
   running: RunState;
@@ -46,6 +52,7 @@ export class StreamClient {
   onCounted: (answer: Extract<ToReplica, { type: 'counted' }>) => void = () => undefined;
   #socket: MasterSocket | null = null;
   #teller: StreamTeller | null = null;
+  #tail: TailTeller | null = null;
   #holdMs = 0;
   #answering = false;
 
@@ -126,25 +133,30 @@ export class StreamClient {
     this.#socket = socket;
     const end = await ended.promise;
     this.#teller?.stop();
-    this.#teller = null;
+    this.#tail?.stop();
+    this.#teller = this.#tail = null;
     return end;
   }
 
   #opened(socket: MasterSocket, url: string, revision: number): void {
-    const { log, served, status } = this.options;
+    const { log, numbers = () => undefined, served, status, tails } = this.options;
     log.info({ master: url }, 'connected to the stream of the master');
     this.#teller = new StreamTeller({
       send: (message) => socket.send(message),
       status,
+      numbers,
       served,
     });
     this.#teller.start();
+    const isFree = (): boolean => socket.isFree;
+    this.#tail = tails ? new TailTeller(tails, (message) => socket.send(message), isFree) : null;
     this.onNews({ kind: 'up', revision });
   }
 
   #hear(socket: MasterSocket, message: ToReplica): void {
     if (message.type === 'want') void this.#answer(socket, message);
     else if (message.type === 'counted') this.onCounted(message);
+    else if (message.type === 'tail') this.#tail?.hear(message);
     else this.onNews({ kind: 'message', message });
   }
 

@@ -5,10 +5,12 @@ import type { StreamClient, StreamNews } from './stream-client.js';
 type Message = Extract<StreamNews, { kind: 'message' }>['message'];
 type Intent = Extract<Message, { type: 'intent' }>;
 
+const NOTHING_SAID: Readonly<HeadMemory> = { newest: null, freshUntil: 0, isOnePlace: true };
+
 /** Makes events of what the stream brings. Of its messages it is the heads that are believed, once they were verified. */
 export class StreamIntake {
   /** of this connection: another instance may be a moment behind */
-  #memory: HeadMemory = { newest: null, freshUntil: 0 };
+  #memory: HeadMemory = { ...NOTHING_SAID };
 
   constructor(
     private readonly client: StreamClient,
@@ -45,14 +47,14 @@ export class StreamIntake {
   #hear(news: StreamNews): void {
     switch (news.kind) {
       case 'up':
-        this.#memory = { newest: null, freshUntil: 0 };
+        this.#memory = { ...NOTHING_SAID };
         return this.onEvent({ kind: 'stream-up', revision: news.revision });
       case 'message':
         return this.onEvent(this.#judge(news.message));
       case 'pushed':
         return this.onEvent({ kind: 'stream-pushed', waiting: news.waiting });
       case 'down':
-        this.#memory = { newest: null, freshUntil: 0 };
+        this.#memory = { ...NOTHING_SAID };
         return this.onEvent({ kind: 'stream-down', code: news.code, detail: news.detail });
     }
   }
@@ -63,6 +65,10 @@ export class StreamIntake {
       // A key that the next revisions may make a trusted one: these are judged by themselves.
       const mayBecome = verdict.code === 'untrusted_key' && message.type === 'intent' && message.intent === 'changes';
       if (mayBecome) return { kind: 'stream-intent', intent: 'changes', head: 0, fault: null };
+      // One that says itself that it is behind, as after a restore, claims nothing by its head: another one is asked until it knows more.
+      const isBehind = message.type === 'intent' && message.intent === 'full' && message.reason === 'ahead';
+      if (verdict.code === 'older_epoch' && isBehind)
+        return { kind: 'stream-refused', code: 'master_behind', detail: `${message.detail}; ${verdict.detail}` };
       return { kind: 'stream-refused', ...verdict };
     }
     const { revision } = verdict.head;

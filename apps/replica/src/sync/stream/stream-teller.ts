@@ -1,4 +1,4 @@
-import type { ReplicaStatus, ToMaster } from '#model';
+import type { ReleaseNumbersReport, ReplicaStatus, ToMaster } from '#model';
 
 /** Acknowledgements of this long are one. */
 const ACK_MS = 10;
@@ -11,6 +11,8 @@ export interface TellerOptions {
   /** where this replica serves */
   served: () => { revision: number; lagMs: number | null };
   status: () => ReplicaStatus;
+  /** what was counted since it was last asked for; told with every status that is not of a change */
+  numbers: () => ReleaseNumbersReport | undefined;
 }
 
 /** What a replica says on one connection while it follows. */
@@ -18,17 +20,21 @@ export class StreamTeller {
   #ack: NodeJS.Timeout | null = null;
   #status: NodeJS.Timeout | null = null;
   #every: NodeJS.Timeout | null = null;
+  /** what cannot be used here, as it was told last */
+  #nacks = '';
 
   constructor(private readonly options: TellerOptions) {}
 
   start(): void {
-    this.#every = setInterval(() => this.#tellStatus(), STATUS_EVERY_MS);
+    this.#every = setInterval(() => this.#tellStatus(this.options.numbers()), STATUS_EVERY_MS);
     this.changed();
   }
 
   acknowledge(): void {
     this.#ack ??= setTimeout(() => {
       this.#ack = null;
+      // whoever hears that a revision is here knows by then what of it cannot be used: a wave of a promotion ends by this
+      if (JSON.stringify(this.options.status().nacks) !== this.#nacks) this.#tellStatus();
       this.options.send({ type: 'ack', ...this.options.served() });
     }, ACK_MS);
     this.changed();
@@ -46,7 +52,9 @@ export class StreamTeller {
     if (this.#every) clearInterval(this.#every);
   }
 
-  #tellStatus(): void {
-    this.options.send({ type: 'status', status: this.options.status() });
+  #tellStatus(numbers?: ReleaseNumbersReport): void {
+    const status = this.options.status();
+    this.#nacks = JSON.stringify(status.nacks);
+    this.options.send({ type: 'status', status: { ...status, numbers } });
   }
 }
