@@ -4,8 +4,11 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 /** More of a body is counted and not sent back. */
 const MAX_ECHO_BYTES = 65_536;
 
+/** What is asked for below this path fails: where the demo's bad release leads to. */
+export const BROKEN_PATH = '/broken';
+
 /**
- * What the demo API leads to: answers every request with JSON that says what arrived.
+ * What the demo API leads to: answers every request with JSON that says what arrived, and below `/broken` with 500.
  *
  * @returns how to stop it
  */
@@ -31,6 +34,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   }
   const { method, url: path, headers } = request;
   const echo = { method, path, headers, body: Buffer.concat(kept).toString(), bodyBytes };
-  response.writeHead(200, { 'content-type': 'application/json' });
+  const status = path?.startsWith(`${BROKEN_PATH}/`) ? 500 : 200;
+  response.writeHead(status, { 'content-type': 'application/json' });
   response.end(`${JSON.stringify(echo, null, 2)}\n`);
 }

@@ -16,9 +16,9 @@ describe('Home', () => {
     const first = new Home(root);
     const secrets = first.secrets();
     const signingKey = readFileSync(first.signingKey, 'utf8');
-    first.keep({ ...secrets, demo: { key: 'k', upstream: 'u' } });
+    first.keep({ ...secrets, demos: { prod: { key: 'k', upstream: 'u' } } });
     const second = new Home(root);
-    expect(second.secrets()).toEqual({ ...secrets, demo: { key: 'k', upstream: 'u' } });
+    expect(second.secrets()).toEqual({ ...secrets, demos: { prod: { key: 'k', upstream: 'u' } } });
     expect(readFileSync(second.signingKey, 'utf8')).toBe(signingKey);
     for (const name of ['secrets.json', 'signing-key.pem']) expect(statSync(join(root, name)).mode & 0o777).toBe(0o600);
   });

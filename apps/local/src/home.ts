@@ -14,10 +14,10 @@ import { newSigningKeyPem } from '#artifacts';
 import { newToken } from '#model';
 import { makeDirectory } from '#platform';
 
-const secretsSchema = z.strictObject({
+const secretsSchema = z.object({
   adminToken: z.string(),
-  /** once the demo was published: its key, and the upstream that its release names */
-  demo: z.strictObject({ key: z.string(), upstream: z.string() }).optional(),
+  /** by environment, once the demo was published there: its key, and the upstream that its release names */
+  demos: z.record(z.string(), z.strictObject({ key: z.string(), upstream: z.string() })).default({}),
   /** makes the requests that publish the demo repeatable after a crash between them */
   nonce: z.string(),
 });
@@ -117,7 +117,7 @@ export class Home {
   /** Those of the earlier starts; made at the first one, with the key that signs revisions. */
   secrets(): Secrets {
     if (!existsSync(this.signingKey)) this.write(this.signingKey, newSigningKeyPem());
-    if (!existsSync(this.secretsFile)) this.keep({ adminToken: newToken('local'), nonce: newToken('demo') });
+    if (!existsSync(this.secretsFile)) this.keep({ adminToken: newToken('local'), demos: {}, nonce: newToken('demo') });
     const text = readFileSync(this.secretsFile, 'utf8');
     try {
       return secretsSchema.parse(JSON.parse(text));

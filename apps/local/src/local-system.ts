@@ -1,31 +1,25 @@
 import { pathToFileURL } from 'node:url';
 import { LockHeldError, type ProcessLock, sleep, takeProcessLock } from '#platform';
 import type { LocalConfig } from './config/config.js';
-import { demoAnswer, DEMO_PATH, ENVIRONMENT, newJoinToken, placeDemo, prepareTopology, publishDemo } from './demo.js';
+import { callDemo, DEMO_PATH } from './demo/demo-api.js';
+import { publishDemo } from './demo/publish-demo.js';
 import { startEchoUpstream } from './echo-upstream.js';
 import { Home, type Secrets } from './home.js';
 import { watchLog } from './log-watch.js';
 import { MasterApi } from './master-api.js';
 import { startNodeProcess } from './node-process.js';
-import { checkPorts, type Ports, portsFrom, REGIONS, type Region } from './ports.js';
+import { checkPorts, type Ports, portsFrom } from './ports.js';
 import { startPostgres, stopCluster } from './postgres/index.js';
+import type { Summary } from './summary.js';
 import { type Running, Supervised } from './supervised.js';
+import { environmentsOf } from './topology.js';
+import { newJoinToken, prepareTopology } from './topology-api.js';
 
-/** `local.json`: where everything is, for people's tools. */
-export interface Summary {
-  master: string;
-  adminToken: string;
-  store: string;
-  regions: { id: string; environment: string; gateway: string; admin: string; pid: number | undefined }[];
-  masterPid: number | undefined;
-  demo: { url: string; key: string };
-  /** of the demo: it answers with what it got */
-  upstream: string;
-}
+type StartedRegion = Ports['regions'][number];
 
 /** Processes of a start that was killed have this long to notice it and to leave their ports. */
 const LEFTOVERS_MS = 5_000;
-const DEMO_WITHIN_MS = 5_000;
+const DEMO_WITHIN_MS = 10_000;
 const POLL_MS = 25;
 const HOST = 'http://127.0.0.1';
 
@@ -36,7 +30,8 @@ export class LocalSystem {
   private readonly stopping = new AbortController();
   private readonly services = new Map<string, Supervised<Running>>();
   private readonly cleanups: (() => void)[] = [];
-  private summary: Summary | undefined;
+  /** once all of it is ready */
+  private secrets: Secrets | undefined;
   /** what became ready, and after how many milliseconds since this process began */
   readonly timeline: { what: string; afterMs: number }[] = [];
 
@@ -46,7 +41,7 @@ export class LocalSystem {
     private readonly say: (text: string) => void,
   ) {
     this.home = new Home(config.home);
-    this.ports = portsFrom(config.portBase);
+    this.ports = portsFrom(config.portBase, config.regions);
   }
 
   /** @throws Error in words for the user; `stop` is to be called in any case */
@@ -60,15 +55,17 @@ export class LocalSystem {
     const secrets = this.home.secrets();
     this.cleanups.push(await startEchoUpstream(this.ports.echo));
     // Replicas that have joined before serve from their own disks, and wait for nobody.
-    const joined = REGIONS.filter((region) => this.home.hasJoined(region));
-    const [demoKey] = await Promise.all([
-      this.startMaster(secrets, joined),
+    const isNew = this.ports.regions.filter(({ id }) => !this.home.hasJoined(id));
+    const joined = this.ports.regions.filter((region) => !isNew.includes(region));
+    const [demos] = await Promise.all([
+      this.startMaster(secrets, isNew),
       ...joined.map((region) => this.startReplica(region)),
     ]);
-    await this.demoServes(demoKey);
-    this.summary = this.summarize(secrets.adminToken, demoKey);
-    this.home.writeSummary(this.summary);
-    return this.summary;
+    await this.demoServes(demos);
+    this.secrets = { ...secrets, demos };
+    const summary = this.summarize(this.secrets);
+    this.home.writeSummary(summary);
+    return summary;
   }
 
   get isStopping(): boolean {
@@ -105,8 +102,8 @@ export class LocalSystem {
     }
   }
 
-  /** The database, the master, and what the first start publishes on it. @returns the key of the demo */
-  private async startMaster(secrets: Secrets, joined: readonly Region[]): Promise<string> {
+  /** The database, the master, regions that it does not know yet, and the demo where it is not published. */
+  private async startMaster(secrets: Secrets, isNew: readonly StartedRegion[]): Promise<Secrets['demos']> {
     const log = this.home.newLog('postgres');
     const { postgres: port } = this.ports;
     const { url } = await this.supervise('postgres', 'PostgreSQL', log, () =>
@@ -118,42 +115,45 @@ export class LocalSystem {
       HELIO_SIGNING_KEY: this.home.signingKey,
       HELIO_BOOTSTRAP_ADMIN_TOKEN: secrets.adminToken,
       HELIO_ISSUER: this.masterUrl, // another HELIO_PORT_BASE than before is another one
-      HELIO_ISSUER_NETWORKS: '127.0.0.0/8,::1', // issuers on this machine can be tried
+      HELIO_ISSUER_NETWORKS: '127.0.0.0/8,::1', // issuers and webhooks on this machine can be tried
+      HELIO_WEBHOOK_NETWORKS: '127.0.0.0/8,::1',
       HELIO_BIND: '127.0.0.1',
       PORT: `${this.ports.master}`,
     });
     const api = new MasterApi(this.masterUrl, secrets.adminToken);
-    if (joined.length < REGIONS.length) await prepareTopology(api);
-    const key = await this.publish(api, secrets);
-    const missing = REGIONS.filter((region) => !joined.includes(region));
-    await Promise.all(missing.map(async (region) => this.startReplica(region, await newJoinToken(api, region))));
-    return key;
+    if (isNew.length > 0) await prepareTopology(api, isNew);
+    const [demos] = await Promise.all([
+      this.publish(api, secrets),
+      ...isNew.map(async (region) => this.startReplica(region, await newJoinToken(api, region))),
+    ]);
+    return demos;
   }
 
-  private async publish(api: MasterApi, secrets: Secrets): Promise<string> {
-    const upstream = `${HOST}:${this.ports.echo}`;
-    if (secrets.demo?.upstream === upstream) return secrets.demo.key;
-    let key = secrets.demo?.key;
-    if (key === undefined) key = await publishDemo(api, upstream, secrets.nonce);
-    else await placeDemo(api, upstream); // HELIO_PORT_BASE is another one than before
-    this.home.keep({ ...secrets, demo: { key, upstream } });
-    this.mark('demo');
-    return key;
+  private async publish(api: MasterApi, secrets: Secrets): Promise<Secrets['demos']> {
+    const demos = await publishDemo(api, {
+      upstream: this.upstreamUrl,
+      environments: environmentsOf(this.ports.regions),
+      nonce: secrets.nonce,
+      demos: secrets.demos,
+      keep: (done) => this.home.keep({ ...secrets, demos: done }),
+      say: this.say,
+    });
+    if (demos !== secrets.demos) this.mark('demo');
+    return demos;
   }
 
-  private async startReplica(region: Region, joinToken?: string): Promise<void> {
-    const { gateway, admin } = this.ports.regions[region];
-    await this.startApp('replica', region, `${HOST}:${admin}/readyz`, {
-      HELIO_ENVIRONMENT: ENVIRONMENT,
-      HELIO_REGION: region,
+  private async startReplica(region: StartedRegion, joinToken?: string): Promise<void> {
+    await this.startApp('replica', region.id, `${HOST}:${region.admin}/readyz`, {
+      HELIO_ENVIRONMENT: region.environment,
+      HELIO_REGION: region.id,
       HELIO_MASTER_URL: this.masterUrl,
       ...(joinToken === undefined ? {} : { HELIO_JOIN_TOKEN: joinToken }),
       ARTIFACT_STORE: this.storeUrl,
-      HELIO_STATE_DIR: this.home.stateOf(region),
+      HELIO_STATE_DIR: this.home.stateOf(region.id),
       HELIO_WORKERS: '1',
       HELIO_BIND: '127.0.0.1',
-      GATEWAY_PORT: `${gateway}`,
-      ADMIN_PORT: `${admin}`,
+      GATEWAY_PORT: `${region.gateway}`,
+      ADMIN_PORT: `${region.admin}`,
     });
   }
 
@@ -186,40 +186,49 @@ export class LocalSystem {
 
   private noteRestart(name: string): void {
     this.say(`${name} is back`);
-    if (this.summary) this.home.writeSummary(this.summarize(this.summary.adminToken, this.summary.demo.key));
+    if (this.secrets) this.home.writeSummary(this.summarize(this.secrets));
   }
 
   /** The last revision may have to reach the regions first. A demo that somebody has changed is no reason not to start. */
-  private async demoServes(key: string): Promise<void> {
+  private async demoServes(demos: Secrets['demos']): Promise<void> {
     const deadline = Date.now() + DEMO_WITHIN_MS;
-    for (const region of REGIONS) {
-      const url = this.gatewayUrl(region) + DEMO_PATH;
-      let answer = await demoAnswer(url, key);
-      while (answer !== 200 && Date.now() < deadline) {
+    const serves = async ({ gateway, environment }: StartedRegion): Promise<void> => {
+      const url = HOST + `:${gateway}`;
+      const key = demos[environment]?.key ?? '';
+      for (;;) {
+        const answer = await callDemo(url, key).then(
+          ({ status }) => status,
+          (error: unknown) => (error as Error).message,
+        );
+        if (answer === 200) return;
+        if (Date.now() > deadline)
+          return this.say(`${url}${DEMO_PATH} is answered ${answer} and not 200: has the demo been changed?`);
         await sleep(POLL_MS, this.stopping.signal);
         this.stopping.signal.throwIfAborted();
-        answer = await demoAnswer(url, key);
       }
-      if (answer !== 200) this.say(`${url} is answered ${answer} and not 200: has the demo been changed?`);
-    }
+    };
+    await Promise.all(this.ports.regions.map(serves));
     this.mark('demo serves');
   }
 
-  private summarize(adminToken: string, demoKey: string): Summary {
+  private summarize({ adminToken, demos }: Secrets): Summary {
+    const regions = this.ports.regions.map(({ id, environment, gateway, admin }) => ({
+      id,
+      environment,
+      gateway: `${HOST}:${gateway}`,
+      admin: `${HOST}:${admin}`,
+      pid: this.services.get(id)?.pid,
+    }));
+    const keys = Object.fromEntries(regions.map(({ environment }) => [environment, demos[environment]?.key ?? '']));
+    const [first] = regions; // of prod, where there is one
     return {
       master: this.masterUrl,
       adminToken,
       store: this.storeUrl,
-      upstream: `${HOST}:${this.ports.echo}`,
-      regions: REGIONS.map((id) => ({
-        id,
-        environment: ENVIRONMENT,
-        gateway: this.gatewayUrl(id),
-        admin: `${HOST}:${this.ports.regions[id].admin}`,
-        pid: this.services.get(id)?.pid,
-      })),
+      upstream: this.upstreamUrl,
+      regions,
       masterPid: this.services.get('master')?.pid,
-      demo: { url: this.gatewayUrl(REGIONS[0]) + DEMO_PATH, key: demoKey },
+      demo: { url: `${first?.gateway}${DEMO_PATH}`, key: keys[first?.environment ?? ''] ?? '', keys },
     };
   }
 
@@ -227,8 +236,8 @@ export class LocalSystem {
     this.timeline.push({ what, afterMs: Math.round(performance.now()) });
   }
 
-  private gatewayUrl(region: Region): string {
-    return `${HOST}:${this.ports.regions[region].gateway}`;
+  private get upstreamUrl(): string {
+    return `${HOST}:${this.ports.echo}`;
   }
 
   private get masterUrl(): string {

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { checkPorts, portsFrom } from './ports.js';
+import { REGIONS } from './topology.js';
 
 /** A base of which no port is in use: tests of other files ask the system for theirs, which come from far above. */
 const BASE = 21_080;
@@ -25,6 +26,13 @@ describe('checkPorts', () => {
       `2 ports are taken by another process:\n  ${BASE}, for the master\n  ${BASE + 1102}, for the admin port of us-east\n` +
         'Free them, or move all ports: HELIO_PORT_BASE=31080 npm start',
     );
+  });
+
+  it('leaves those of regions that are not started to others', async () => {
+    await listen(BASE + 1002, '127.0.0.1');
+    const [first] = REGIONS;
+    expect(portsFrom(BASE, [first]).regions).toEqual([{ ...first, gateway: BASE + 1001, admin: BASE + 1101 }]);
+    await checkPorts(portsFrom(BASE, [first]), 0);
   });
 
   it('waits for what is about to leave', async () => {

@@ -1,26 +1,24 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { sleep } from '#platform';
-
-export const REGIONS = ['eu-west', 'us-east'] as const;
-export type Region = (typeof REGIONS)[number];
+import { REGIONS, type Region } from './topology.js';
 
 export interface Ports {
   master: number;
-  regions: Record<Region, { gateway: number; admin: number }>;
+  /** of those that are started */
+  regions: (Region & { gateway: number; admin: number })[];
   echo: number;
   postgres: number;
 }
 
 const POLL_MS = 50;
 
-export function portsFrom(base: number): Ports {
+/** @param regions that are started; the others leave their ports free */
+export function portsFrom(base: number, regions: readonly Region[] = REGIONS): Ports {
+  const all = REGIONS.map((region, i) => ({ ...region, gateway: base + 1001 + i, admin: base + 1101 + i }));
   return {
     master: base,
-    regions: {
-      'eu-west': { gateway: base + 1001, admin: base + 1101 },
-      'us-east': { gateway: base + 1002, admin: base + 1102 },
-    },
+    regions: all.filter(({ id }) => regions.some((region) => region.id === id)),
     echo: base + 1201,
     postgres: base + 1202,
   };
@@ -53,9 +51,9 @@ function elsewhere(base: number): number {
 async function takenOf(ports: Ports): Promise<{ port: number; what: string; why: string }[]> {
   const uses = [
     { port: ports.master, what: 'the master' },
-    ...REGIONS.flatMap((region) => [
-      { port: ports.regions[region].gateway, what: `the gateway of ${region}` },
-      { port: ports.regions[region].admin, what: `the admin port of ${region}` },
+    ...ports.regions.flatMap(({ id, gateway, admin }) => [
+      { port: gateway, what: `the gateway of ${id}` },
+      { port: admin, what: `the admin port of ${id}` },
     ]),
     { port: ports.echo, what: 'the echo upstream' },
     { port: ports.postgres, what: 'PostgreSQL' },

@@ -1,9 +1,9 @@
 import type { LocalConfig } from './config/config.js';
-import { KEY_HEADER } from './demo.js';
-import { LocalSystem, type Summary } from './local-system.js';
-
-/** npm passes a Ctrl-C on that the terminal has already sent to us, on a busy machine after a while: two this close are one. */
-const SAME_KEYSTROKE_MS = 1_000;
+import { DEMO_PATH, KEY_HEADER } from './demo/demo-api.js';
+import { LocalSystem } from './local-system.js';
+import { onSignals } from './signals.js';
+import type { Summary } from './summary.js';
+import { environmentsOf } from './topology.js';
 
 /** Starts the system and keeps it until a signal ends it; ends the process in any case. */
 export async function run(config: LocalConfig): Promise<void> {
@@ -18,7 +18,7 @@ export async function run(config: LocalConfig): Promise<void> {
     process.exit(1);
   }
   stopOnSignals(system, config, say);
-  say('starting PostgreSQL, a master, and a replica in each of two regions ...');
+  say(`starting PostgreSQL, a master, and a replica in each of ${config.regions.length} regions ...`);
   try {
     const summary = await system.start();
     process.stdout.write(describe(summary, config, system.timeline));
@@ -31,20 +31,16 @@ export async function run(config: LocalConfig): Promise<void> {
 }
 
 function stopOnSignals(system: LocalSystem, config: LocalConfig, say: (text: string) => void): void {
-  let since: number | undefined;
-  const onSignal = () => {
-    if (since === undefined) {
-      since = performance.now();
+  onSignals(
+    () => {
       say('stopping; once more to stop at once');
       void end(
         system.stop().then(() => say(`stopped; the state is kept in ${config.home}`)),
         0,
       );
-    } else if (performance.now() - since > SAME_KEYSTROKE_MS) {
-      void end(system.kill(), 130);
-    }
-  };
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
+    },
+    () => void end(system.kill(), 130),
+  );
   process.on('uncaughtException', (error) => {
     say(`a fault of npm start itself: ${error.stack ?? error.message}`);
     void end(system.kill(), 1);
@@ -62,20 +58,28 @@ function stopOnSignals(system: LocalSystem, config: LocalConfig, say: (text: str
 }
 
 function describe(summary: Summary, config: LocalConfig, timeline: LocalSystem['timeline']): string {
-  const { master, adminToken, regions, demo } = summary;
-  const path = new URL(demo.url).pathname;
+  const { master, adminToken, demo, upstream } = summary;
   const seconds = (ms: number) => (ms / 1000).toFixed(1);
   const steps = timeline.map(({ what, afterMs }) => `${what} ${seconds(afterMs)}`).join(', ');
+  const regions = environmentsOf(summary.regions).flatMap((environment) =>
+    summary.regions.filter((region) => region.environment === environment),
+  );
+  const calls = regions.map(({ environment, gateway }) => {
+    return `  curl -i -H '${KEY_HEADER}: ${demo.keys[environment]}' ${gateway}${DEMO_PATH}`;
+  });
   return `
 Heliograph is ready after ${seconds(timeline.at(-1)?.afterMs ?? 0)} s (${steps})
 
-  master   ${master}   its API: ${master}/docs
-${regions.map(({ id, gateway, admin }) => `  ${id}  ${gateway}   its status: ${admin}/status`).join('\n')}
-  upstream ${summary.upstream}   of the demo: answers with what it got
-  state    ${config.home}   local.json has addresses, admin token and demo key; logs are in logs/
+  master    ${master}   its API: ${master}/docs
+${regions.map((region) => `  ${region.environment.padEnd(9)} ${region.gateway}   ${region.id}; its status: ${region.admin}/status`).join('\n')}
+  upstream  ${upstream}   of the demo: answers with what it got
+  state     ${config.home}   local.json has addresses, admin token and demo keys; logs are in logs/
 
-Call the demo API in each region:
-${regions.map(({ gateway }) => `  curl -H '${KEY_HEADER}: ${demo.key}' ${gateway}${path}`).join('\n')}
+Call the demo API in each region; keys are of one environment:
+${calls.join('\n')}
+Promote a new release of it, region by region, and watch; then one that fails:
+  npm run demo
+  npm run demo -- bad
 Ask the master what its replicas have:
   curl -H 'Authorization: Bearer ${adminToken}' ${master}/v1/replicas
 

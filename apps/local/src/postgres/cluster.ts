@@ -37,10 +37,9 @@ export interface Cluster {
  *
  * @throws Error
  */
-export async function openCluster(dir: string): Promise<Cluster> {
+export async function openCluster(dir: string, binaries = postgresBinaries()): Promise<Cluster> {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const root = realpathSync(dir);
-  const binaries = postgresBinaries();
   const account = accountFor(root, binaries.postgres);
   const name = nameOf(root);
   await stopLeftovers(name);

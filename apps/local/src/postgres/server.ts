@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import pg from 'pg';
 import { sleep } from '#platform';
+import type { PostgresBinaries } from './binaries.js';
 import { type Cluster, openCluster, SUPERUSER } from './cluster.js';
 import { guardServer } from './guard.js';
 
@@ -19,6 +20,8 @@ export interface PostgresOptions {
   database: string;
   /** names and values as in postgresql.conf */
   settings?: Record<string, string>;
+  /** default: those that npm brought */
+  binaries?: PostgresBinaries;
   /** ends a start that is no longer wanted */
   signal?: AbortSignal;
 }
@@ -55,7 +58,7 @@ const PORT_ATTEMPTS = 3;
  * @throws Error with the end of its log
  */
 export async function startPostgres(options: PostgresOptions): Promise<Postgres> {
-  const cluster = await openCluster(options.dir);
+  const cluster = await openCluster(options.dir, options.binaries);
   for (let attempt = 1; ; attempt++) {
     const port = options.port === 0 ? await freePort() : options.port;
     const server = run(cluster, port, options);
