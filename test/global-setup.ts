@@ -1,8 +1,9 @@
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { startPostgres } from '../apps/local/src/postgres/index.js';
+import { build } from './harness/app-process.js';
 import { guard } from './harness/daemon.js';
 
 /** Nothing here has to survive a crash of the machine; many test files are connected at the same time. */
@@ -13,6 +14,8 @@ const SETTINGS = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'o
  * directory, below which all others are made: nothing of a run stays behind, however it ends.
  */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
+  // a source that the build makes: without a build nothing that imports it can be loaded
+  if (!existsSync('apps/cli/src/api/operations.ts')) build();
   const dir = mkdtempSync(join(tmpdir(), 'heliograph-tests-'));
   chmodSync(dir, 0o711); // as root the server runs as another user
   process.env.TMPDIR = dir; // the processes that run test files inherit it

@@ -27,8 +27,8 @@ export interface Master extends AppProcess {
   adminToken: string;
   /** with the role admin */
   client: Client;
-  /** Starts another process in place of one that has gone: same database, store, port, key and token. */
-  again: () => Promise<Master>;
+  /** Starts another process in place of one that has gone: same database, store, port, key and token; `env` on top of its variables. */
+  again: (env?: Record<string, string>) => Promise<Master>;
   /** Starts another instance on another port: same database, store, key and token. */
   beside: (port: number) => Promise<Master>;
 }
@@ -53,7 +53,8 @@ export async function startMaster(options: MasterOptions): Promise<Master> {
     },
     ready: async () => (await fetch(`${url}/readyz`)).ok,
   });
-  const again = () => startMaster({ ...options, port, signingKey, adminToken });
+  const again = (more?: Record<string, string>) =>
+    startMaster({ ...options, port, signingKey, adminToken, env: { ...env, ...more } });
   const beside = (other: number) => startMaster({ ...options, port: other, signingKey, adminToken });
   return { ...app, url, adminToken, client: new Client(url, adminToken), again, beside };
 }

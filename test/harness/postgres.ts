@@ -71,8 +71,8 @@ async function makeTemplate(client: pg.Client): Promise<void> {
     await client.query(`DROP DATABASE IF EXISTS ${draft} WITH (FORCE)`);
     await client.query(`CREATE DATABASE ${draft}`);
     // only here: few test files are the first, and all the others need not load TypeORM for it
-    const { migrateUrl } = await import('../../apps/master/src/database/data-source.js');
-    await migrateUrl(urlOf(draft));
+    const { migrate } = await import('../../apps/master/src/database/data-source.js');
+    await migrate(urlOf(draft));
     await client.query(`ALTER DATABASE ${draft} RENAME TO ${TEMPLATE}`);
   } finally {
     await client.query('SELECT pg_advisory_unlock($1)', [TEMPLATE_LOCK]);

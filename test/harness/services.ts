@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { accessSync, constants, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -7,7 +7,20 @@ import { Client } from 'minio';
 import { type Daemon, startDaemon } from './daemon.js';
 
 /** What a suite may need beyond Node: see `describeWith`. */
-export type Need = 'redis' | 'minio' | 'versitygw' | 'nginx';
+export type Need =
+  | 'redis'
+  | 'minio'
+  | 'versitygw'
+  | 'nginx'
+  /** PostgreSQL's own programs in one folder, pg_dump among them; a server is always there */
+  | 'postgres'
+  | 'prometheus'
+  | 'zsh'
+  | 'fish'
+  | 'helm'
+  | 'kubernetes-validate'
+  | 'prometheus-operator-python'
+  | 'systemd-analyze';
 
 export interface S3Address {
   /** `http://host:port`, or whatever `S3_ENDPOINT` says. */
@@ -38,16 +51,24 @@ const BINARIES: Record<Need, string> = {
   minio: 'minio',
   versitygw: 'versitygw',
   nginx: 'nginx',
+  postgres: 'postgres',
+  prometheus: 'prometheus',
+  zsh: 'zsh',
+  fish: 'fish',
+  helm: 'helm',
+  'kubernetes-validate': 'kubernetes-validate',
+  'prometheus-operator-python': 'prometheus-operator-python',
+  'systemd-analyze': 'systemd-analyze',
 };
+const VARIABLES: Partial<Record<Need, string>> = { redis: 'REDIS_URL', minio: 'S3_ENDPOINT' };
 const REGION = 'us-east-1';
+const DEBIAN_POSTGRES = '/usr/lib/postgresql';
 
 /** Undefined when `need` can be had here, else a sentence for the person who reads the test run. */
 export function whyMissing(need: Need): string | undefined {
   if (external(need) !== undefined || findBinary(BINARIES[need]) !== undefined) return undefined;
-  const variable = { redis: 'REDIS_URL is not set, ', minio: 'S3_ENDPOINT is not set, ', versitygw: '', nginx: '' }[
-    need
-  ];
-  return `${variable}${BINARIES[need]} is neither on PATH nor in ${cacheDir()} (scripts/services gets it)`;
+  const variable = VARIABLES[need];
+  return `${variable === undefined ? '' : `${variable} is not set, `}${BINARIES[need]} is neither on PATH nor in ${cacheDir()} (scripts/services gets it)`;
 }
 
 /** MinIO with an empty temporary directory, or the server at `S3_ENDPOINT`. */
@@ -201,8 +222,8 @@ function ping(url: string): Promise<void> {
 }
 
 function external(need: Need): string | undefined {
-  const value = need === 'redis' ? process.env.REDIS_URL : need === 'minio' ? process.env.S3_ENDPOINT : undefined;
-  return value === '' ? undefined : value;
+  const variable = VARIABLES[need];
+  return (variable === undefined ? undefined : process.env[variable]) || undefined;
 }
 
 function externalCredentials(): Credentials {
@@ -231,8 +252,15 @@ export function requireBinary(need: Need): string {
 
 function findBinary(name: string): string | undefined {
   // Debian puts servers where only root's PATH looks.
-  const folders = [...(process.env.PATH ?? '').split(delimiter).filter(Boolean), '/usr/sbin', cacheDir()];
+  const onPath = (process.env.PATH ?? '').split(delimiter).filter(Boolean);
+  const folders = [...onPath, '/usr/sbin', ...debianPostgres(), cacheDir()];
   return folders.map((folder) => join(folder, name)).find(isExecutable);
+}
+
+/** Where Debian has a version of PostgreSQL each, the newest first. */
+function debianPostgres(): string[] {
+  const versions = existsSync(DEBIAN_POSTGRES) ? readdirSync(DEBIAN_POSTGRES) : [];
+  return versions.toSorted((one, other) => Number(other) - Number(one)).map((one) => join(DEBIAN_POSTGRES, one, 'bin'));
 }
 
 function isExecutable(path: string): boolean {

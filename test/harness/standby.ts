@@ -17,8 +17,19 @@ export interface Server {
 
 const SETTINGS = { fsync: 'off', full_page_writes: 'off', wal_level: 'replica', hot_standby: 'on' };
 
-export async function startServer(dir = mkdtempSync(join(tmpdir(), 'heliograph-server-'))): Promise<Server> {
-  const server = await startPostgres({ dir, port: 0, log: `${dir}.log`, database: 'postgres', settings: SETTINGS });
+/** @param programs the folder of PostgreSQL's own; default: those that npm brought, which lack all but the server's */
+export async function startServer(
+  dir = mkdtempSync(join(tmpdir(), 'heliograph-server-')),
+  programs?: string,
+): Promise<Server> {
+  const server = await startPostgres({
+    dir,
+    port: 0,
+    log: `${dir}.log`,
+    database: 'postgres',
+    settings: SETTINGS,
+    ...(programs && { binaries: { initdb: join(programs, 'initdb'), postgres: join(programs, 'postgres') } }),
+  });
   const dismiss = guard(server.pid, dir);
   return {
     url: server.url,

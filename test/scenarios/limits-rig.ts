@@ -98,7 +98,7 @@ export class LimitsRig {
       plans: ['steady', 'bursty', 'daily'],
     };
     const { body } = await client.post('/v1/apis/weather:v1/releases', { definition });
-    await client.put('/v1/placements/prod/weather:v1/*', { release: body.digest });
+    await client.put('/v1/placements/prod/weather:v1/*', { release: body.digest, reason: 'a test' });
     await Promise.all([this.addNode(), this.addNode()]);
     await this.counting('shared');
   }

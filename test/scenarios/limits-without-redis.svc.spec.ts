@@ -151,12 +151,13 @@ describeWith('redis', 'limits of a region whose Redis is at fault', () => {
   it('T4 a quota that is partly used is not whole again when everything was killed and Redis is empty', async () => {
     const consumer = await rig.consumer('daily');
     const used = await use(consumer, QUOTA / 2);
-    const last = Date.now();
-    // what is kept is written once a second; leases that are not used any more go back before that
-    for (const stateDir of rig.stateDirs)
-      await until(() => statSync(join(stateDir, 'counters', 'data.mdb')).mtimeMs > last, {
+    // what is kept is written once a second, and nothing is written where nothing has changed
+    for (const stateDir of rig.stateDirs) {
+      const written = (): number => statSync(join(stateDir, 'counters', 'data.mdb')).mtimeMs;
+      await until(() => written() > lastAskedMs && Date.now() - written() > 2_000, {
         what: 'the counters to be on the disk',
       });
+    }
     for (const node of rig.nodes) node.kill('SIGKILL');
     await rig.redis.kill();
     await Promise.all(rig.nodes.map(({ exited }) => exited));
@@ -167,12 +168,15 @@ describeWith('redis', 'limits of a region whose Redis is at fault', () => {
     await expectLeft(consumer, QUOTA - used + UNSEEN);
   });
 
+  let lastAskedMs = 0;
+
   /** Has so many admitted, and a few more; of the last ones each node has seen all but those that the nodes after it were asked for. @returns how many */
   const use = async (consumer: Consumer, count: number): Promise<number> => {
     consumer.begin(2);
     await until(() => consumer.passed().length >= count, { what: `${count} requests to pass` });
     await consumer.end();
     await sleep(LEASE_MS); // no lease is longer, used or not: what was not spent has gone back
+    lastAskedMs = Date.now();
     for (const index of rig.nodes.keys()) await consumer.ask(index);
     const { length } = consumer.passed();
     expect(length).toBeLessThan(QUOTA);

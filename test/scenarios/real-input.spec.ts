@@ -34,7 +34,7 @@ async function importAndPlace(name: string, document: OpenApi): Promise<string> 
   await client.post('/v1/apis', { name, version: 'v1' });
   const overrides = { upstream: { targets: [{ url: rig.upstream.url }] }, plans: ['free'] };
   const { body } = await client.post(`/v1/apis/${name}:v1/releases`, { openapi: document, overrides });
-  await client.put(`/v1/placements/prod/${name}:v1/*`, { release: body.digest });
+  await client.put(`/v1/placements/prod/${name}:v1/*`, { release: body.digest, reason: 'a test' });
   return `${name}:v1`;
 }
 
@@ -121,7 +121,7 @@ describe(`${MANY} APIs of 20 routes`, () => {
       }
     };
     await Promise.all(Array.from({ length: 8 }, make));
-    const { headers } = await client.post('/v1/placements', { environment: 'prod', items });
+    const { headers } = await client.post('/v1/placements', { environment: 'prod', items, reason: 'a test' });
     const placed = headers.get('heliograph-revision') ?? '';
     expect(placed).toMatch(/^prod@\d+$/);
     await Promise.all(REGIONS.map((region) => rig.reached(region, placed, 90_000)));

@@ -33,11 +33,12 @@ export class Rig {
   upstream!: RecordingUpstream;
   private database!: FreshDatabase;
 
-  static async start(): Promise<Rig> {
+  /** @param newDatabase makes the one of the master */
+  static async start(newDatabase = freshDatabase): Promise<Rig> {
     const rig = new Rig();
     try {
       rig.upstream = await recordingUpstream();
-      rig.database = await freshDatabase();
+      rig.database = await newDatabase();
       rig.master = await startMaster(rig.masterOptions());
       const { client } = rig.master;
       await client.post('/v1/environments', { id: 'prod', position: 30 });
@@ -96,7 +97,7 @@ export class Rig {
       ...more,
     };
     const { body } = await client.post(`/v1/apis/${name}:v1/releases`, { definition });
-    await client.put(`/v1/placements/prod/${name}:v1/*`, { release: body.digest });
+    await client.put(`/v1/placements/prod/${name}:v1/*`, { release: body.digest, reason: 'a test' });
     return `${name}:v1`;
   }
 
