@@ -1,10 +1,8 @@
-import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { Readable } from 'node:stream';
 import { TABLE } from '#model';
 import pg from 'pg';
-import { request } from 'undici';
 import { bareRows, postgresVersion } from './bare-rows.js';
+import { importLines, keyLines } from './bulk.js';
 import { cpuTime } from './cpu-time.js';
 import { type LoneMaster, MasterCalls, startLoneMaster } from './lone-master.js';
 import { machineLine } from './machine.js';
@@ -22,25 +20,6 @@ const BUDGET_KEYS = 1_000_000;
 const CLIENTS = 16;
 const FLOOR_MS = 2_000;
 
-/** Applications first, then keys, in pieces of some hundred lines. */
-function* lines(): Generator<string> {
-  for (let i = 0; i < applications; i++) yield `{"kind":"application","id":"app-${i}","name":"Application ${i}"}\n`;
-  for (let at = 0; at < keys; at += 500) {
-    let piece = '';
-    for (let i = at; i < Math.min(keys, at + 500); i++) {
-      const sha256 = randomBytes(32).toString('hex');
-      piece += `{"kind":"key","application":"app-${i % applications}","environment":"prod","sha256":"${sha256}"}\n`;
-    }
-    yield piece;
-  }
-}
-
-interface Summary {
-  created: number;
-  failed: number;
-  revisions: string[];
-}
-
 /** Most resident memory of the master, in MiB, or null where there is no /proc. */
 function peakMemory(pid: number): number | null {
   try {
@@ -51,21 +30,6 @@ function peakMemory(pid: number): number | null {
   }
 }
 
-async function send(master: LoneMaster): Promise<Summary> {
-  const { statusCode, body } = await request(`${master.url}/v1/import`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${master.adminToken}`, 'content-type': 'application/x-ndjson' },
-    body: Readable.from(lines()),
-    headersTimeout: 0,
-    bodyTimeout: 0,
-  });
-  let end = '';
-  for await (const chunk of body) end = (end + String(chunk)).slice(-4096);
-  const last = JSON.parse(end.trim().split('\n').at(-1) ?? '{}') as { summary?: Summary };
-  if (statusCode !== 200 || !last.summary) throw new Error(`the import answered ${statusCode}: ${end.slice(-500)}`);
-  return last.summary;
-}
-
 async function measure(master: LoneMaster): Promise<void> {
   const calls = new MasterCalls(master.url, master.adminToken, 1);
   await calls.call('POST', '/v1/environments', { id: 'prod', position: 1 });
@@ -73,7 +37,7 @@ async function measure(master: LoneMaster): Promise<void> {
   const floors = [await bareRows(master.databaseUrl, CLIENTS, FLOOR_MS)];
   const cpuBefore = [cpuTime(master.pid) ?? 0, cpuTime(master.postgresPid) ?? 0] as const;
   const began = performance.now();
-  const summary = await send(master);
+  const summary = await importLines(master, keyLines(keys, applications));
   const seconds = (performance.now() - began) / 1000;
   const cpuAfter = [cpuTime(master.pid) ?? 0, cpuTime(master.postgresPid) ?? 0] as const;
   floors.push(await bareRows(master.databaseUrl, CLIENTS, FLOOR_MS));

@@ -26,11 +26,16 @@ export class Rig {
 
   constructor(private readonly portBase = 18_080) {}
 
-  /** Starts the whole system as `npm start` does, the build apart. @returns where it is, and how long it took in ms */
-  async start(): Promise<{ system: LocalSystem; tookMs: number }> {
+  /**
+   * Starts the whole system as `npm start` does, the build apart.
+   *
+   * @param args of `npm start`
+   * @returns where it is, and how long it took in ms
+   */
+  async start(args: string[] = []): Promise<{ system: LocalSystem; tookMs: number }> {
     const summary = join(this.home, 'local.json');
     const began = performance.now();
-    const child = spawn(process.execPath, [MAIN], {
+    const child = spawn(process.execPath, [MAIN, ...args], {
       env: { PATH: process.env['PATH'], HELIO_HOME: this.home, HELIO_PORT_BASE: String(this.portBase) },
       stdio: ['ignore', 'ignore', 'inherit'],
     });

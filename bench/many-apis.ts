@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { makeApis } from './bulk.js';
 import { type LocalSystem, Rig } from './local-system.js';
 import { MasterCalls } from './lone-master.js';
 import { machineLine, quantile } from './machine.js';
@@ -6,7 +7,7 @@ import { numbersFrom, say } from './options.js';
 
 const { apis, probes } = numbersFrom(
   `
-What one write and one request take before and after many APIs of 20 routes each are placed in both regions of npm start.`,
+What one write and one request take before and after many APIs of 20 routes each are placed in both regions of npm start -- --regions eu-west,us-east.`,
   { apis: 2000, probes: 60 },
 );
 const CLIENTS = 8;
@@ -40,27 +41,10 @@ async function probe(system: LocalSystem, write: () => Promise<string>): Promise
   return { write: quantile(writes, 0.5), request: quantile(requests, 0.5) };
 }
 
-/** @returns the placements that publish them */
-async function makeApis(calls: MasterCalls): Promise<{ api: string; region: string; release: string }[]> {
-  const routes = Array.from({ length: 20 }, (_, i) => ({ method: 'GET', path: `/resource-${i}/{id}` }));
-  const definition = { routes, upstream: { targets: [{ url: 'http://127.0.0.1:9' }] }, security: 'key', plans: [] };
-  const items: { api: string; region: string; release: string }[] = [];
-  const names = Array.from({ length: apis }, (_, i) => `bench-${i}`);
-  const make = async (): Promise<void> => {
-    for (let name = names.pop(); name; name = names.pop()) {
-      await calls.call('POST', '/v1/apis', { name, version: 'v1' });
-      const { body } = await calls.call('POST', `/v1/apis/${name}:v1/releases`, { definition });
-      items.push({ api: `${name}:v1`, region: '*', release: body.digest });
-    }
-  };
-  await Promise.all(Array.from({ length: CLIENTS }, make));
-  return items;
-}
-
 const rig = new Rig();
 try {
   say(machineLine());
-  const { system } = await rig.start();
+  const { system } = await rig.start(['--regions', 'eu-west,us-east']);
   const calls = new MasterCalls(system.master, system.adminToken, CLIENTS);
   const application = (await calls.call('POST', '/v1/applications', { name: 'bench' })).body.id;
   const write = async (): Promise<string> => {
@@ -70,9 +54,11 @@ try {
   await probe(system, write); // what is compiled and cached once
   const before = await probe(system, write);
   const began = performance.now();
-  const items = await makeApis(calls);
+  const items = await makeApis(calls, apis);
   const madeMs = performance.now() - began;
-  const placedMs = await timed(() => calls.call('POST', '/v1/placements', { environment: 'prod', items }));
+  const placedMs = await timed(() =>
+    calls.call('POST', '/v1/placements', { environment: 'prod', items, reason: 'bench' }),
+  );
   const servedMs = await timed(async () => servedEverywhere(system, await write()));
   const after = await probe(system, write);
   const times = [madeMs, placedMs, servedMs].map((ms) => Math.round(ms).toLocaleString('en'));

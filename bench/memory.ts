@@ -17,6 +17,11 @@ export function memoryTable(pid: number): string {
     .join('\n');
 }
 
+/** What a process and its children hold together, in MiB: their Pss, as `memoryTable` explains it. */
+export function memoryTogether(pid: number): number {
+  return [pid, ...childrenOf(pid)].reduce((sum, each) => sum + memoryOf(each).Pss, 0) / 1024;
+}
+
 function childrenOf(pid: number): number[] {
   const text = readdirSync(`/proc/${pid}/task`).map((task) =>
     readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8'),

@@ -115,7 +115,7 @@ export async function prepareProd(
     plans: ['free'],
   };
   const { body: release } = await calls.call('POST', '/v1/apis/bench:v1/releases', { definition });
-  await calls.call('PUT', '/v1/placements/prod/bench:v1/*', { release: release.digest });
+  await calls.call('PUT', '/v1/placements/prod/bench:v1/*', { release: release.digest, reason: 'bench' });
   const { body } = await calls.call('POST', '/v1/applications', { name: 'bench' });
   await calls.call('POST', '/v1/subscriptions', { application: body.id, api: 'bench:v1', plan: 'free' });
   const close = (): void => {

@@ -16,19 +16,20 @@ export interface ReplicaServer extends Server {
   revision(): Promise<number>;
 }
 
-/** A whole replica of the product, all its processes on the same cores. @param redis URL of its region's counters */
+/** A whole replica of the product, all its processes on the same cores. @param redis URL of its region's counters @param main of another build */
 export async function startGatewayReplica(
   name: string,
   { directory, store, chain }: MadeState,
   cores: string,
   workers = 1,
   redis?: string,
+  main = MAIN,
 ): Promise<ReplicaServer> {
   const [port, admin] = [await freePort(), await freePort()];
   const server = await startServer({
     name,
     command: process.execPath,
-    args: [MAIN],
+    args: [main],
     cores,
     port,
     env: {

@@ -83,7 +83,7 @@ export class World {
   async moveRelease(): Promise<void> {
     const name = this.release.newest === 'a' ? 'b' : 'a';
     const done = this.release.change(name);
-    const body = { release: this.#digests[name] };
+    const body = { release: this.#digests[name], reason: 'bench' };
     const { headers } = await this.#write('PUT', '/v1/placements/prod/steady:v1/*', body, { 'if-match': this.#placed });
     this.#placed = String(headers['etag']);
     done();
@@ -115,7 +115,10 @@ export class World {
   async #addApi(name: string, definition: object): Promise<{ digest: string; etag: string }> {
     await this.calls.call('POST', '/v1/apis', { name, version: 'v1' });
     const digest = await this.#addRelease(name, definition);
-    const { headers } = await this.calls.call('PUT', `/v1/placements/prod/${name}:v1/*`, { release: digest });
+    const { headers } = await this.calls.call('PUT', `/v1/placements/prod/${name}:v1/*`, {
+      release: digest,
+      reason: 'bench',
+    });
     return { digest, etag: String(headers['etag']) };
   }
 
