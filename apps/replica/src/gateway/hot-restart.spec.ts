@@ -196,10 +196,12 @@ describe('new workers in the place of those that serve', () => {
     await start();
     await pool.renew({ ...WORKER_SETTINGS, workers: 1, limits: { ...LIMITS, headBytes: 2048 } });
     expect(serving()).toHaveLength(1);
+    await settled(); // an old one answers what it took before it heard of its end
     const headers = { 'x-api-key': KEY, 'x-long': 'x'.repeat(3000) };
     expect((await call(port, 'GET', '/weather/v1/today', headers)).status).toBe(431);
     await pool.renew({ ...WORKER_SETTINGS, workers: 3 });
     expect(serving()).toHaveLength(3);
+    await settled();
     expect((await call(port, 'GET', '/weather/v1/today', headers)).status).toBe(200);
   });
 
