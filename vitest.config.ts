@@ -14,6 +14,8 @@ export default defineConfig({
     // most of a suite's time is waiting for processes that it started
     maxWorkers: 3,
     globalSetup: ['test/global-setup.ts'],
+    // what kills and starves real processes on a shared machine may fail once; test/reporter.ts tells, and bears, a few
+    retry: 1,
     testTimeout: 120_000,
     hookTimeout: 180_000,
   },

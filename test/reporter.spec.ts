@@ -8,7 +8,7 @@ const MODULES = resolve('node_modules');
 const HARNESS = resolve('test/harness/needs.ts');
 const CONFIG = `
   import { HouseReporter } from ${JSON.stringify(resolve('test/reporter.ts'))};
-  export default { test: { reporters: [new HouseReporter()], include: ['*.spec.ts'] } };`;
+  export default { test: { reporters: [new HouseReporter()], include: ['*.spec.ts'], retry: 1 } };`;
 
 let dir: string;
 beforeAll(() => {
@@ -53,6 +53,22 @@ describe('the report of a test run', () => {
     const dead = run(`it('a', () => { process.kill(process.pid, 'SIGKILL'); });`);
     expect(lastLine(dead.stdout)).toBe('0 passed, 1 failed');
     expect(dead.stderr).toContain('FAIL one.spec.ts did not finish');
+  });
+
+  it('tells what passed only when it was run once more, and fails where that is more than a few', () => {
+    const unsteady = (count: number) =>
+      run(`const seen = new Set();
+        for (let i = 0; i < ${count}; i++)
+          it('t' + i, () => { if (!seen.has(i)) { seen.add(i); throw new Error('the first time'); } });`);
+    const few = unsteady(3);
+    expect(few.status).toBe(0);
+    expect(few.stderr).toContain('UNSTEADY one.spec.ts > t2\n');
+    expect(few.stderr).toContain('the first time');
+    expect(few.stdout).toMatch(/\nUnsteady: .*\n {2}one.spec.ts > t0\n {2}one.spec.ts > t1\n {2}one.spec.ts > t2\n/);
+    expect(lastLine(few.stdout)).toBe('3 passed, 0 failed');
+    const many = unsteady(4);
+    expect(many.status).toBe(1);
+    expect(lastLine(many.stdout)).toBe('4 passed, 1 failed');
   });
 
   it('shows what was printed only for a file that fails', () => {

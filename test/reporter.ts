@@ -1,9 +1,13 @@
 import type { SerializedError, UserConsoleLog } from 'vitest';
-import type { Reporter, TestModule, TestSuite, Vitest } from 'vitest/node';
+import type { Reporter, TestCase, TestModule, TestSuite, Vitest } from 'vitest/node';
+
+/** More unsteady tests than these fail a run. */
+const UNSTEADY_BOUND = 3;
 
 /**
  * One line per file, its failures in full below it (a run that is cut short has told them), at the end their names and what this
- * machine could not run and why. The last line is
+ * machine could not run and why. A test that failed and passed when it was run once more (`retry`) is unsteady: told in full and by
+ * name, as a fault to be found, and few of them are borne. The last line is
  * `N passed, N failed`, alone, so that a script can read it; a file that does not load counts as one failure.
  */
 export class HouseReporter implements Reporter {
@@ -35,6 +39,8 @@ export class HouseReporter implements Reporter {
       [...module.children.allTests('failed')].map((test) => `  ${module.relativeModuleId} > ${test.fullName}`),
     );
     if (failed.length > 0) this.write(`\nFailed, told above\n${failed.join('\n')}`);
+    const tooUnsteady = this.reportUnsteady(modules) > UNSTEADY_BOUND ? 1 : 0;
+    if (tooUnsteady) process.exitCode = 1;
     // Its worker process died; the error below does not say whose.
     const unfinished = modules.filter((module) => ['queued', 'pending'].includes(module.state()));
     for (const module of unfinished) this.vitest.logger.error(`\nFAIL ${module.relativeModuleId} did not finish`);
@@ -45,12 +51,15 @@ export class HouseReporter implements Reporter {
     // Interrupted, or no test file matched: nothing failed, and yet it must not read as success.
     const broken = reason === 'interrupted' || modules.length === 0 ? 1 : 0;
     if (broken) this.write(reason === 'interrupted' ? '\nThe run was interrupted.' : '\nNo test files were found.');
-    this.write(`\n${sum('passed')} passed, ${sum('failed') + unhandled.length + broken} failed`);
+    this.write(`\n${sum('passed')} passed, ${sum('failed') + unhandled.length + broken + tooUnsteady} failed`);
   }
 
   private reportFailures(module: TestModule): void {
-    if (count(module).failed === 0) return;
     const file = module.relativeModuleId;
+    for (const test of unsteadyOf(module)) {
+      this.failure(`${file} > ${test.fullName}`, test.result().errors ?? [], 'UNSTEADY');
+    }
+    if (count(module).failed === 0) return;
     this.failure(file, module.errors());
     for (const suite of module.children.allSuites()) this.failure(`${file} > ${suite.fullName}`, suite.errors());
     for (const test of module.children.allTests('failed')) {
@@ -60,8 +69,19 @@ export class HouseReporter implements Reporter {
     if (output !== undefined) this.vitest.logger.error(`\nOUTPUT ${file}\n${output.trimEnd()}`);
   }
 
-  private failure(where: string, errors: readonly SerializedError[]): void {
-    if (errors.length > 0) this.vitest.logger.error(`\nFAIL ${where}`);
+  /** @returns how many tests passed only when they were run once more */
+  private reportUnsteady(modules: readonly TestModule[]): number {
+    const lines = modules.flatMap((module) =>
+      unsteadyOf(module).map((test) => `  ${module.relativeModuleId} > ${test.fullName}`),
+    );
+    const bound = `more than ${UNSTEADY_BOUND} fail a run`;
+    if (lines.length > 0)
+      this.write(`\nUnsteady: failed, and passed when run once more (told above; ${bound})\n${lines.join('\n')}`);
+    return lines.length;
+  }
+
+  private failure(where: string, errors: readonly SerializedError[], mark = 'FAIL'): void {
+    if (errors.length > 0) this.vitest.logger.error(`\n${mark} ${where}`);
     for (const error of errors) this.vitest.logger.printError(error, { showCodeFrame: true });
   }
 
@@ -82,6 +102,9 @@ function count(module: TestModule): { passed: number; failed: number; skipped: n
   const outsideTests = [module, ...module.children.allSuites()].filter((task) => task.errors().length > 0).length;
   return { passed: of('passed'), failed: of('failed') + outsideTests, skipped: of('skipped') };
 }
+
+const unsteadyOf = (module: TestModule): TestCase[] =>
+  [...module.children.allTests('passed')].filter((test) => test.diagnostic()?.flaky === true);
 
 /** The outermost skipped suites, then the single skipped tests, each with its reason. */
 function notRun(parent: TestModule | TestSuite): string[] {
